@@ -1,0 +1,152 @@
+/**
+ * What judging a pod says. A verdict is a value, never a boolean: whoever acts on it has its reason at hand.
+ *
+ * @module
+ */
+import type { JsonObject } from "./json.ts";
+
+/** How a pod is signed: over its signed-template annotation, or over its spec alone. */
+export type SignatureForm = "template" | "spec";
+
+/** Annotation that holds the signature: base64 of DER (ECDSA) or PKCS#1 v1.5 (RSA). */
+export const SIGNATURE_ANNOTATION = "kubelet-proxy.io/signature";
+
+/** Annotation that holds the exact text that was signed (template form). */
+export const SIGNED_TEMPLATE_ANNOTATION = "kubelet-proxy.io/signed-template";
+
+/** Why a pod is refused, as a stable word. */
+export type DenyCode =
+  /** It carries no signature. */
+  | "unsigned"
+  /** An annotation of ours is too large, not base64, or not the form that any trusted key makes. */
+  | "signature-malformed"
+  /** No trusted key made the signature. */
+  | "signature-invalid"
+  /** The signature is of a form that this node does not accept. */
+  | "form-not-accepted"
+  /** The signed text verifies, but is not a signed template. */
+  | "template-malformed"
+  /** The signed template belongs to another namespace, name or kind of workload. */
+  | "wrong-workload"
+  /** The signed template's notBefore is yet to come. */
+  | "not-yet-valid"
+  /** The signed template's notAfter has passed. */
+  | "expired"
+  /** The only keys that verify have a certificate whose dates do not hold now. */
+  | "certificate-not-valid"
+  /** The pod's spec is not what was signed. */
+  | "spec-differs"
+  /** The pod has unknown fields, wrong types or values that Kubernetes would not accept. */
+  | "pod-malformed"
+  /** UID, namespace or name have the wrong form or belong to another pod. */
+  | "identity-conflict"
+  /** The pod was admitted with other signed bytes under the same UID. */
+  | "changed-after-admission"
+  /** An image is named without a digest, and digests are required. */
+  | "digest-required"
+  /** The pod is bound to another node. */
+  | "wrong-node";
+
+/** One field in which the pod differs from what was signed. */
+export interface Difference {
+  /** Path of the field, for example `spec.containers[app].image`. */
+  path: string;
+  /** How it differs. */
+  kind: "changed" | "missing" | "unexpected" | "invalid";
+  /** What was signed, printed and shortened; absent if nothing was. Never an environment value. */
+  signed?: string;
+  /** What was found, printed and shortened; absent if nothing was. Never an environment value. */
+  found?: string;
+  /** For `invalid`: what is wrong with it. */
+  detail?: string;
+}
+
+/** The workload whose template was signed. Without a namespace it may run in any. */
+export interface WorkloadReference {
+  apiVersion: string;
+  kind: string;
+  namespace?: string;
+  /** Absent only where the manifest has a generateName. */
+  name?: string;
+  generateName?: string;
+}
+
+/** The pod may run, as `spec`, `labels` and `annotations` say. */
+export interface AllowVerdict {
+  decision: "allow";
+  form: SignatureForm;
+  /** Lower-case hexadecimal SHA-256 of the verifying key's SubjectPublicKeyInfo. */
+  keyId: string;
+  /** Lower-case hexadecimal SHA-256 of the bytes that were signed. */
+  signedHash: string;
+  /** Template form only. */
+  workload?: WorkloadReference;
+  /** The expanded signed spec with the accepted injected parts, without scheduling fields. */
+  spec: JsonObject;
+  /** Signed labels; empty in the spec form. */
+  labels: Record<string, string>;
+  /** Signed annotations; empty in the spec form. */
+  annotations: Record<string, string>;
+  /** What was accepted beyond the signed spec, one line each: a path and the rule's name. */
+  injected: string[];
+  /** What the owner should know, for example a tag without a digest. */
+  warnings: string[];
+}
+
+/** The pod must not run. */
+export interface DenyVerdict {
+  decision: "deny";
+  code: DenyCode;
+  /** One line: what is wrong and, in short, what to do. Without the differences. */
+  message: string;
+  /** Every field that differs, in the order of the pod. */
+  differences: Difference[];
+}
+
+/** The outcome of judging one pod. */
+export type Verdict = AllowVerdict | DenyVerdict;
+
+/** Makes a refusal. */
+export function deny(code: DenyCode, message: string, differences: Difference[] = []): DenyVerdict {
+  return { decision: "deny", code, message, differences };
+}
+
+/** One difference as people read it: `spec.containers[app].image: signed "a", found "b"`. */
+export function formatDifference(difference: Difference): string {
+  const { path, kind, signed, found, detail } = difference;
+  switch (kind) {
+    case "changed":
+      return `${path}: signed ${signed ?? "(not shown)"}, found ${found ?? "(not shown)"}`;
+    case "missing":
+      return `${path}: signed ${signed ?? "(not shown)"}, found nothing`;
+    case "unexpected":
+      return `${path}: not signed, found ${found ?? "(not shown)"}`;
+    case "invalid":
+      return `${path}: ${detail ?? "not valid"}`;
+    default: {
+      const never: never = kind;
+      return never;
+    }
+  }
+}
+
+/**
+ * A refusal as one text: the message, then as many differences as fit, then how many more there are.
+ *
+ * @param verdict the refusal
+ * @param maxLength the longest text to return, in UTF-16 code units
+ */
+export function formatDenial(verdict: DenyVerdict, maxLength: number): string {
+  let text = verdict.message;
+  for (const [index, difference] of verdict.differences.entries()) {
+    const rest = verdict.differences.length - index;
+    const more = ` (and ${rest} more)`;
+    const next = `${index === 0 ? ": " : "; "}${formatDifference(difference)}`;
+    const reserve = rest === 1 ? 0 : more.length;
+    if (text.length + next.length + reserve > maxLength) {
+      return text.slice(0, maxLength - more.length) + more;
+    }
+    text += next;
+  }
+  return text.slice(0, maxLength);
+}
