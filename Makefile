@@ -1,0 +1,60 @@
+# Signed pods: every way to build, test and try this repository. `make help` lists them.
+SHELL := /bin/bash
+DENO := .tools/deno
+export DENO_DIR := $(CURDIR)/.tools/deno_dir
+export DENO_NO_UPDATE_CHECK := 1
+PROGRAMS := kubelet-proxy signing-server podsign
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster coverage bench fmt lint vet check generate clean \
+        deploy-kind test-kind teardown-kind
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Get the pinned Deno and the libraries
+	@tools/setup.sh
+
+build: setup ## Make bin/kubelet-proxy, bin/signing-server and bin/podsign
+	@tools/build.sh $(PROGRAMS)
+
+kubelet-proxy: setup ## Make bin/kubelet-proxy alone
+	@tools/build.sh $@
+signing-server: setup ## Make bin/signing-server alone
+	@tools/build.sh $@
+podsign: setup ## Make bin/podsign alone
+	@tools/build.sh $@
+
+demo: build ## Sign, admit, tamper, refuse: all on this machine, without Kubernetes
+	@$(DENO) task --quiet demo
+
+demo-cluster: build ## The same on a real Kubernetes (as root; builds it the first time)
+	@tests/cluster/run demo
+
+test: build ## The gate: format, lint, types, tests, generated files, publish dry run
+	@$(DENO) task --quiet ok
+
+test-cluster: build ## The tests on a real Kubernetes node (as root; builds it the first time)
+	@tests/cluster/run test
+
+coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
+	@$(DENO) task --quiet coverage
+
+bench: build ## Measure against the direct connection
+	@$(DENO) task --quiet bench
+
+fmt: setup ## Format the code
+	@$(DENO) fmt --quiet
+lint: setup ## Look for mistakes
+	@$(DENO) lint --quiet
+vet: lint ## The same as lint
+check: setup ## Type-check everything
+	@$(DENO) task --quiet check
+generate: setup ## Write again what is generated: tables in README.md
+	@$(DENO) task --quiet generate
+
+deploy-kind test-kind teardown-kind: ## Not available yet (says so and fails)
+	@echo "make $@: not available in this version: there are no container images of the three programs yet; use make test-cluster" >&2; exit 1
+
+clean: ## Remove what was built (keeps build/, where Kubernetes is)
+	rm -rf bin coverage build/compile-*.log .tools tools/deno/node_modules

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Makes bin/NAME for each NAME given: a compiled binary where Deno's base binary can be had, else a launcher on the
+# pinned Deno. Ends by running each with --version.
+#
+# A compiled binary's permissions are frozen, so they name what can be named beforehand. A launcher asks
+# FOLDER/permissions.ts for the exact files and hosts that its command line means.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DENO_DIR="$PWD/.tools/deno_dir"
+deno="$PWD/.tools/deno"
+target=${TARGET:-}
+runtime_folder=/run/kubelet-proxy
+
+folder_of() {
+  case $1 in
+    kubelet-proxy) echo proxy ;;
+    signing-server) echo signer ;;
+    podsign) echo cli ;;
+    *) echo "build: there is no program $1" >&2; exit 2 ;;
+  esac
+}
+
+frozen_permissions() {
+  case $1 in
+    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder --deny-env --deny-run --deny-ffi --deny-sys" ;;
+    signing-server) echo "--allow-net --allow-read --deny-write --deny-env --deny-run --deny-ffi --deny-sys" ;;
+    podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
+  esac
+}
+
+launcher() {
+  cat <<EOF
+#!/bin/sh
+# $1 on the project's pinned Deno, with permission for exactly the files and hosts that the command line names.
+set -euf
+root=\$(dirname -- "\$(dirname -- "\$(readlink -f -- "\$0")")")
+deno=\$root/.tools/deno
+export DENO_DIR="\$root/.tools/deno_dir" DENO_NO_UPDATE_CHECK=1
+unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
+if [ ! -x "\$deno" ]; then
+  echo "$1: \$deno is missing: run make setup in \$root" >&2
+  exit 1
+fi
+permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
+IFS='
+'
+exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" \$permissions "\$root/$2/main.ts" "\$@"
+EOF
+}
+
+mkdir -p bin build
+for name in "$@"; do
+  folder=$(folder_of "$name")
+  "$deno" check --quiet --frozen "$folder/main.ts" "$folder/permissions.ts"
+  # shellcheck disable=SC2046  # the flags are words
+  if "$deno" compile --quiet --frozen --no-prompt ${target:+--target "$target"} $(frozen_permissions "$name") \
+      --output "bin/$name.new" "$folder/main.ts" >"build/compile-$name.log" 2>&1; then
+    form="compiled"
+  else
+    if [ -n "$target" ]; then
+      echo "build: cannot compile $name for $target: see build/compile-$name.log" >&2
+      exit 1
+    fi
+    launcher "$name" "$folder" >"bin/$name.new"
+    chmod 755 "bin/$name.new"
+    form="launcher, since deno compile failed: $(grep -m1 -E 'error sending request|error:' "build/compile-$name.log" | cut -c1-100 | sed 's/ for url.*//')"
+  fi
+  mv -f "bin/$name.new" "bin/$name"
+  if [ -z "$target" ]; then
+    said=$("bin/$name" --version)
+    echo "build: bin/$name ($form): $said"
+  fi
+done
