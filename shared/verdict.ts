@@ -14,38 +14,28 @@ export const SIGNATURE_ANNOTATION = "kubelet-proxy.io/signature";
 /** Annotation that holds the exact text that was signed (template form). */
 export const SIGNED_TEMPLATE_ANNOTATION = "kubelet-proxy.io/signed-template";
 
+/** Why a pod is refused: every code with its meaning. Codes are stable; logs and messages carry them. */
+export const DENY_CODES = {
+  unsigned: "It carries no signature",
+  "signature-malformed":
+    "An annotation of ours is too large, not base64, or not the form that any trusted key makes",
+  "signature-invalid": "No trusted key made the signature",
+  "form-not-accepted": "The signature is of a form that this node does not accept",
+  "template-malformed": "The signed text verifies, but is not a signed template",
+  "wrong-workload": "The signed template belongs to another namespace, name or kind of workload",
+  "not-yet-valid": "The signed template's notBefore is yet to come",
+  expired: "The signed template's notAfter has passed",
+  "certificate-not-valid": "The only keys that verify have a certificate whose dates do not hold now",
+  "spec-differs": "The pod's spec is not what was signed",
+  "pod-malformed": "The pod has unknown fields, wrong types or values that Kubernetes would not accept",
+  "identity-conflict": "UID, namespace or name have the wrong form or belong to another pod",
+  "changed-after-admission": "The pod was admitted with other signed bytes under the same UID",
+  "digest-required": "An image is named without a digest, and digests are required",
+  "wrong-node": "The pod is bound to another node",
+} as const;
+
 /** Why a pod is refused, as a stable word. */
-export type DenyCode =
-  /** It carries no signature. */
-  | "unsigned"
-  /** An annotation of ours is too large, not base64, or not the form that any trusted key makes. */
-  | "signature-malformed"
-  /** No trusted key made the signature. */
-  | "signature-invalid"
-  /** The signature is of a form that this node does not accept. */
-  | "form-not-accepted"
-  /** The signed text verifies, but is not a signed template. */
-  | "template-malformed"
-  /** The signed template belongs to another namespace, name or kind of workload. */
-  | "wrong-workload"
-  /** The signed template's notBefore is yet to come. */
-  | "not-yet-valid"
-  /** The signed template's notAfter has passed. */
-  | "expired"
-  /** The only keys that verify have a certificate whose dates do not hold now. */
-  | "certificate-not-valid"
-  /** The pod's spec is not what was signed. */
-  | "spec-differs"
-  /** The pod has unknown fields, wrong types or values that Kubernetes would not accept. */
-  | "pod-malformed"
-  /** UID, namespace or name have the wrong form or belong to another pod. */
-  | "identity-conflict"
-  /** The pod was admitted with other signed bytes under the same UID. */
-  | "changed-after-admission"
-  /** An image is named without a digest, and digests are required. */
-  | "digest-required"
-  /** The pod is bound to another node. */
-  | "wrong-node";
+export type DenyCode = keyof typeof DENY_CODES;
 
 /** One field in which the pod differs from what was signed. */
 export interface Difference {
@@ -81,6 +71,10 @@ export interface AllowVerdict {
   signedHash: string;
   /** Template form only. */
   workload?: WorkloadReference;
+  /** Pods of a StatefulSet in the template form: the ordinal in the pod's name. */
+  ordinal?: string;
+  /** Pods of an indexed Job in the template form: the completion index in the pod's name. */
+  completionIndex?: string;
   /** The expanded signed spec with the accepted injected parts, without scheduling fields. */
   spec: JsonObject;
   /** Signed labels; empty in the spec form. */

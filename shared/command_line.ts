@@ -1,0 +1,64 @@
+/**
+ * What the command lines of all programs have in common: flags described as data, and Go's way to write boolean
+ * flags.
+ *
+ * @module
+ */
+
+/** One flag, as help texts and the README's tables show it. */
+export interface FlagDescription {
+  /** With its dashes, for example `--listen-addr`. */
+  name: string;
+  /** What its value stands for, in capitals; empty for a boolean flag. */
+  value: string;
+  /** The default as it would be written on the command line; empty if there is none. */
+  default: string;
+  /** One or two sentences. */
+  description: string;
+}
+
+/** The spellings that Go's strconv.ParseBool reads. */
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ...["1", "t", "T", "TRUE", "true", "True"].map((word): [string, boolean] => [word, true]),
+  ...["0", "f", "F", "FALSE", "false", "False"].map((word): [string, boolean] => [word, false]),
+]);
+
+/**
+ * Reads the value of a boolean flag as Go programs do.
+ *
+ * @returns undefined if the text is neither a yes nor a no
+ */
+export function parseBoolean(text: string): boolean | undefined {
+  return BOOLEANS.get(text);
+}
+
+/**
+ * Writes every bare boolean flag with its value, so that `--flag` and `--flag=false` can both be read by a parser
+ * of options with values. As in Go, the value of a boolean flag never stands in the next argument. What follows
+ * `--` is left alone.
+ *
+ * @example
+ * ```ts
+ * import { spellOutBooleans } from "@signed-pods/shared/command-line";
+ * console.assert(spellOutBooleans(["--quiet", "x"], new Set(["--quiet"])).join(" ") === "--quiet=true x");
+ * ```
+ */
+export function spellOutBooleans(args: readonly string[], booleanFlags: ReadonlySet<string>): string[] {
+  const end = args.indexOf("--");
+  return args.map((arg, index) => (end < 0 || index < end) && booleanFlags.has(arg) ? `${arg}=true` : arg);
+}
+
+/** The boolean flags of a table: those whose value has no name. */
+export function booleanFlags(flags: readonly FlagDescription[]): Set<string> {
+  return new Set(flags.filter((flag) => flag.value === "").map((flag) => flag.name));
+}
+
+/** A table of flags in Markdown, as the README shows it. */
+export function flagTable(flags: readonly FlagDescription[]): string {
+  const rows = flags.map((flag) => {
+    const name = flag.value === "" ? flag.name : `${flag.name} ${flag.value}`;
+    const standard = flag.default === "" ? "" : `\`${flag.default}\``;
+    return `| \`${name}\` | ${standard} | ${flag.description.replaceAll("|", "\\|")} |`;
+  });
+  return ["| flag | default | meaning |", "|---|---|---|", ...rows].join("\n") + "\n";
+}

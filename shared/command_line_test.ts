@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { booleanFlags, flagTable, parseBoolean, spellOutBooleans } from "./command_line.ts";
+
+const FLAGS = [
+  { name: "--listen", value: "ADDR", default: ":80", description: "Where to listen: tcp|unix." },
+  { name: "--quiet", value: "", default: "false", description: "Say less." },
+];
+
+Deno.test("booleans are read as Go's strconv.ParseBool reads them", () => {
+  for (const yes of ["1", "t", "T", "true", "True", "TRUE"]) assert.equal(parseBoolean(yes), true);
+  for (const no of ["0", "f", "F", "false", "False", "FALSE"]) assert.equal(parseBoolean(no), false);
+});
+
+Deno.test("refuses other words as booleans", () => {
+  for (const word of ["", "yes", "on", "tRUE", "2"]) assert.equal(parseBoolean(word), undefined);
+});
+
+Deno.test("a bare boolean flag gets its value, other arguments stay", () => {
+  const args = ["--quiet", "--quiet=false", "--listen", "--quiet2", "file"];
+  assert.deepEqual(spellOutBooleans(args, booleanFlags(FLAGS)), [
+    "--quiet=true",
+    "--quiet=false",
+    "--listen",
+    "--quiet2",
+    "file",
+  ]);
+});
+
+Deno.test("arguments after -- are left alone", () => {
+  assert.deepEqual(spellOutBooleans(["--", "--quiet"], booleanFlags(FLAGS)), ["--", "--quiet"]);
+});
+
+Deno.test("the Markdown table escapes pipes and shows defaults", () => {
+  assert.equal(
+    flagTable(FLAGS),
+    "| flag | default | meaning |\n|---|---|---|\n" +
+      "| `--listen ADDR` | `:80` | Where to listen: tcp\\|unix. |\n| `--quiet` | `false` | Say less. |\n",
+  );
+});

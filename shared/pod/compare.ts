@@ -1,0 +1,224 @@
+/**
+ * Compares a live pod spec with the signed one. The argument is short: the signed spec is completed with what
+ * Kubernetes is known to add (`injected.ts`), then the live spec must equal it in every field of the schema. Only the
+ * completed signed spec is returned, never the live one.
+ *
+ * @module
+ */
+import { MAX_DIFFERENCES, MAX_PRINTED_CHARACTERS } from "../bounds.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { Difference } from "../verdict.ts";
+import { type InjectionContext, withInjected } from "./injected.ts";
+import { withoutScheduling } from "./normal_form.ts";
+import { compareQuantities } from "./quantity.ts";
+import { type Field, fieldSegment, fieldsOf, getOwn, itemName, keySegment } from "./schema.ts";
+
+/** What stands in place of a value that must not be shown. */
+export const NOT_SHOWN = "(not shown)";
+
+/** The outcome of a comparison. */
+export interface Comparison {
+  /** Every field that differs, in the order of the schema, up to a cap. None: the live spec is what was signed. */
+  differences: Difference[];
+  /** The expanded signed spec with the accepted additions, without scheduling fields. */
+  spec: JsonObject;
+  /** The accepted additions, one line each. */
+  injected: string[];
+}
+
+/**
+ * Compares two expanded specs, apart from the fields that only the scheduler reads.
+ *
+ * @param signed the signed spec, expanded
+ * @param live the live spec, expanded
+ * @param context what is known about the pod
+ */
+export function compareSpecs(signed: JsonObject, live: JsonObject, context: InjectionContext): Comparison {
+  const found = withoutScheduling(live);
+  const { spec, injected } = withInjected(withoutScheduling(signed), found, context);
+  const walk = new Walk();
+  walk.objects("PodSpec", spec, found, "spec");
+  return { differences: walk.differences, spec, injected };
+}
+
+/** Fields whose values may be secret: they are compared, but never shown. */
+const SECRET_FIELDS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ["EnvVar", new Set(["value"])],
+  ["HTTPHeader", new Set(["value"])],
+  ["CSIVolumeSource", new Set(["volumeAttributes"])],
+  ["FlexVolumeSource", new Set(["options"])],
+]);
+
+/** Types of which only these fields are shown when a whole item is missing or unexpected. */
+const SUMMARY_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["Container", ["name", "image"]],
+  ["EphemeralContainer", ["name", "image"]],
+]);
+
+/** Types of lists whose order means nothing: StatefulSets add their volumes in random order. */
+const UNORDERED_TYPES: ReadonlySet<string> = new Set(["Volume"]);
+
+class Walk {
+  readonly differences: Difference[] = [];
+
+  objects(type: string, signed: JsonObject, found: JsonObject, path: string): void {
+    const fields = fieldsOf(type);
+    const secrets = SECRET_FIELDS.get(type);
+    for (const [name, field] of fields) {
+      const secret = secrets?.has(name) ?? false;
+      this.#field(field, secret, getOwn(signed, name), getOwn(found, name), path + fieldSegment(name));
+    }
+    // Decoding leaves no other fields; should it ever, they are not equal.
+    for (const name of Object.keys(found)) {
+      if (!fields.has(name)) {
+        this.#add({ path: path + fieldSegment(name), kind: "unexpected", found: NOT_SHOWN });
+      }
+    }
+  }
+
+  #field(
+    field: Field,
+    secret: boolean,
+    signed: JsonValue | undefined,
+    found: JsonValue | undefined,
+    path: string,
+  ): void {
+    const show = (value: JsonValue) => secret ? NOT_SHOWN : printValue(redacted(field, value));
+    // Lists that are there on one side only are told item by item, so that each has its name.
+    const items = (value: JsonValue) =>
+      field.shape === "list" && field.type !== undefined && Array.isArray(value);
+    if (signed === undefined) {
+      if (found === undefined) return;
+      if (items(found)) this.#field(field, secret, [], found, path);
+      else this.#add({ path, kind: "unexpected", found: show(found) });
+    } else if (found === undefined) {
+      if (items(signed)) this.#field(field, secret, signed, [], path);
+      else this.#add({ path, kind: "missing", signed: show(signed) });
+    } else if (field.shape === "list" && Array.isArray(signed) && Array.isArray(found)) {
+      this.#lists(field, secret, signed, found, path);
+    } else if (field.shape === "map" && isJsonObject(signed) && isJsonObject(found)) {
+      for (const key of new Set([...Object.keys(signed), ...Object.keys(found)])) {
+        const value: Field = { ...field, shape: "single" };
+        this.#field(value, secret, getOwn(signed, key), getOwn(found, key), path + keySegment(key));
+      }
+    } else if (
+      field.shape === "single" && field.type !== undefined && isJsonObject(signed) && isJsonObject(found)
+    ) {
+      this.objects(field.type, signed, found, path);
+    } else if (!equalScalars(field, signed, found)) {
+      this.#add({ path, kind: "changed", signed: show(signed), found: show(found) });
+    }
+  }
+
+  /**
+   * Pairs items by name, the second of one name with the second, and items without names by place. Order is then one
+   * more thing that has to be the same, except in lists where it has no meaning.
+   */
+  #lists(field: Field, secret: boolean, signed: JsonValue[], found: JsonValue[], path: string): void {
+    const item: Field = { ...field, shape: "single" };
+    const signedItems = keyed(field, signed);
+    const foundItems = keyed(field, found);
+    for (const [key, { segment, value }] of signedItems) {
+      this.#field(item, secret, value, foundItems.get(key)?.value, path + segment);
+    }
+    for (const [key, { segment, value }] of foundItems) {
+      if (!signedItems.has(key)) this.#field(item, secret, undefined, value, path + segment);
+    }
+    if (field.type !== undefined && UNORDERED_TYPES.has(field.type)) return;
+    const signedOrder = [...signedItems.keys()].filter((key) => foundItems.has(key));
+    const foundOrder = [...foundItems.keys()].filter((key) => signedItems.has(key));
+    if (signedOrder.every((key, index) => key === foundOrder[index])) return;
+    const names = (order: string[], items: Map<string, KeyedItem>) =>
+      printValue(order.map((key) => items.get(key)?.name ?? ""));
+    this.#add({
+      path,
+      kind: "changed",
+      signed: `the order ${names(signedOrder, signedItems)}`,
+      found: names(foundOrder, foundItems),
+    });
+  }
+
+  #add(difference: Difference): void {
+    if (this.differences.length < MAX_DIFFERENCES) this.differences.push(difference);
+  }
+}
+
+interface KeyedItem {
+  name: string;
+  /** The item's part of a path. */
+  segment: string;
+  value: JsonValue;
+}
+
+/** The items of a list under keys that pair them with those of another list. */
+function keyed(field: Field, items: JsonValue[]): Map<string, KeyedItem> {
+  const occurrences = new Map<string, number>();
+  const result = new Map<string, KeyedItem>();
+  for (const [index, value] of items.entries()) {
+    const name = itemName(field, value);
+    if (name === undefined) {
+      result.set(`[${index}]`, { name: `${index}`, segment: `[${index}]`, value });
+      continue;
+    }
+    const occurrence = (occurrences.get(name) ?? 0) + 1;
+    occurrences.set(name, occurrence);
+    result.set(`${occurrence} ${name}`, { name, segment: `[${name}]`, value });
+  }
+  return result;
+}
+
+/** Quantities are compared as numbers, all else as it is. */
+function equalScalars(field: Field, signed: JsonValue, found: JsonValue): boolean {
+  if (signed === found) return true;
+  if (field.scalar !== "quantity" || typeof signed !== "string" || typeof found !== "string") return false;
+  return compareQuantities(signed, found) === 0;
+}
+
+/** A copy of a value in which nothing that may be secret is left. */
+function redacted(field: Field, value: JsonValue): JsonValue {
+  if (field.type === undefined) return value;
+  if (field.shape === "list" && Array.isArray(value)) {
+    return value.map((item) => redacted({ ...field, shape: "single" }, item));
+  }
+  if (!isJsonObject(value)) return value;
+  const fields = fieldsOf(field.type);
+  const secrets = SECRET_FIELDS.get(field.type);
+  const summary = SUMMARY_FIELDS.get(field.type);
+  const entries: [string, JsonValue][] = [];
+  for (const [name, member] of Object.entries(value)) {
+    const memberField = fields.get(name);
+    if (summary !== undefined && !summary.includes(name)) continue;
+    if (memberField === undefined || secrets?.has(name) === true) entries.push([name, NOT_SHOWN]);
+    else entries.push([name, redacted(memberField, member)]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** Characters that a terminal or a reader may take for something else: controls, directions, halves, unassigned. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * A value as JSON on one line, shortened, with every character escaped that does not print as itself. Unsigned data
+ * is shown in this form only.
+ *
+ * @param value what to show
+ * @param maxCharacters the longest text
+ */
+export function printValue(value: JsonValue, maxCharacters: number = MAX_PRINTED_CHARACTERS): string {
+  // A long text is cut before it is escaped, so that the work is bounded too.
+  const shortened = typeof value === "string" && value.length > maxCharacters
+    ? `${value.slice(0, maxCharacters)}…`
+    : value;
+  const json = JSON.stringify(shortened, (_key, member) => typeof member === "bigint" ? `${member}` : member);
+  const text = json.replaceAll(UNPRINTABLE, (character) => {
+    let escaped = "";
+    for (let index = 0; index < character.length; index++) {
+      escaped += `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
+    }
+    return escaped;
+  });
+  // Cutting must not leave half a character behind.
+  return text.length > maxCharacters
+    ? `${text.slice(0, maxCharacters - 1).replace(/[\ud800-\udbff]$/, "")}…`
+    : text;
+}

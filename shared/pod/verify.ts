@@ -1,0 +1,588 @@
+/**
+ * Judges pods. The order is the security argument: nothing is parsed whose signature has not been verified, nothing is
+ * compared that is not bound to this pod, and every path that is not an explicit allow ends in a refusal.
+ *
+ * @module
+ */
+import { sha256Hex } from "../algorithms.ts";
+import { decodeBase64 } from "../base64.ts";
+import { MAX_SIGNATURE_CHARACTERS, MAX_SIGNED_TEMPLATE_BYTES } from "../bounds.ts";
+import { canonicalize } from "../canonical_json.ts";
+import { type Problem, SignedPodsError } from "../errors.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { VerificationKey } from "../keys.ts";
+import { verifySignature } from "../signature.ts";
+import {
+  parseSignedTemplate,
+  type SignedTemplate,
+  specProblems,
+  templateValidity,
+  withoutClaimVolumes,
+} from "../signed_template.ts";
+import {
+  type AllowVerdict,
+  deny,
+  type DenyVerdict,
+  type Difference,
+  SIGNATURE_ANNOTATION,
+  type SignatureForm,
+  SIGNED_TEMPLATE_ANNOTATION,
+  type Verdict,
+  type WorkloadReference,
+} from "../verdict.ts";
+import { compareSpecs, type Comparison, printValue } from "./compare.ts";
+import { hasDigest } from "./image.ts";
+import { beforeAdmission, deepFreeze, equalJson, type InjectionContext } from "./injected.ts";
+import { expand, minimal } from "./normal_form.ts";
+import { readIdentity } from "./rebuild.ts";
+import { getOwn } from "./schema.ts";
+import { findPodTemplates, jobNameFits, podNameMatches, type PodTemplateLocation } from "./workload.ts";
+
+/** What a verifier trusts and insists on. */
+export interface VerifierOptions {
+  /** Keys any of which may have signed. Without keys everything is refused. */
+  keys: readonly VerificationKey[];
+  /** The forms of signatures that are accepted. */
+  acceptForms: ReadonlySet<SignatureForm>;
+  /** Whether images without a digest are refused. They are warned about otherwise. */
+  requireDigests: boolean;
+}
+
+/** When a pod is judged. */
+export interface JudgementTime {
+  /** The node's clock. */
+  now: Date;
+  /** The pod runs here already: dates of templates and certificates gate its first admission only. */
+  admitted?: boolean;
+}
+
+/** The outcome for one pod or workload in a document. */
+export interface ObjectVerdict {
+  workload: WorkloadReference;
+  /** Keys and list indices from the document's root to the pod or pod template. */
+  path: (string | number)[];
+  verdict: Verdict;
+}
+
+/** Judges pods by their signatures. */
+export interface Verifier {
+  /**
+   * Judges a pod as the API server serves it: with UID, namespace and name.
+   *
+   * @returns a verdict for any input; it never throws
+   */
+  verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
+  /**
+   * Judges every pod and every workload's pod template in a document, be it a manifest or what the API server gave.
+   * What is about to be created is judged with what is known of it: a manifest without a namespace matches any.
+   *
+   * @throws {SignedPodsError} `object-malformed`, `kind-unsupported` for documents in which none can be found
+   */
+  verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]>;
+}
+
+/** Most signed texts that are remembered: a node runs some hundreds of pods of fewer workloads. */
+const MAX_REMEMBERED = 4096;
+
+/** Most characters of signed texts that are remembered, all together. */
+const MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;
+
+/**
+ * Makes a verifier.
+ *
+ * @example
+ * ```ts
+ * import { createVerifier } from "./verify.ts";
+ * const verifier = createVerifier({ keys: [], acceptForms: new Set(["template"]), requireDigests: false });
+ * const verdict = await verifier.verifyPod({}, { now: new Date(0) });
+ * if (verdict.decision !== "deny") throw new Error("an empty pod was allowed");
+ * ```
+ */
+export function createVerifier(options: VerifierOptions): Verifier {
+  return new PodVerifier(options);
+}
+
+/** What is judged: a pod, one that is yet to be created, or a workload's pod template. */
+type Subject =
+  & { metadata: JsonObject; spec: JsonValue | undefined }
+  & (
+    | { kind: "pod"; namespace: string; name: string }
+    | { kind: "manifest" | "template"; location: PodTemplateLocation }
+  );
+
+/** A signature and, in the template form, the text that it is over. Sizes are within bounds. */
+interface Signed {
+  signature: Uint8Array<ArrayBuffer>;
+  signatureText: string;
+  /** Absent in the spec form. */
+  templateText: string | undefined;
+}
+
+/** Bytes that at least one trusted key has signed. Nothing here depends on the time. */
+interface SignedText {
+  /** Every trusted key that verifies. */
+  signers: VerificationKey[];
+  hash: string;
+}
+
+/** A signed text that is a signed template. */
+interface VerifiedTemplate extends SignedText {
+  template: SignedTemplate;
+  /** Its spec, expanded, and frozen: verdicts share its parts. */
+  spec: JsonObject;
+}
+
+class PodVerifier implements Verifier {
+  readonly #keys: readonly VerificationKey[];
+  readonly #acceptForms: ReadonlySet<SignatureForm>;
+  readonly #requireDigests: boolean;
+  readonly #templates = new Memory<VerifiedTemplate>();
+  readonly #texts = new Memory<SignedText>();
+
+  constructor({ keys, acceptForms, requireDigests }: VerifierOptions) {
+    this.#keys = [...keys];
+    this.#acceptForms = new Set(acceptForms);
+    this.#requireDigests = requireDigests;
+  }
+
+  async verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict> {
+    const identity = readIdentity(pod);
+    if (!identity.ok) {
+      return denyProblems("identity-conflict", "the pod has no proper identity", identity.problems);
+    }
+    const { namespace, name } = identity;
+    const metadata = objectAt(pod, "metadata");
+    return await this.#judgeSafely(
+      { kind: "pod", metadata, spec: getOwn(pod, "spec"), namespace, name },
+      time,
+    );
+  }
+
+  async verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]> {
+    const verdicts: ObjectVerdict[] = [];
+    for (const location of findPodTemplates(object)) {
+      const { workload, path, metadata, spec } = location;
+      const isPod = workload.kind === "Pod";
+      const verdict = isPod && getOwn(metadata, "uid") !== undefined
+        ? await this.verifyPod({ metadata, spec }, time)
+        : await this.#judgeSafely({ kind: isPod ? "manifest" : "template", metadata, spec, location }, time);
+      verdicts.push({ workload, path, verdict });
+    }
+    return verdicts;
+  }
+
+  async #judgeSafely(subject: Subject, time: JudgementTime): Promise<Verdict> {
+    try {
+      return await this.#judge(subject, time);
+    } catch {
+      // A pod that cannot be judged is not known to be good. The error's text may hold parts of the pod.
+      return deny("pod-malformed", "the pod cannot be judged");
+    }
+  }
+
+  async #judge(subject: Subject, time: JudgementTime): Promise<Verdict> {
+    const signed = readAnnotations(subject.metadata);
+    if ("decision" in signed) return signed;
+    // A pod with a signed template is never judged by its spec alone: that would be a downgrade.
+    const form = signed.templateText === undefined ? "spec" : "template";
+    if (!this.#acceptForms.has(form)) {
+      return deny("form-not-accepted", `signatures in the ${form} form are not accepted on this node`);
+    }
+    return signed.templateText === undefined
+      ? await this.#judgeSpec(signed, subject, time)
+      : await this.#judgeTemplate(signed, signed.templateText, subject, time);
+  }
+
+  /** The template form: signature, template, dates, binding, comparison, in this order. */
+  async #judgeTemplate(
+    signed: Signed,
+    text: string,
+    subject: Subject,
+    time: JudgementTime,
+  ): Promise<Verdict> {
+    const verified = await this.#verifyTemplate(signed, text);
+    if ("decision" in verified) return verified;
+    const { template, spec, hash, signers } = verified;
+
+    const signer = signerAt(signers, time);
+    if ("decision" in signer) return signer;
+    const untimely = checkDates(template, time);
+    if (untimely !== undefined) return untimely;
+
+    const binding = bind(template, subject);
+    if ("decision" in binding) return binding;
+
+    const live = expandLive(withoutReplacedVolumes(subject, template));
+    if (!live.ok) return live.refusal;
+    const comparison = compareSpecs(spec, live.spec, binding.context);
+    const { labels, annotations } = template.metadata;
+    return this.#conclude(comparison, {
+      form: "template",
+      keyId: signer.id,
+      signedHash: hash,
+      workload: template.workload,
+      ...binding.facts,
+      labels: { ...labels },
+      annotations: { ...annotations },
+      warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
+    });
+  }
+
+  /**
+   * The spec form: the signature is over the canonical JSON of the minimal live spec after what admission adds is
+   * taken off, or of the live spec exactly as it is.
+   */
+  async #judgeSpec(signed: Signed, subject: Subject, time: JudgementTime): Promise<Verdict> {
+    const live = expandLive(subject.spec);
+    if (!live.ok) return live.refusal;
+    const candidates = beforeAdmission(live.spec);
+    const problems = specProblems(candidates[0] ?? live.spec);
+    if (problems.length > 0) return denyProblems("pod-malformed", "the pod's spec is not valid", problems);
+
+    let refusal: DenyVerdict | undefined;
+    for (const candidate of [...candidates.map((spec) => minimal(spec)), undefined]) {
+      const text = canonicalize(candidate ?? subject.spec ?? null);
+      const verified = await this.#verifyText(signed, text);
+      if ("decision" in verified) {
+        refusal ??= verified;
+        continue;
+      }
+      const signer = signerAt(verified.signers, time);
+      if ("decision" in signer) return signer;
+      const context: InjectionContext = candidate === undefined || subject.kind === "template"
+        ? { source: "template" }
+        : { source: "pod" };
+      const signedSpec = candidate === undefined ? live.spec : expand(candidate);
+      return this.#conclude(compareSpecs(signedSpec, live.spec, context), {
+        form: "spec",
+        keyId: signer.id,
+        signedHash: verified.hash,
+        labels: {},
+        annotations: {},
+        warnings: [],
+      });
+    }
+    return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+  }
+
+  #conclude(
+    { differences, spec, injected }: Comparison,
+    facts: Omit<AllowVerdict, "decision" | "spec" | "injected">,
+  ): Verdict {
+    if (differences.length > 0) return deny("spec-differs", "the pod is not what was signed", differences);
+    const undigested = imagesWithoutDigest(spec);
+    if (this.#requireDigests && undigested.length > 0) {
+      return deny(
+        "digest-required",
+        "an image is named without a digest; sign it with name@sha256:…",
+        undigested,
+      );
+    }
+    const warnings = undigested.map(({ path, detail }) => `${path}: ${detail ?? ""}`);
+    return { decision: "allow", ...facts, spec, injected, warnings: [...facts.warnings, ...warnings] };
+  }
+
+  /** Checks the signature over the text as it was received, and only then reads it. */
+  async #verifyTemplate(signed: Signed, text: string): Promise<VerifiedTemplate | DenyVerdict> {
+    return await this.#templates.get(`${signed.signatureText} ${text}`, async () => {
+      const verified = await this.#findSigners(signed.signature, text);
+      if ("decision" in verified) return verified;
+      try {
+        const template = parseSignedTemplate(text);
+        return { ...verified, template, spec: deepFreeze(expand(template.spec)) };
+      } catch (error) {
+        if (!(error instanceof SignedPodsError)) throw error;
+        return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
+      }
+    });
+  }
+
+  async #verifyText(signed: Signed, text: string): Promise<SignedText | DenyVerdict> {
+    return await this.#texts.get(
+      `${signed.signatureText} ${text}`,
+      async () => await this.#findSigners(signed.signature, text),
+    );
+  }
+
+  async #findSigners(signature: Uint8Array<ArrayBuffer>, text: string): Promise<SignedText | DenyVerdict> {
+    const bytes = new TextEncoder().encode(text);
+    const signers: VerificationKey[] = [];
+    let malformed: DenyVerdict | undefined;
+    let tried = false;
+    for (const key of this.#keys) {
+      try {
+        if (await verifySignature(key, signature, bytes)) signers.push(key);
+        tried = true;
+      } catch (error) {
+        if (!(error instanceof SignedPodsError)) throw error;
+        malformed ??= deny("signature-malformed", `the signature is of no form that a trusted key makes`);
+      }
+    }
+    if (signers.length > 0) return { signers, hash: await sha256Hex(bytes) };
+    if (!tried && malformed !== undefined) return malformed;
+    return deny("signature-invalid", "no trusted key made the signature");
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Annotations
+
+/** Finds the signature. Nothing is decoded or hashed that is longer than its bound. */
+function readAnnotations(metadata: JsonObject): Signed | DenyVerdict {
+  const annotations = objectAt(metadata, "annotations");
+  const templateText = getOwn(annotations, SIGNED_TEMPLATE_ANNOTATION);
+  const signatureText = getOwn(annotations, SIGNATURE_ANNOTATION);
+  if (signatureText === undefined) {
+    return deny("unsigned", `the pod has no annotation ${SIGNATURE_ANNOTATION}; sign it with podsign`);
+  }
+  if (typeof signatureText !== "string" || signatureText.length > MAX_SIGNATURE_CHARACTERS) {
+    return deny("signature-malformed", `${SIGNATURE_ANNOTATION} is not a text of a signature's length`);
+  }
+  if (templateText !== undefined && (typeof templateText !== "string" || !isWithinBounds(templateText))) {
+    return deny("signature-malformed", `${SIGNED_TEMPLATE_ANNOTATION} is not a text of a template's length`);
+  }
+  try {
+    const signature = decodeBase64(signatureText);
+    return { signature, signatureText, templateText };
+  } catch (error) {
+    if (!(error instanceof SignedPodsError)) throw error;
+    return deny("signature-malformed", `${SIGNATURE_ANNOTATION} is not base64 (RFC 4648 section 4, padded)`);
+  }
+}
+
+/** Lone surrogates have no UTF-8: such a text is not the one whose bytes were signed. */
+function isWithinBounds(text: string): boolean {
+  if (text.length > MAX_SIGNED_TEMPLATE_BYTES || !text.isWellFormed()) return false;
+  // A UTF-16 code unit has at most three bytes of UTF-8: mostly there is nothing to count.
+  return text.length * 3 <= MAX_SIGNED_TEMPLATE_BYTES ||
+    new TextEncoder().encode(text).length <= MAX_SIGNED_TEMPLATE_BYTES;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Dates. Comparisons are written so that a date which is none holds at no time.
+
+/** The first key that verifies and whose certificate is valid now. */
+function signerAt(
+  signers: readonly VerificationKey[],
+  { now, admitted }: JudgementTime,
+): VerificationKey | DenyVerdict {
+  const valid = signers.find(({ notBefore, notAfter }) =>
+    admitted === true ||
+    ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
+  );
+  return valid ??
+    deny("certificate-not-valid", "the certificate of the key that signed is not valid at this time");
+}
+
+function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {
+  if (admitted === true) return undefined;
+  const { notBefore, notAfter } = templateValidity(template);
+  if (notBefore !== undefined && !(notBefore <= now)) {
+    return deny("not-yet-valid", `the signature is valid from ${template.notBefore ?? ""}`);
+  }
+  if (notAfter !== undefined && !(now <= notAfter)) {
+    return deny(
+      "expired",
+      `the signature was valid until ${template.notAfter ?? ""}; sign the workload again`,
+    );
+  }
+  return undefined;
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Binding
+
+/** That the template belongs to this pod, and what follows from the pod's name. */
+interface Binding {
+  context: InjectionContext;
+  facts: { ordinal?: string; completionIndex?: string };
+}
+
+function bind(template: SignedTemplate, subject: Subject): Binding | DenyVerdict {
+  const { workload } = template;
+  const namespace = subject.kind === "pod" ? subject.namespace : subject.location.workload.namespace;
+  if (workload.namespace !== undefined && namespace !== undefined && workload.namespace !== namespace) {
+    return deny(
+      "wrong-workload",
+      `signed for namespace ${printValue(workload.namespace)}, found in ${printValue(namespace)}`,
+    );
+  }
+  if (subject.kind === "template") return bindTemplate(template, subject.location);
+  const podName = subject.kind === "pod" ? subject.name : subject.location.workload.name;
+  if (podName === undefined) {
+    // A manifest whose name the API server has yet to make.
+    return subject.kind === "manifest" && workload.kind === "Pod" && workload.name === undefined &&
+        workload.generateName === subject.location.workload.generateName
+      ? { context: { source: "pod" }, facts: {} }
+      : wrongWorkload(workload, "another generateName");
+  }
+  const match = podNameMatches(workload, podName, { indexed: template.job !== undefined });
+  if (!match.ok) {
+    return deny(
+      "wrong-workload",
+      `signed for ${workload.kind}, whose pods are named ${match.expected}, found ${printValue(podName)}`,
+    );
+  }
+  const { ordinal, completionIndex, jobName } = match;
+  return {
+    context: {
+      source: "pod",
+      podName,
+      ...(template.statefulSet === undefined ? {} : { statefulSet: template.statefulSet }),
+      ...(completionIndex === undefined ? {} : {
+        indexedJob: {
+          index: completionIndex,
+          ...(jobName === undefined ? {} : { jobName }),
+          isJobName: (name: string) => jobNameFits(workload, name, podName, completionIndex),
+        },
+      }),
+    },
+    facts: {
+      ...(ordinal === undefined ? {} : { ordinal }),
+      ...(completionIndex === undefined ? {} : { completionIndex }),
+    },
+  };
+}
+
+/** A workload's own template must have been signed for this very workload. */
+function bindTemplate(template: SignedTemplate, location: PodTemplateLocation): Binding | DenyVerdict {
+  const { namespace: _signed, ...signed } = template.workload;
+  const { namespace: _found, ...found } = location.workload;
+  if (!equalJson({ ...signed }, { ...found })) {
+    return wrongWorkload(
+      template.workload,
+      `${found.kind} ${printValue(found.name ?? found.generateName ?? "")}`,
+    );
+  }
+  const shape = ({ statefulSet, job }: Pick<SignedTemplate, "statefulSet" | "job">): JsonObject => ({
+    ...(statefulSet === undefined ? {} : { statefulSet: { ...statefulSet } }),
+    ...(job === undefined ? {} : { job: { ...job } }),
+  });
+  if (!equalJson(shape(template), shape(location))) {
+    return deny(
+      "wrong-workload",
+      "the workload's serviceName, volumeClaimTemplates or completionMode are not what was signed",
+    );
+  }
+  return { context: { source: "template" }, facts: {} };
+}
+
+function wrongWorkload(workload: WorkloadReference, found: string): DenyVerdict {
+  const name = printValue(workload.name ?? workload.generateName ?? "");
+  return deny("wrong-workload", `signed for ${workload.kind} ${name}, found ${found}`);
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+
+function expandLive(
+  spec: JsonValue | undefined,
+): { ok: true; spec: JsonObject } | { ok: false; refusal: DenyVerdict } {
+  try {
+    return { ok: true, spec: expand(spec) };
+  } catch (error) {
+    if (!(error instanceof SignedPodsError)) throw error;
+    const refusal = denyProblems("pod-malformed", "the pod's spec does not fit the schema", error.problems);
+    return { ok: false, refusal };
+  }
+}
+
+/** In a StatefulSet's own template, volumes that its controller will replace are not compared. */
+function withoutReplacedVolumes(subject: Subject, { statefulSet }: SignedTemplate): JsonValue | undefined {
+  return subject.kind === "template" && isJsonObject(subject.spec)
+    ? withoutClaimVolumes(subject.spec, statefulSet)
+    : subject.spec;
+}
+
+/** On the node signed labels and annotations win; whoever reads a manifest should know where it says otherwise. */
+function metadataWarnings(template: SignedTemplate, metadata: JsonObject): string[] {
+  const warnings: string[] = [];
+  for (const map of ["labels", "annotations"] as const) {
+    const found = objectAt(metadata, map);
+    for (const [key, value] of Object.entries(template.metadata[map])) {
+      if (getOwn(found, key) === value) continue;
+      warnings.push(`metadata.${map}[${key}] is not what was signed; on the node the signed value is used`);
+    }
+  }
+  return warnings;
+}
+
+function imagesWithoutDigest(spec: JsonObject): Difference[] {
+  const found: Difference[] = [];
+  const check = (path: string, image: JsonValue | undefined) => {
+    if (typeof image === "string" && hasDigest(image)) return;
+    found.push({ path, kind: "invalid", detail: `${printValue(image ?? "")} has no digest` });
+  };
+  for (const list of ["initContainers", "containers"]) {
+    for (const { name, image } of listAt(spec, list)) check(`spec.${list}[${String(name)}].image`, image);
+  }
+  for (const { name, image } of listAt(spec, "volumes")) {
+    if (isJsonObject(image)) check(`spec.volumes[${String(name)}].image.reference`, image.reference);
+  }
+  return found;
+}
+
+function denyProblems(
+  code: "identity-conflict" | "pod-malformed" | "template-malformed",
+  message: string,
+  problems: readonly Problem[],
+): DenyVerdict {
+  return deny(
+    code,
+    message,
+    problems.map(({ path, message }) => ({ path, kind: "invalid", detail: message })),
+  );
+}
+
+function objectAt(object: JsonObject, key: string): JsonObject {
+  const value = getOwn(object, key);
+  return isJsonObject(value) ? value : {};
+}
+
+function listAt(object: JsonObject, key: string): JsonObject[] {
+  const value = getOwn(object, key);
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
+
+/**
+ * Remembers what has been verified, least recently used first out. Refusals are not remembered, so that an API server
+ * which makes them up pushes nothing out; and nothing is that depends on the time.
+ */
+class Memory<T extends object> {
+  readonly #entries = new Map<string, Promise<T | DenyVerdict>>();
+  #characters = 0;
+
+  /** Gives the remembered value, or makes it; whoever asks meanwhile waits for the same. */
+  async get(key: string, make: () => Promise<T | DenyVerdict>): Promise<T | DenyVerdict> {
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      this.#entries.delete(key);
+      this.#entries.set(key, known);
+      return await known;
+    }
+    const made = make();
+    this.#entries.set(key, made);
+    this.#characters += key.length;
+    let keep = false;
+    try {
+      const value = await made;
+      keep = !("decision" in value);
+      return value;
+    } finally {
+      if (!keep) this.#forget(key, made);
+      this.#trim();
+    }
+  }
+
+  #trim(): void {
+    for (const key of this.#entries.keys()) {
+      if (this.#entries.size <= MAX_REMEMBERED && this.#characters <= MAX_REMEMBERED_CHARACTERS) return;
+      this.#forget(key, this.#entries.get(key));
+    }
+  }
+
+  #forget(key: string, entry: Promise<T | DenyVerdict> | undefined): void {
+    if (entry === undefined || this.#entries.get(key) !== entry) return;
+    this.#entries.delete(key);
+    this.#characters -= key.length;
+  }
+}

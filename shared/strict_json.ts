@@ -1,0 +1,398 @@
+/**
+ * A reader of JSON (RFC 8259) that admits only text which every correct reader understands alike: no duplicate
+ * keys, no rounded integers, no half characters, nothing after the document. `JSON.parse` keeps the last of
+ * two equal keys and rounds large integers, so that a checker and the program behind it may see two documents.
+ *
+ * @module
+ */
+import { SignedPodsError } from "./errors.ts";
+import type { JsonObject, JsonValue } from "./json.ts";
+
+/** Nesting that is admitted unless the caller says otherwise: a pod's schema is about 12 levels deep. */
+export const DEFAULT_MAX_DEPTH = 100;
+
+/**
+ * The most digits an integer may have. No field of Kubernetes has more than 19; the time to read a longer one
+ * grows faster than its length.
+ */
+export const MAX_INTEGER_DIGITS = 400;
+
+/** Integers of at most so many digits are below 2^53: they need no arbitrary precision. */
+const SAFE_DIGITS = 15;
+
+/**
+ * `slice` copies strings up to this length. A longer slice may point into the text and keep all of it in memory:
+ * one remembered annotation would hold a whole list of pods. `JSON.parse` always copies.
+ */
+const MAX_COPIED_LENGTH = 12;
+
+/** How much of a duplicate key an error shows, in UTF-16 code units. */
+const MAX_SHOWN_KEY_LENGTH = 64;
+
+/** Bounds that a caller may set. */
+export interface StrictJsonLimits {
+  /** How deep arrays and objects may nest; 1 admits `{}` but not `{"a":{}}`. Default {@linkcode DEFAULT_MAX_DEPTH}. */
+  maxDepth?: number;
+}
+
+/**
+ * The text of UTF-8 bytes. A byte order mark is kept, and then refused by {@linkcode parseStrictJson}.
+ *
+ * @throws {SignedPodsError} `json-malformed` if the bytes are not UTF-8
+ */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new SignedPodsError("json-malformed", "Not UTF-8: JSON must be UTF-8 text", undefined, { cause });
+  }
+}
+
+/**
+ * Reads one JSON document.
+ *
+ * Integers beyond ±(2^53 - 1) that are written without fraction and exponent become `bigint`; `__proto__` is a
+ * key like others. Strings never share memory with the text, so that keeping one does not keep the document.
+ *
+ * @throws {SignedPodsError} `json-malformed`, with line and column (both from 1, columns in UTF-16 code units);
+ * the message never shows the value of a string
+ *
+ * @example
+ * ```ts
+ * import { parseStrictJson } from "@signed-pods/shared/strict-json";
+ * console.assert(parseStrictJson("1.5e1") === 15);
+ * console.assert(parseStrictJson("9007199254740993") === 9007199254740993n);
+ * ```
+ */
+export function parseStrictJson(text: string, limits: StrictJsonLimits = {}): JsonValue {
+  return new Reader(text, limits.maxDepth ?? DEFAULT_MAX_DEPTH).document();
+}
+
+const TAB = 0x09;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const PLUS = 0x2b;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const COLON = 0x3a;
+const UPPER_E = 0x45;
+const LEFT_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const RIGHT_BRACKET = 0x5d;
+const LOWER_E = 0x65;
+const LOWER_F = 0x66;
+const LOWER_N = 0x6e;
+const LOWER_T = 0x74;
+const LOWER_U = 0x75;
+const LEFT_BRACE = 0x7b;
+const RIGHT_BRACE = 0x7d;
+const BYTE_ORDER_MARK = 0xfeff;
+
+/** The second characters of the escapes that have two: `"\\/bfnrt`. */
+const SHORT_ESCAPES: ReadonlySet<number> = new Set([0x22, 0x5c, 0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74]);
+
+/** An array or object that is being read; for an object with the key whose value comes next. */
+interface Frame {
+  container: JsonValue[] | JsonObject;
+  key: string;
+}
+
+/** One pass over one text. Nesting is on the heap: depth cannot exhaust the call stack. */
+class Reader {
+  readonly #text: string;
+  readonly #maxDepth: number;
+  #position = 0;
+
+  constructor(text: string, maxDepth: number) {
+    this.#text = text;
+    this.#maxDepth = maxDepth;
+  }
+
+  document(): JsonValue {
+    const text = this.#text;
+    // Raw surrogates are judged once here; string() then has only the escaped ones to pair.
+    if (!text.isWellFormed()) {
+      throw this.#error("a surrogate without its pair (not Unicode)", firstLoneSurrogate(text));
+    }
+    if (text.charCodeAt(0) === BYTE_ORDER_MARK) {
+      throw this.#error("a byte order mark, save the file without it", 0);
+    }
+    const stack: Frame[] = [];
+    this.#skipSpace();
+    while (true) {
+      let value = this.#value(stack);
+      if (value === undefined) continue;
+      // The value is complete: put it in its container, and close every container that it completes.
+      while (true) {
+        const frame = stack.at(-1);
+        if (frame === undefined) {
+          this.#skipSpace();
+          if (this.#position < text.length) throw this.#error("expected the end of the document");
+          return value;
+        }
+        const { container } = frame;
+        this.#skipSpace();
+        const code = text.charCodeAt(this.#position);
+        if (Array.isArray(container)) {
+          container.push(value);
+          if (code === COMMA) {
+            this.#position++;
+            this.#skipSpace();
+            break;
+          }
+          if (code !== RIGHT_BRACKET) throw this.#error('expected "," or "]"');
+        } else {
+          setMember(container, frame.key, value);
+          if (code === COMMA) {
+            this.#position++;
+            this.#skipSpace();
+            frame.key = this.#key(container);
+            break;
+          }
+          if (code !== RIGHT_BRACE) throw this.#error('expected "," or "}"');
+        }
+        this.#position++;
+        stack.pop();
+        value = container;
+      }
+    }
+  }
+
+  /** Reads a whole value; or opens an array or object that is not empty, and returns undefined. */
+  #value(stack: Frame[]): JsonValue | undefined {
+    switch (this.#text.charCodeAt(this.#position)) {
+      case QUOTE:
+        return this.#string();
+      case LEFT_BRACE: {
+        this.#enter(stack.length);
+        const object: JsonObject = {};
+        if (this.#text.charCodeAt(this.#position) === RIGHT_BRACE) {
+          this.#position++;
+          return object;
+        }
+        stack.push({ container: object, key: this.#key(object) });
+        return undefined;
+      }
+      case LEFT_BRACKET: {
+        this.#enter(stack.length);
+        const items: JsonValue[] = [];
+        if (this.#text.charCodeAt(this.#position) === RIGHT_BRACKET) {
+          this.#position++;
+          return items;
+        }
+        stack.push({ container: items, key: "" });
+        return undefined;
+      }
+      case LOWER_T:
+        return this.#literal("true", true);
+      case LOWER_F:
+        return this.#literal("false", false);
+      case LOWER_N:
+        return this.#literal("null", null);
+      default:
+        return this.#number();
+    }
+  }
+
+  /** Steps over the bracket or brace that opens a container inside `depth` others. */
+  #enter(depth: number): void {
+    if (depth >= this.#maxDepth) throw this.#error(`nested deeper than ${this.#maxDepth} levels`);
+    this.#position++;
+    this.#skipSpace();
+  }
+
+  #skipSpace(): void {
+    const text = this.#text;
+    let position = this.#position;
+    while (true) {
+      const code = text.charCodeAt(position);
+      if (code !== SPACE && code !== LINE_FEED && code !== CARRIAGE_RETURN && code !== TAB) break;
+      position++;
+    }
+    this.#position = position;
+  }
+
+  #literal(word: string, value: boolean | null): boolean | null {
+    if (!this.#text.startsWith(word, this.#position)) throw this.#error("expected a value");
+    this.#position += word.length;
+    return value;
+  }
+
+  /** Reads a key that `object` does not have yet, the colon and the space around it. */
+  #key(object: JsonObject): string {
+    const start = this.#position;
+    if (this.#text.charCodeAt(start) !== QUOTE) throw this.#error("expected a key in double quotes");
+    const key = this.#string();
+    if (Object.hasOwn(object, key)) {
+      const shown = key.length > MAX_SHOWN_KEY_LENGTH ? key.slice(0, MAX_SHOWN_KEY_LENGTH) + "…" : key;
+      throw this.#error(`duplicate key ${JSON.stringify(shown.toWellFormed())}`, start);
+    }
+    this.#skipSpace();
+    if (this.#text.charCodeAt(this.#position) !== COLON) throw this.#error('expected ":"');
+    this.#position++;
+    this.#skipSpace();
+    return key;
+  }
+
+  /** Reads a string, from its opening to behind its closing quote. */
+  #string(): string {
+    const text = this.#text;
+    const start = this.#position;
+    let position = start + 1;
+    let escaped = false;
+    while (true) {
+      const code = text.charCodeAt(position);
+      if (code === QUOTE) break;
+      if (code === BACKSLASH) {
+        escaped = true;
+        position = this.#escape(position);
+      } else if (code < SPACE) {
+        throw this.#error("a control character in a string, escape it", position);
+      } else if (code !== code) {
+        // NaN: charCodeAt is behind the end.
+        throw this.#error("a string without closing quote");
+      } else {
+        position++;
+      }
+    }
+    this.#position = position + 1;
+    if (!escaped && position - start <= MAX_COPIED_LENGTH) return text.slice(start + 1, position);
+    return unquote(text.slice(start, position + 1));
+  }
+
+  /** Steps over the escape at `position` (RFC 8259 section 7), or over the two that make a surrogate pair. */
+  #escape(position: number): number {
+    const code = this.#text.charCodeAt(position + 1);
+    if (code !== LOWER_U) {
+      if (SHORT_ESCAPES.has(code)) return position + 2;
+      throw this.#error("an escape that JSON lacks", position);
+    }
+    const first = this.#hexadecimal(position + 2);
+    if (first < 0xd800 || first > 0xdfff) return position + 6;
+    if (first < 0xdc00 && this.#text.startsWith("\\u", position + 6)) {
+      const second = this.#hexadecimal(position + 8);
+      if (second >= 0xdc00 && second <= 0xdfff) return position + 12;
+    }
+    throw this.#error("an escaped surrogate without its pair (not Unicode)", position);
+  }
+
+  /** The number that four hexadecimal digits make. */
+  #hexadecimal(start: number): number {
+    let value = 0;
+    for (let position = start; position < start + 4; position++) {
+      const digit = hexadecimalDigit(this.#text.charCodeAt(position));
+      if (digit < 0) throw this.#error('expected four hexadecimal digits after "\\u"', start - 2);
+      value = value * 16 + digit;
+    }
+    return value;
+  }
+
+  /** Reads a number (RFC 8259 section 6). */
+  #number(): number | bigint {
+    const text = this.#text;
+    const start = this.#position;
+    let position = start;
+    const negative = text.charCodeAt(position) === MINUS;
+    if (negative) position++;
+    const digitsStart = position;
+    position = skipDigits(text, position);
+    const digits = position - digitsStart;
+    if (digits === 0) {
+      throw negative ? this.#error('expected a digit after "-"', position) : this.#error("expected a value");
+    }
+    if (digits > 1 && text.charCodeAt(digitsStart) === DIGIT_0) {
+      throw this.#error("a number that starts with 0, remove the zero or write a string", digitsStart);
+    }
+    if (digits > MAX_INTEGER_DIGITS) {
+      throw this.#error(`an integer of more than ${MAX_INTEGER_DIGITS} digits`);
+    }
+    let integer = true;
+    if (text.charCodeAt(position) === DOT) {
+      integer = false;
+      position = this.#someDigits(position + 1);
+    }
+    const exponent = text.charCodeAt(position);
+    if (exponent === LOWER_E || exponent === UPPER_E) {
+      integer = false;
+      const sign = text.charCodeAt(position + 1);
+      position = this.#someDigits(position + (sign === PLUS || sign === MINUS ? 2 : 1));
+    }
+    const token = text.slice(start, position);
+    const value = Number(token);
+    if (integer && digits > SAFE_DIGITS && !Number.isSafeInteger(value)) {
+      this.#position = position;
+      return BigInt(token);
+    }
+    if (!Number.isFinite(value)) throw this.#error("a number beyond what a double holds");
+    this.#position = position;
+    return value;
+  }
+
+  /** The position behind the digits at `position`, of which there must be one. */
+  #someDigits(position: number): number {
+    const end = skipDigits(this.#text, position);
+    if (end === position) throw this.#error("expected a digit", position);
+    return end;
+  }
+
+  #error(what: string, position: number = this.#position): SignedPodsError {
+    const text = this.#text;
+    let line = 1;
+    let lineStart = 0;
+    for (let end = text.indexOf("\n"); end >= 0 && end < position; end = text.indexOf("\n", lineStart)) {
+      line++;
+      lineStart = end + 1;
+    }
+    const where = `line ${line}, column ${position - lineStart + 1}`;
+    const found = position >= text.length ? `${what}, but the text ends` : what;
+    return new SignedPodsError("json-malformed", `Not strict JSON at ${where}: ${found}`);
+  }
+}
+
+/** Sets a member as an own property whatever its key: plain assignment to `__proto__` would set the prototype. */
+function setMember(object: JsonObject, key: string, value: JsonValue): void {
+  if (key === "__proto__") {
+    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+  } else {
+    object[key] = value;
+  }
+}
+
+/** The string that a complete string token stands for. The token has been checked, so this cannot fail. */
+function unquote(token: string): string {
+  const value: unknown = JSON.parse(token);
+  return String(value);
+}
+
+function skipDigits(text: string, start: number): number {
+  let position = start;
+  while (true) {
+    const code = text.charCodeAt(position);
+    // At the end of the text the code is NaN, which fails both comparisons.
+    if (!(code >= DIGIT_0 && code <= DIGIT_9)) return position;
+    position++;
+  }
+}
+
+/** The value of a hexadecimal digit's code unit; -1 for any other. */
+function hexadecimalDigit(code: number): number {
+  if (code >= DIGIT_0 && code <= DIGIT_9) return code - DIGIT_0;
+  const lower = code | 0x20;
+  if (lower >= 0x61 && lower <= 0x66) return lower - 0x57;
+  return -1;
+}
+
+/** Where the first half of a surrogate pair stands alone, in text that is known to have one. */
+function firstLoneSurrogate(text: string): number {
+  let position = 0;
+  for (const character of text) {
+    if (!character.isWellFormed()) break;
+    position += character.length;
+  }
+  return position;
+}

@@ -1,0 +1,77 @@
+// Command kubernetes answers, with Kubernetes' own code, the questions that shared/pod answers in TypeScript.
+// It reads a JSON array from standard input and prints one of the answers:
+//
+//	expand   pod specs -> the specs as an API server hands them to a kubelet: defaulted, converted, and with the
+//	         default service account, but without the pod-level resources that depend on the version
+//	image    image references -> {"name", "tag", "digest", "pullPolicy"}; name is empty if they do not parse
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/apis/core"
+	_ "k8s.io/kubernetes/pkg/apis/core/install"
+	"k8s.io/kubernetes/pkg/util/parsers"
+)
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func expand(spec json.RawMessage) (any, error) {
+	text := append([]byte(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":`), spec...)
+	// Decoding through the codec defaults the pod and converts it to the internal version, as for any request.
+	object, _, err := legacyscheme.Codecs.UniversalDecoder().Decode(append(text, '}'), nil, &core.Pod{})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", spec, err)
+	}
+	internal := object.(*core.Pod)
+	if internal.Spec.ServiceAccountName == "" {
+		internal.Spec.ServiceAccountName = "default" // the admission plugin ServiceAccount
+	}
+	pod := &v1.Pod{}
+	if err := legacyscheme.Scheme.Convert(internal, pod, nil); err != nil {
+		return nil, err
+	}
+	legacyscheme.Scheme.Default(pod) // as whenever a pod is read from etcd
+	return pod.Spec, nil
+}
+
+func image(reference json.RawMessage) (any, error) {
+	var text string
+	if err := json.Unmarshal(reference, &text); err != nil {
+		return nil, err
+	}
+	name, tag, digest, err := parsers.ParseImageName(text)
+	if err != nil {
+		name, tag, digest = "", "", ""
+	}
+	policy := v1.PullIfNotPresent
+	if tag == "latest" {
+		policy = v1.PullAlways
+	}
+	return map[string]any{"name": name, "tag": tag, "digest": digest, "pullPolicy": policy}, nil
+}
+
+func main() {
+	answers := map[string]func(json.RawMessage) (any, error){"expand": expand, "image": image}
+	if len(os.Args) != 2 || answers[os.Args[1]] == nil {
+		fail(fmt.Errorf("usage: kubernetes expand|image"))
+	}
+	questions := []json.RawMessage{}
+	fail(json.NewDecoder(os.Stdin).Decode(&questions))
+	results := []any{}
+	for _, question := range questions {
+		result, err := answers[os.Args[1]](question)
+		fail(err)
+		results = append(results, result)
+	}
+	fail(json.NewEncoder(os.Stdout).Encode(results))
+}
