@@ -1,0 +1,241 @@
+/**
+ * `podsign sign-spec`: prints a manifest with signatures in place.
+ *
+ * @module
+ */
+import { encodeBase64 } from "@signed-pods/shared/base64";
+import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import type { VerificationKey } from "@signed-pods/shared/keys";
+import { createVerifier } from "@signed-pods/shared/pod/verify";
+import { formatDenial, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
+import { annotationEdits, applyEdits } from "../annotate.ts";
+import { type Effects, readInput } from "../effects.ts";
+import { countIgnored } from "../ignored.ts";
+import { InputError } from "../input_error.ts";
+import { type KeySource, readCertificates, withKeySource } from "../key_source.ts";
+import {
+  type Manifest,
+  type ManifestDocument,
+  type Path,
+  positionOf,
+  readManifest,
+  requireNoProblems,
+} from "../manifest.ts";
+import type { SignSpecOptions } from "../options.ts";
+import { createProgress, EXIT_OK, kindCounts, printErrors, printWarnings } from "../report.ts";
+import {
+  readChoices,
+  type SigningChoices,
+  templatesToSign,
+  type TemplateToSign,
+  workloadName,
+} from "../templates.ts";
+
+/** Requests to a signing server that run at the same time. */
+const PARALLEL_REQUESTS = 4;
+
+/** Length of a refusal in a message, in UTF-16 code units. */
+const MAX_DENIAL_LENGTH = 1000;
+
+/**
+ * Signs every pod template of a file and prints the file with the annotations put in. What is printed was parsed
+ * again and verified: if it is not the input with valid signatures, nothing is printed.
+ *
+ * @returns the exit code
+ */
+export async function signSpec(options: SignSpecOptions, effects: Effects): Promise<number> {
+  const now = effects.now();
+  const choices = readChoices(options, options.requireDigests ?? false, now);
+  const { bytes, name } = await readInput(effects, options.file);
+  const manifest = readManifest(bytes, name, { edit: true });
+  const templates = templatesToSign(manifest, choices);
+  if (options.output === "json") {
+    for (const document of manifest.documents) requireNoProblems(manifest, document);
+  }
+  reportInput(effects, manifest, templates);
+  const trusted = options.cert.length === 0 ? undefined : await readCertificates(effects, options.cert);
+  if (templates.length === 0) {
+    await effects.writeOut(options.output === "json" ? asJson(manifest) : manifest.text);
+    return EXIT_OK;
+  }
+  const signed = await withKeySource(effects, options, async (source) => {
+    const text = insert(manifest, templates, await signAll(effects, source, templates));
+    const keys = trusted ?? source.keys;
+    const origin = trusted === undefined ? source.description : "the keys of --cert";
+    return await check(manifest, text, templates, choices, keys, origin, now);
+  });
+  await effects.writeOut(options.output === "json" ? asJson(signed) : signed.text);
+  return EXIT_OK;
+}
+
+/** Says what will not be signed, and what the owner should know of what will. */
+function reportInput(effects: Effects, manifest: Manifest, templates: readonly TemplateToSign[]): void {
+  printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
+  const ignored = new Map<string, number>();
+  for (const document of manifest.documents) {
+    const locations = templates.filter((template) => template.document === document).map(({ location }) =>
+      location
+    );
+    if (document.value !== null) countIgnored(document.value, locations, ignored);
+  }
+  if (ignored.size > 0) {
+    printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
+  }
+  if (templates.length === 0) printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
+}
+
+/** Signs all templates, a few at a time. */
+async function signAll(
+  effects: Effects,
+  source: KeySource,
+  templates: readonly TemplateToSign[],
+): Promise<string[]> {
+  const progress = createProgress(effects);
+  const signatures: string[] = [];
+  try {
+    for (let start = 0; start < templates.length; start += PARALLEL_REQUESTS) {
+      if (templates.length > PARALLEL_REQUESTS) progress.show(`signing ${start + 1} of ${templates.length}`);
+      const batch = templates.slice(start, start + PARALLEL_REQUESTS);
+      signatures.push(
+        ...await Promise.all(batch.map(async ({ text }) => encodeBase64(await source.sign(text)))),
+      );
+    }
+  } finally {
+    progress.clear();
+  }
+  return signatures;
+}
+
+/** The manifest's text with annotations. */
+function insert(
+  manifest: Manifest,
+  templates: readonly TemplateToSign[],
+  signatures: readonly string[],
+): string {
+  const edits = templates.flatMap(({ document, location, form, text }, index) =>
+    annotationEdits(manifest.text, document.root(), location.path, [
+      [SIGNATURE_ANNOTATION, signatures[index]],
+      // A pod that carries a template is never judged by its spec, so an old one must go.
+      [SIGNED_TEMPLATE_ANNOTATION, form === "template" ? text : undefined],
+    ])
+  );
+  return applyEdits(manifest.text, edits);
+}
+
+/**
+ * Reads the output as anybody else will: it must be the input but for the annotations, and every signature must
+ * verify.
+ */
+async function check(
+  input: Manifest,
+  text: string,
+  templates: readonly TemplateToSign[],
+  choices: SigningChoices,
+  keys: readonly VerificationKey[],
+  origin: string,
+  now: Date,
+): Promise<Manifest> {
+  const output = readManifest(new TextEncoder().encode(text), `signed ${input.name}`, { edit: true });
+  if (output.documents.length !== input.documents.length) throw defect("has another number of documents");
+  const verifier = createVerifier({
+    keys,
+    acceptForms: new Set([choices.form]),
+    requireDigests: choices.requireDigests,
+  });
+  const time = choices.notBefore !== undefined && choices.notBefore > now ? choices.notBefore : now;
+  for (const [index, document] of output.documents.entries()) {
+    const before = input.documents[index];
+    const paths = templates.filter((template) => template.document === before).map(({ location }) =>
+      location.path
+    );
+    if (before === undefined || !sameButForSignatures(before, document, paths)) {
+      throw defect(
+        `differs from the input in more than the signatures in the document at line ${
+          lineOf(output, document)
+        }`,
+      );
+    }
+    if (paths.length === 0 || !isJsonObject(document.value)) continue;
+    const verdicts = await verifier.verifyObject(document.value, { now: time });
+    if (verdicts.length !== paths.length) throw defect("holds another number of pod templates");
+    for (const { workload, verdict } of verdicts) {
+      if (verdict.decision === "allow") continue;
+      throw new InputError([
+        `${input.name}: ${workloadName(workload)}: the signature does not verify with ${origin}: ` +
+        `${verdict.code}: ${formatDenial(verdict, MAX_DENIAL_LENGTH)}`,
+      ]);
+    }
+  }
+  return output;
+}
+
+function lineOf(manifest: Manifest, document: ManifestDocument): number {
+  return positionOf(manifest.text, document.offset).line;
+}
+
+function defect(what: string): Error {
+  return new Error(
+    `the signed manifest ${what}: nothing was printed; this is a defect of podsign, please report it`,
+  );
+}
+
+function sameButForSignatures(
+  before: ManifestDocument,
+  after: ManifestDocument,
+  paths: readonly Path[],
+): boolean {
+  const [left, right] = [structuredClone(before.value), structuredClone(after.value)];
+  for (const path of paths) {
+    removeSignature(left, path);
+    removeSignature(right, path);
+  }
+  return equal(left, right);
+}
+
+/** Takes our annotations away, and the mappings that then are empty or were never there. */
+function removeSignature(root: JsonValue, path: Path): void {
+  let target: JsonValue | undefined = root;
+  for (const step of path) {
+    target = typeof step === "number"
+      ? (Array.isArray(target) ? target[step] : undefined)
+      : (isJsonObject(target) ? target[step] : undefined);
+  }
+  if (!isJsonObject(target)) return;
+  const metadata = target.metadata ?? null;
+  if (isJsonObject(metadata)) {
+    const annotations = metadata.annotations ?? null;
+    if (isJsonObject(annotations)) {
+      delete annotations[SIGNATURE_ANNOTATION];
+      delete annotations[SIGNED_TEMPLATE_ANNOTATION];
+    }
+    if (isEmpty(annotations)) delete metadata.annotations;
+  }
+  if (isEmpty(metadata)) delete target.metadata;
+}
+
+function isEmpty(value: JsonValue): boolean {
+  return value === null || (isJsonObject(value) && Object.keys(value).length === 0);
+}
+
+function equal(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, index) => equal(item, b[index]));
+  }
+  if (isJsonObject(a) && isJsonObject(b)) {
+    const keys = Object.keys(a);
+    return keys.length === Object.keys(b).length &&
+      keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
+  }
+  return a === b;
+}
+
+/** The manifest as JSON: one object, or a List of several. */
+function asJson(manifest: Manifest): string {
+  if (manifest.format === "json") return manifest.text;
+  const objects: JsonObject[] = manifest.documents.map(({ value }) => value).filter(isJsonObject);
+  const [only, ...others] = objects;
+  const root = only !== undefined && others.length === 0
+    ? only
+    : { apiVersion: "v1", kind: "List", items: objects };
+  return `${JSON.stringify(root, null, 2)}\n`;
+}

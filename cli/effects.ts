@@ -1,0 +1,44 @@
+/**
+ * What podsign needs of the world. The real thing is made in main.ts, another in tests.
+ *
+ * @module
+ */
+
+/** A running program. */
+export interface ChildProcess {
+  readonly stdout: ReadableStream<Uint8Array>;
+  readonly stderr: ReadableStream<Uint8Array>;
+  /** Resolves when the program has ended. */
+  readonly ended: Promise<void>;
+  /** Asks the program to end. Does nothing if it has. */
+  stop(): void;
+}
+
+/** Files, streams, clock, network and programs. */
+export interface Effects {
+  /** Throws if the file cannot be read. */
+  readFile(path: string): Promise<Uint8Array>;
+  readStdin(): Promise<Uint8Array>;
+  /** Writes to standard output, as it is. */
+  writeOut(text: string): Promise<void>;
+  /** Writes to standard error, as it is. */
+  writeError(text: string): void;
+  /** Whether a person is watching standard error. */
+  readonly stderrIsTerminal: boolean;
+  now(): Date;
+  /** An environment variable; undefined if it is not set, empty or may not be read. */
+  env(name: string): string | undefined;
+  fetch(url: string, init: RequestInit): Promise<Response>;
+  /** Starts a program. Throws if it cannot. */
+  spawn(program: string, args: readonly string[]): ChildProcess;
+}
+
+/** Reads a file, or standard input for `-`. */
+export async function readInput(
+  effects: Effects,
+  file: string,
+): Promise<{ bytes: Uint8Array; name: string }> {
+  return file === "-"
+    ? { bytes: await effects.readStdin(), name: "standard input" }
+    : { bytes: await effects.readFile(file), name: file };
+}

@@ -1,0 +1,39 @@
+/**
+ * Objects that hold no pods.
+ *
+ * @module
+ */
+import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
+import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
+import { MAX_DEPTH, type Path } from "./manifest.ts";
+
+/**
+ * Counts the objects of a document, items of lists one by one, that hold no pod template, by kind.
+ *
+ * @param document the document
+ * @param locations the templates that were found in it
+ * @param counts what is added to
+ */
+export function countIgnored(
+  document: JsonValue,
+  locations: readonly PodTemplateLocation[],
+  counts: Map<string, number>,
+): void {
+  const found = new Set(locations.flatMap(({ path }) => prefixes(path)));
+  const visit = (value: JsonValue, path: Path) => {
+    if (!isJsonObject(value) || path.length > MAX_DEPTH) return;
+    const { kind, items } = value;
+    if (typeof kind === "string" && kind.endsWith("List") && Array.isArray(items)) {
+      for (const [index, item] of items.entries()) visit(item, [...path, "items", index]);
+      return;
+    }
+    if (found.has(JSON.stringify(path))) return;
+    const name = typeof kind === "string" ? kind : "object without kind";
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  };
+  visit(document, []);
+}
+
+function prefixes(path: Path): string[] {
+  return [...path, ""].map((_, length) => JSON.stringify(path.slice(0, length)));
+}

@@ -1,0 +1,161 @@
+/**
+ * Where signatures and the keys that verify them come from: a key file, or a signing server.
+ *
+ * @module
+ */
+import { SignedPodsError } from "@signed-pods/shared/errors";
+import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/keys";
+import { writePem } from "@signed-pods/shared/pem";
+import { readSigningKey, sign } from "@signed-pods/shared/signing";
+import { decodeUtf8 } from "@signed-pods/shared/strict-json";
+import type { Effects } from "./effects.ts";
+import { InputError } from "./input_error.ts";
+import { openPortForward } from "./port_forward.ts";
+import { createSigningClient, isSentInTheClear, type SigningClient } from "./signing_client.ts";
+
+/** Where signing-server listens unless it is told otherwise. */
+export const DEFAULT_SERVER = "http://localhost:8080";
+
+/** Environment variable that names the signing server. */
+export const SERVER_VARIABLE = "SIGNING_SERVER_URL";
+
+/** Flags that say where the key is. */
+export interface KeyOptions {
+  readonly key: string | undefined;
+  readonly server: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly portForward: string | undefined;
+}
+
+/** Signs texts. */
+export interface KeySource {
+  /** What it is, for messages. */
+  readonly description: string;
+  /** The keys that verify what it signs. */
+  readonly keys: readonly VerificationKey[];
+  sign(payload: string): Promise<Uint8Array>;
+}
+
+/** Turns what shared code throws about a file into a message that names it. */
+async function inFile<T>(name: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof SignedPodsError) {
+      throw new InputError([error.message.startsWith(name) ? error.message : `${name}: ${error.message}`], {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+async function readText(effects: Effects, flag: string, file: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await effects.readFile(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError([`${flag}: cannot read "${file}": ${reason}`], { cause: error });
+  }
+  return await inFile(file, () => Promise.resolve(decodeUtf8(bytes)));
+}
+
+/** Reads the certificates and public keys of files. */
+export async function readCertificates(
+  effects: Effects,
+  files: readonly string[],
+): Promise<VerificationKey[]> {
+  const keys: VerificationKey[] = [];
+  for (const file of files) {
+    const pem = await readText(effects, "--cert", file);
+    keys.push(...await inFile(file, () => readVerificationKeys(pem, file)));
+  }
+  return keys;
+}
+
+/**
+ * Opens the source that the flags name, uses it, and closes it whatever happens.
+ *
+ * @throws {InputError} if the flags contradict each other, or a file or server does not give what it should
+ */
+export async function withKeySource<T>(
+  effects: Effects,
+  options: KeyOptions,
+  use: (source: KeySource) => Promise<T>,
+): Promise<T> {
+  if (options.key !== undefined) {
+    requireNoServer(options);
+    return await use(await readKeyFile(effects, options.key));
+  }
+  return await withSigningClient(effects, options, async (client) => {
+    const pem = await client.certificate();
+    const name = `${client.url}/signingcert`;
+    const keys = await inFile(name, () => readVerificationKeys(pem, name));
+    return await use({
+      description: `signing server ${client.url}`,
+      keys,
+      sign: (payload) => client.sign(payload),
+    });
+  });
+}
+
+function requireNoServer(options: KeyOptions): void {
+  const others: [string, string | undefined][] = [
+    ["--server", options.server],
+    ["--token-file", options.tokenFile],
+    ["--port-forward", options.portForward],
+  ];
+  const lines = others.filter(([, value]) => value !== undefined)
+    .map(([flag]) => `--key and ${flag} contradict each other: with a key file no server is asked`);
+  if (lines.length > 0) throw new InputError(lines);
+}
+
+async function readKeyFile(effects: Effects, file: string): Promise<KeySource> {
+  const pem = await readText(effects, "--key", file);
+  const key = await inFile(file, () => readSigningKey(pem));
+  const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key.publicKey));
+  const keys = await inFile(file, () => readVerificationKeys(writePem("PUBLIC KEY", spki), file));
+  return {
+    description: `key ${file}`,
+    keys,
+    sign: (payload) => sign(key, new TextEncoder().encode(payload)),
+  };
+}
+
+/** Reaches the signing server that the flags or the environment name. */
+export async function withSigningClient<T>(
+  effects: Effects,
+  options: Omit<KeyOptions, "key">,
+  use: (client: SigningClient) => Promise<T>,
+): Promise<T> {
+  const token = options.tokenFile === undefined
+    ? undefined
+    : (await readText(effects, "--token-file", options.tokenFile)).trim();
+  const fetch = (url: string, init: RequestInit) => effects.fetch(url, init);
+  if (options.portForward === undefined) {
+    const server = options.server ?? effects.env(SERVER_VARIABLE) ?? DEFAULT_SERVER;
+    const client = createSigningClient(server, token, fetch);
+    if (isSentInTheClear(client.url)) {
+      const what = token === undefined ? "what is signed" : "the token";
+      effects.writeError(
+        `podsign: warning: ${client.url} is neither https nor on this machine: ${what} can be read and changed on ` +
+          "the way\n",
+      );
+    }
+    return await use(client);
+  }
+  if (options.server !== undefined) {
+    throw new InputError(["--server and --port-forward contradict each other: give one of them"]);
+  }
+  effects.writeError(
+    "podsign: warning: --port-forward crosses the API server, which can read and change everything on the way: " +
+      "compare the certificate's fingerprint with the one that the signing server printed\n",
+  );
+  const forward = await openPortForward(effects, options.portForward);
+  try {
+    return await use(createSigningClient(forward.url, token, fetch));
+  } finally {
+    await forward.close();
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * podsign's command line: flags as data for help texts and the README, and the parser.
+ *
+ * @module
+ */
+import {
+  argument,
+  choice,
+  command,
+  constant,
+  multiple,
+  object,
+  option,
+  optional,
+  type OptionName,
+  or,
+  type Parser,
+  string,
+  type ValueParser,
+} from "@optique/core";
+import { type Message, message, text } from "@optique/core/message";
+import {
+  booleanFlags,
+  type FlagDescription,
+  parseBoolean,
+  spellOutBooleans,
+} from "@signed-pods/shared/command-line";
+import type { SignatureForm } from "@signed-pods/shared/verdict";
+import { DEFAULT_SERVER, type KeyOptions, SERVER_VARIABLE } from "./key_source.ts";
+
+/** A flag of podsign, with the subcommands that take it. */
+export interface CommandFlag extends FlagDescription {
+  commands: readonly string[];
+}
+
+const SIGNING = ["sign-spec", "show"];
+const REMOTE = ["sign-spec", "verify-spec", "get-cert"];
+
+/** Every flag of podsign. */
+export const PODSIGN_FLAGS: readonly CommandFlag[] = [
+  {
+    name: "--key",
+    value: "FILE",
+    default: "",
+    description: "Private key (PEM) to sign with; no server is asked then. verify-spec uses its public half.",
+    commands: ["sign-spec", "verify-spec"],
+  },
+  {
+    name: "--server",
+    value: "URL",
+    default: DEFAULT_SERVER,
+    description: `Signing server; also from the environment variable ${SERVER_VARIABLE}.`,
+    commands: REMOTE,
+  },
+  {
+    name: "--token-file",
+    value: "FILE",
+    default: "",
+    description: "File with the bearer token that the signing server requires.",
+    commands: REMOTE,
+  },
+  {
+    name: "--port-forward",
+    value: "NAMESPACE/SERVICE",
+    default: "",
+    description:
+      "Reach the signing server through kubectl port-forward. This crosses the API server, which can " +
+      "then read and change what passes: compare fingerprints. SERVICE:PORT names a port other than 8080.",
+    commands: REMOTE,
+  },
+  {
+    name: "--cert",
+    value: "FILE",
+    default: "",
+    description:
+      "Certificate or public key (PEM) that nodes trust; repeatable. sign-spec then refuses to print a " +
+      "signature that none of them verifies. Without it the key's or the server's is used.",
+    commands: ["sign-spec", "verify-spec"],
+  },
+  {
+    name: "--form",
+    value: "FORM",
+    default: "template",
+    description:
+      "What is signed: template (the workload's name, namespace, labels, annotations, dates and spec) or " +
+      "spec (the spec alone).",
+    commands: SIGNING,
+  },
+  {
+    name: "--namespace",
+    value: "NAMESPACE",
+    default: "",
+    description:
+      "Namespace for manifests that name none, as with kubectl; another one in a manifest is an error. " +
+      "Without either, pods may run in any namespace. Also -n.",
+    commands: SIGNING,
+  },
+  {
+    name: "--not-before",
+    value: "TIME",
+    default: "",
+    description: "Nodes admit no pod before: a date (RFC 3339) or a duration from now, for example 12h.",
+    commands: SIGNING,
+  },
+  {
+    name: "--not-after",
+    value: "TIME",
+    default: "",
+    description:
+      "Nodes admit no pod after: a date (RFC 3339) or a duration from now, for example 720h or 30d. " +
+      "Pods that run by then keep running.",
+    commands: SIGNING,
+  },
+  {
+    name: "--require-digests",
+    value: "",
+    default: "false",
+    description: "Refuse images that are named without a digest.",
+    commands: ["sign-spec", "verify-spec"],
+  },
+  {
+    name: "--accept-forms",
+    value: "FORMS",
+    default: "template,spec",
+    description: "Forms of signature that count, as the node's flag of the same name.",
+    commands: ["verify-spec"],
+  },
+  {
+    name: "--output",
+    value: "FORMAT",
+    default: "",
+    description:
+      "sign-spec: yaml (the text as it was, with signatures; JSON stays JSON) or json. verify-spec, show " +
+      "and get-cert: text or json. Also -o.",
+    commands: ["sign-spec", "verify-spec", "show", "get-cert"],
+  },
+];
+
+/** `podsign sign-spec`. */
+export interface SignSpecOptions extends KeyOptions, TemplateOptions {
+  readonly command: "sign-spec";
+  readonly file: string;
+  readonly cert: readonly string[];
+  readonly requireDigests: boolean | undefined;
+  readonly output: "yaml" | "json" | undefined;
+}
+
+/** What is to be signed. */
+export interface TemplateOptions {
+  readonly form: SignatureForm | undefined;
+  readonly namespace: string | undefined;
+  readonly notBefore: string | undefined;
+  readonly notAfter: string | undefined;
+}
+
+/** `podsign verify-spec`. */
+export interface VerifySpecOptions extends KeyOptions {
+  readonly command: "verify-spec";
+  readonly file: string;
+  readonly cert: readonly string[];
+  readonly requireDigests: boolean | undefined;
+  readonly acceptForms: ReadonlySet<SignatureForm> | undefined;
+  readonly output: "text" | "json" | undefined;
+}
+
+/** `podsign get-cert`. */
+export interface GetCertOptions extends Omit<KeyOptions, "key"> {
+  readonly command: "get-cert";
+  readonly output: "text" | "json" | undefined;
+}
+
+/** `podsign show`. */
+export interface ShowOptions extends TemplateOptions {
+  readonly command: "show";
+  readonly file: string;
+  readonly output: "text" | "json" | undefined;
+}
+
+/** A command line, read. */
+export type PodsignOptions = SignSpecOptions | VerifySpecOptions | GetCertOptions | ShowOptions;
+
+const FORMS: readonly SignatureForm[] = ["template", "spec"];
+
+function isForm(word: string): word is SignatureForm {
+  return FORMS.some((form) => form === word);
+}
+
+function describe(name: string): { description: Message } {
+  const flag = PODSIGN_FLAGS.find((candidate) => candidate.name === name);
+  const standard = flag === undefined || flag.default === "" ? "" : ` Default: ${flag.default}.`;
+  return { description: message`${text(`${flag?.description ?? ""}${standard}`)}` };
+}
+
+function goBoolean(): ValueParser<"sync", boolean> {
+  return {
+    mode: "sync",
+    metavar: "TRUE|FALSE",
+    placeholder: false,
+    parse(input) {
+      const value = parseBoolean(input);
+      return value === undefined
+        ? { success: false, error: message`Expected ${"true"} or ${"false"}, but got ${input}.` }
+        : { success: true, value };
+    },
+    format: String,
+  };
+}
+
+/** Reads a list of forms, separated by commas. */
+function forms(): ValueParser<"sync", ReadonlySet<SignatureForm>> {
+  return {
+    mode: "sync",
+    metavar: "FORMS",
+    placeholder: new Set(FORMS),
+    parse(input) {
+      const words = input.split(",");
+      const known = words.filter(isForm);
+      return known.length === words.length ? { success: true, value: new Set(known) } : {
+        success: false,
+        error: message`Expected ${"template"}, ${"spec"} or both with a comma, but got ${input}.`,
+      };
+    },
+    format: (value) => [...value].join(","),
+  };
+}
+
+const file = argument(string({ metavar: "FILE" }), {
+  description: message`Manifest, YAML or JSON; ${"-"} reads standard input.`,
+});
+
+const textOption = (name: OptionName, metavar: "FILE" | "URL" | "NAMESPACE/SERVICE" | "TIME") =>
+  optional(option(name, string({ metavar }), describe(name)));
+
+const remoteOptions = {
+  server: textOption("--server", "URL"),
+  tokenFile: textOption("--token-file", "FILE"),
+  portForward: textOption("--port-forward", "NAMESPACE/SERVICE"),
+};
+
+const keyOptions = { key: textOption("--key", "FILE"), ...remoteOptions };
+
+const cert = multiple(option("--cert", string({ metavar: "FILE" }), describe("--cert")));
+
+const requireDigests = optional(option("--require-digests", goBoolean(), describe("--require-digests")));
+
+const templateOptions = {
+  form: optional(option("--form", choice(FORMS, { metavar: "FORM" }), describe("--form"))),
+  namespace: optional(option("-n", "--namespace", string({ metavar: "NAMESPACE" }), describe("--namespace"))),
+  notBefore: textOption("--not-before", "TIME"),
+  notAfter: textOption("--not-after", "TIME"),
+};
+
+const reportOutput = optional(
+  option("-o", "--output", choice(["text", "json"], { metavar: "FORMAT" }), describe("--output")),
+);
+
+/** Reads podsign's command line. Bare boolean flags must have been spelled out by {@linkcode spellOut}. */
+export const PODSIGN_PARSER: Parser<"sync", PodsignOptions, unknown> = or(
+  command(
+    "sign-spec",
+    object({
+      command: constant("sign-spec"),
+      file,
+      ...keyOptions,
+      cert,
+      ...templateOptions,
+      requireDigests,
+      output: optional(
+        option("-o", "--output", choice(["yaml", "json"], { metavar: "FORMAT" }), describe("--output")),
+      ),
+    }),
+    { description: message`Print a manifest with signatures in place; comments and order stay as they are.` },
+  ),
+  command(
+    "verify-spec",
+    object({
+      command: constant("verify-spec"),
+      file,
+      cert,
+      ...keyOptions,
+      acceptForms: optional(option("--accept-forms", forms(), describe("--accept-forms"))),
+      requireDigests,
+      output: reportOutput,
+    }),
+    {
+      description:
+        message`Judge manifests and live objects as a node does. Exit code 0: all good; 1: something refused; 2: usage or input error.`,
+    },
+  ),
+  command(
+    "get-cert",
+    object({ command: constant("get-cert"), ...remoteOptions, output: reportOutput }),
+    { description: message`Print the signing server's certificate, and its fingerprint on standard error.` },
+  ),
+  command(
+    "show",
+    object({ command: constant("show"), file, ...templateOptions, output: reportOutput }),
+    { description: message`Print what would be signed: canonical JSON, one line for each pod template.` },
+  ),
+);
+
+/** Arguments with every bare boolean flag written as `--flag=true`. */
+export function spellOut(args: readonly string[]): string[] {
+  return spellOutBooleans(args, booleanFlags(PODSIGN_FLAGS));
+}

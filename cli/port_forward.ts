@@ -1,0 +1,117 @@
+/**
+ * Reaches a signing server in the cluster through `kubectl port-forward`.
+ *
+ * @module
+ */
+import type { ChildProcess, Effects } from "./effects.ts";
+import { InputError } from "./input_error.ts";
+
+/** How long kubectl may take to get the connection ready. */
+export const READY_TIMEOUT_MS = 30_000;
+
+/** What kubectl prints before it is ready is a line or two. */
+const MAX_OUTPUT_CHARACTERS: number = 16 * 1024;
+
+/** Port of the signing server where none is named. */
+const DEFAULT_PORT = "8080";
+
+/** An open connection. */
+export interface PortForward {
+  /** Base URL at this end. */
+  readonly url: string;
+  /** Ends it, and waits until kubectl has ended. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a connection. A local port is chosen by kubectl.
+ *
+ * @param target `NAMESPACE/SERVICE` or `NAMESPACE/SERVICE:PORT`
+ * @throws {InputError} if the target has another form, kubectl is missing or does not get ready
+ */
+export async function openPortForward(
+  effects: Pick<Effects, "spawn">,
+  target: string,
+  readyTimeoutMs: number = READY_TIMEOUT_MS,
+): Promise<PortForward> {
+  // Names that begin with a letter or digit can be no options of kubectl.
+  const match = /^([a-z0-9][a-z0-9-]{0,62})\/([a-z0-9][a-z0-9-]{0,62})(?::(\d{1,5}))?$/.exec(target);
+  if (match === null) {
+    throw new InputError([
+      `--port-forward: "${target}" is not NAMESPACE/SERVICE: write for example signing/signing-server`,
+    ]);
+  }
+  const [, namespace = "", service = "", port = DEFAULT_PORT] = match;
+  const args = [
+    "port-forward",
+    "--address",
+    "127.0.0.1",
+    "--namespace",
+    namespace,
+    `service/${service}`,
+    `:${port}`,
+  ];
+  let child: ChildProcess;
+  try {
+    child = effects.spawn("kubectl", args);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InputError([`--port-forward: kubectl cannot be started: ${reason}`], { cause: error });
+  }
+  const errors = collect(child.stderr);
+  let localPort: string | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), readyTimeoutMs);
+  });
+  const output = child.stdout.getReader();
+  try {
+    localPort = await Promise.race([readyPort(output), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+  const close = async () => {
+    child.stop();
+    // Both ends of the pipes are drained or given up, or kubectl's last words would keep this process.
+    output.cancel().catch(() => {});
+    await child.ended;
+    await errors;
+  };
+  if (localPort === undefined) {
+    await close();
+    const said = (await errors).trim() || "it did not get ready in time";
+    throw new InputError([
+      `--port-forward: kubectl cannot reach service ${service} in ${namespace}: ${said}`,
+    ]);
+  }
+  return { url: `http://127.0.0.1:${localPort}`, close };
+}
+
+/** Waits for the line that says which local port is open. */
+async function readyPort(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let text = "";
+  while (text.length <= MAX_OUTPUT_CHARACTERS) {
+    const { done, value } = await reader.read();
+    if (done) return undefined;
+    text += decoder.decode(value, { stream: true });
+    const port = /^Forwarding from 127\.0\.0\.1:(\d+) -> \d+\r?$/m.exec(
+      text.slice(0, text.lastIndexOf("\n") + 1),
+    )?.[1];
+    if (port !== undefined) return port;
+  }
+  return undefined;
+}
+
+async function collect(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for await (const chunk of stream) {
+      if (text.length < MAX_OUTPUT_CHARACTERS) text += decoder.decode(chunk, { stream: true });
+    }
+  } catch {
+    // The process ended in the middle of a line: what it said until then is what there is.
+  }
+  return text.slice(0, MAX_OUTPUT_CHARACTERS);
+}

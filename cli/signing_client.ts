@@ -1,0 +1,161 @@
+/**
+ * Talks to a signing server. What it answers is not trusted: sizes and shapes are checked here, signatures where they
+ * are used.
+ *
+ * @module
+ */
+import { decodeBase64 } from "@signed-pods/shared/base64";
+import { SignedPodsError } from "@signed-pods/shared/errors";
+import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
+import { InputError } from "./input_error.ts";
+
+/** A certificate takes 2 KiB, a signature less. */
+const MAX_ANSWER_BYTES: number = 64 * 1024;
+
+/** How long one request may take: an RSA signature takes milliseconds. */
+export const REQUEST_TIMEOUT_MS = 15_000;
+
+/** A signing server. */
+export interface SigningClient {
+  /** The base URL, for messages. */
+  readonly url: string;
+  /** The certificate in PEM, as the server sends it. */
+  certificate(): Promise<string>;
+  /** Signs a text. */
+  sign(payload: string): Promise<Uint8Array>;
+}
+
+/**
+ * Makes a client.
+ *
+ * @param server base URL, http or https
+ * @param token bearer token, if the server requires one
+ * @param fetch makes a request
+ * @throws {InputError} if the URL is none
+ */
+export function createSigningClient(
+  server: string,
+  token: string | undefined,
+  fetch: (url: string, init: RequestInit) => Promise<Response>,
+): SigningClient {
+  const base = parseServer(server);
+  const request = async (path: string, init: RequestInit): Promise<Uint8Array> => {
+    const url = `${base}${path}`;
+    let response: Response;
+    let body: Uint8Array;
+    try {
+      // A redirect would carry the token to where nobody meant to send it.
+      response = await fetch(url, {
+        ...init,
+        redirect: "manual",
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+      body = await readLimited(response);
+    } catch (error) {
+      if (error instanceof InputError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new InputError([
+        `The signing server at ${base} cannot be reached: ${reason}`,
+        "Start signing-server, name another with --server URL, or sign with a key of your own: --key FILE",
+      ], { cause: error });
+    }
+    if (response.status !== 200) throw refused(url, response.status, body);
+    return body;
+  };
+  return {
+    url: base,
+    certificate: async () => textOf(await request("/signingcert", { method: "GET" }), base),
+    sign: async (payload) => {
+      const body = await request("/sign", {
+        method: "POST",
+        headers: {
+          "content-type": "application/json",
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        body: JSON.stringify({ payload }),
+      });
+      const answer = jsonOf(body);
+      const signature = isJsonObject(answer) ? answer.signature : undefined;
+      if (typeof signature !== "string") throw strange(base, 'its answer has no "signature"');
+      try {
+        return decodeBase64(signature);
+      } catch (error) {
+        if (!(error instanceof SignedPodsError)) throw error;
+        throw strange(base, `its signature is not base64: ${error.message}`);
+      }
+    },
+  };
+}
+
+/** Whether what is sent to a URL can be read on the way. */
+export function isSentInTheClear(server: string): boolean {
+  const url = new URL(server);
+  return url.protocol === "http:" && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+}
+
+function parseServer(server: string): string {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  if (
+    url === undefined || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "" ||
+    url.username !== "" || url.password !== ""
+  ) {
+    throw new InputError([
+      `--server: "${server}" is no URL of a server: write for example http://localhost:8080`,
+    ]);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+async function readLimited(response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  // Leaving the loop early cancels the body.
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) {
+      throw new InputError([
+        `${response.url}: answers more than ${MAX_ANSWER_BYTES} bytes: is it a signing server?`,
+      ]);
+    }
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks.map((chunk) => new Uint8Array(chunk))).arrayBuffer());
+}
+
+function jsonOf(body: Uint8Array): JsonValue | undefined {
+  try {
+    return parseStrictJson(decodeUtf8(body));
+  } catch (error) {
+    if (error instanceof SignedPodsError) return undefined;
+    throw error;
+  }
+}
+
+function textOf(body: Uint8Array, base: string): string {
+  try {
+    return decodeUtf8(body);
+  } catch (error) {
+    if (!(error instanceof SignedPodsError)) throw error;
+    throw strange(base, "its certificate is not text");
+  }
+}
+
+function strange(base: string, what: string): InputError {
+  return new InputError([`${base} does not answer like a signing server: ${what}`]);
+}
+
+/** Printed text of a server may hold nothing that a terminal obeys. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 500);
+}
+
+function refused(url: string, status: number, body: Uint8Array): InputError {
+  const answer = jsonOf(body);
+  const error = isJsonObject(answer) ? answer.error : undefined;
+  if (isJsonObject(error) && typeof error.code === "string" && typeof error.message === "string") {
+    const hint = error.code === "unauthorized" ? ["Give the token with --token-file FILE"] : [];
+    return new InputError([`${url}: ${printable(error.code)}: ${printable(error.message)}`, ...hint]);
+  }
+  return new InputError([`${url}: answers with status ${status}: is it a signing server?`]);
+}

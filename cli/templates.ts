@@ -1,0 +1,224 @@
+/**
+ * What is signed of a manifest, with everything that its owner should know before it is.
+ *
+ * @module
+ */
+import { canonicalize } from "@signed-pods/shared/canonical-json";
+import { SignedPodsError } from "@signed-pods/shared/errors";
+import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { hasDigest } from "@signed-pods/shared/pod/image";
+import { minimal } from "@signed-pods/shared/pod/normal-form";
+import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
+import { buildSignedTemplate, encodeSignedTemplate } from "@signed-pods/shared/signed-template";
+import type { SignatureForm, WorkloadReference } from "@signed-pods/shared/verdict";
+import { parseDate } from "./dates.ts";
+import { InputError } from "./input_error.ts";
+import {
+  type Manifest,
+  type ManifestDocument,
+  nodeAt,
+  objectError,
+  placeOf,
+  podTemplatesOf,
+} from "./manifest.ts";
+import type { TemplateOptions } from "./options.ts";
+
+/** One pod template with the text that is signed for it. */
+export interface TemplateToSign {
+  readonly document: ManifestDocument;
+  readonly location: PodTemplateLocation;
+  readonly form: SignatureForm;
+  /** The exact text over which the signature is made. */
+  readonly text: string;
+  /** One line each. */
+  readonly warnings: readonly string[];
+}
+
+/** Options for signing, read. */
+export interface SigningChoices {
+  readonly form: SignatureForm;
+  readonly namespace?: string;
+  readonly notBefore?: Date;
+  readonly notAfter?: Date;
+  readonly requireDigests: boolean;
+}
+
+/**
+ * Reads the options that say what is signed.
+ *
+ * @throws {InputError} if they are not valid or contradict each other
+ */
+export function readChoices(options: TemplateOptions, requireDigests: boolean, now: Date): SigningChoices {
+  const { form = "template", namespace } = options;
+  const problems: string[] = [];
+  const date = (flag: string, text: string | undefined): Date | undefined => {
+    if (text === undefined) return undefined;
+    try {
+      return parseDate(text, flag, now);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      problems.push(...error.lines);
+      return undefined;
+    }
+  };
+  const notBefore = date("--not-before", options.notBefore);
+  const notAfter = date("--not-after", options.notAfter);
+  if (notAfter !== undefined && notAfter <= now) {
+    problems.push(`--not-after: ${notAfter.toISOString()} has passed: no node would admit a pod`);
+  }
+  if (notBefore !== undefined && notAfter !== undefined && notAfter <= notBefore) {
+    problems.push("--not-after: is not later than --not-before: no node would ever admit a pod");
+  }
+  if (form === "spec") {
+    for (
+      const [flag, value] of [
+        ["--namespace", namespace],
+        ["--not-before", notBefore],
+        ["--not-after", notAfter],
+      ]
+    ) {
+      if (value !== undefined) {
+        problems.push(`${flag}: a signature over the spec alone does not hold it: use --form template`);
+      }
+    }
+  }
+  if (problems.length > 0) throw new InputError(problems);
+  return {
+    form,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+    requireDigests,
+  };
+}
+
+/** A workload as people name it: `pod default/web`. */
+export function workloadName(workload: WorkloadReference): string {
+  const name = workload.name ?? `${workload.generateName ?? ""}*`;
+  const kind = workload.kind.toLowerCase();
+  return workload.namespace === undefined ? `${kind} ${name}` : `${kind} ${workload.namespace}/${name}`;
+}
+
+/**
+ * Everything that is to be signed in a manifest, in its order.
+ *
+ * @throws {InputError} with every problem of every document
+ */
+export function templatesToSign(manifest: Manifest, choices: SigningChoices): TemplateToSign[] {
+  const templates: TemplateToSign[] = [];
+  const problems: string[] = [];
+  const collect = (step: () => void) => {
+    try {
+      step();
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      problems.push(...error.lines);
+    }
+  };
+  for (const document of manifest.documents) {
+    collect(() => {
+      for (const location of podTemplatesOf(manifest, document)) {
+        collect(() => templates.push(templateToSign(manifest, document, location, choices)));
+      }
+    });
+  }
+  if (problems.length > 0) throw new InputError(problems);
+  return templates;
+}
+
+function templateToSign(
+  manifest: Manifest,
+  document: ManifestDocument,
+  location: PodTemplateLocation,
+  choices: SigningChoices,
+): TemplateToSign {
+  const { form, namespace, notBefore, notAfter } = choices;
+  const place = placeOf(manifest, placeOfTemplate(document, location));
+  const name = workloadName(location.workload);
+  const own = location.workload.namespace;
+  if (namespace !== undefined && own !== undefined && own !== namespace) {
+    throw new InputError([
+      `${place}: ${name} has the namespace "${own}", but --namespace says "${namespace}": leave one of them out`,
+    ]);
+  }
+  const warnings: string[] = [];
+  const warn = (message: string) => warnings.push(`${place}: ${name}: ${message}`);
+  try {
+    const text = form === "template"
+      ? encodeSignedTemplate(buildSignedTemplate(location, {
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(notBefore === undefined ? {} : { notBefore }),
+        ...(notAfter === undefined ? {} : { notAfter }),
+      }))
+      : specText(location, place, name);
+    if (form === "template" && own === undefined && namespace === undefined) {
+      warn(
+        "has no namespace, so its pods may run in any: give --namespace NAMESPACE, or write it into the manifest",
+      );
+    }
+    for (const volume of replacedVolumes(location)) {
+      warn(
+        `volume "${volume}" of the template is not signed: the volume claim of the same name takes its place`,
+      );
+    }
+    const tagged = imagesOf(location.spec).filter((image) => !hasDigest(image));
+    if (choices.requireDigests && tagged.length > 0) {
+      throw new InputError(
+        tagged.map((image) => `${place}: ${name}: ${tagProblem(image)} (--require-digests)`),
+      );
+    }
+    for (const image of tagged) warn(tagProblem(image));
+    return { document, location, form, text, warnings };
+  } catch (error) {
+    if (error instanceof SignedPodsError) throw objectError(manifest, document, location.path, error);
+    throw error;
+  }
+}
+
+/** Where the object that holds the template's spec begins. */
+function placeOfTemplate(document: ManifestDocument, location: PodTemplateLocation): number {
+  const node = nodeAt(document.root(), location.path);
+  const range = typeof node === "object" && node !== null && "range" in node ? node.range : undefined;
+  const start: unknown = Array.isArray(range) ? range[0] : undefined;
+  return typeof start === "number" ? start : document.offset;
+}
+
+/** The text that is signed in the spec form. */
+function specText(location: PodTemplateLocation, place: string, name: string): string {
+  const adder = location.statefulSet === undefined
+    ? location.job === undefined ? undefined : "an indexed Job"
+    : "a StatefulSet";
+  if (adder !== undefined) {
+    throw new InputError([
+      `${place}: ${name}: the controller of ${adder} adds to the spec of its pods, so that a signature over the ` +
+      "spec alone never verifies: use --form template",
+    ]);
+  }
+  return canonicalize(minimal(location.spec));
+}
+
+function tagProblem(image: string): string {
+  return `image "${image}" has no digest: whoever controls the registry decides what runs; write image@sha256:…`;
+}
+
+/** Volumes in the template that a StatefulSet's claims of the same name take the place of. */
+function replacedVolumes(location: PodTemplateLocation): string[] {
+  const claims = new Set(location.statefulSet?.volumeClaims ?? []);
+  return objectsIn(location.spec.volumes).map((volume) => volume.name)
+    .filter((name): name is string => typeof name === "string" && claims.has(name));
+}
+
+/** Every image that a pod names, in containers and in volumes, each once. */
+export function imagesOf(spec: JsonObject): string[] {
+  const containers = [spec.initContainers, spec.containers, spec.ephemeralContainers]
+    .flatMap(objectsIn).map((container) => container.image);
+  const volumes = objectsIn(spec.volumes).map((volume) => volume.image)
+    .map((source) => isJsonObject(source) ? source.reference : undefined);
+  return [
+    ...new Set([...containers, ...volumes].filter((image): image is string => typeof image === "string")),
+  ];
+}
+
+function objectsIn(list: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(list) ? list.filter((item) => isJsonObject(item)) : [];
+}
