@@ -4,7 +4,7 @@ import { parse } from "@optique/core";
 import { createSelfSignedCertificate } from "@signed-pods/shared/self-signed";
 import { generateSigningKey, sign, type SigningKey } from "@signed-pods/shared/signing";
 import { encodeBase64 } from "@signed-pods/shared/base64";
-import { type Effects, readInput } from "./effects.ts";
+import type { Effects } from "./effects.ts";
 import { PODSIGN_PARSER, spellOut } from "./options.ts";
 import { podsign } from "./podsign.ts";
 
@@ -98,12 +98,3 @@ export function fakeServer(key: SigningKey, certificate: string, token?: string)
     return Response.json({ signature: encodeBase64(signature) });
   };
 }
-
-Deno.test("a dash reads standard input, other names are files", async () => {
-  const { effects } = fakeEffects({ files: { "a.yaml": "a" }, stdin: "b" });
-  const text = (
-    { bytes, name }: Awaited<ReturnType<typeof readInput>>,
-  ) => [new TextDecoder().decode(bytes), name];
-  assert.deepEqual(text(await readInput(effects, "a.yaml")), ["a", "a.yaml"]);
-  assert.deepEqual(text(await readInput(effects, "-")), ["b", "standard input"]);
-});

@@ -1,8 +1,11 @@
 /**
- * The way from the proxy to the API server, as the other parts see it.
+ * The way from the proxy to the API server: adds the node's credential, admits known headers only, follows no
+ * redirect, and gives up on an API server that does not answer.
  *
  * @module
  */
+import type { Clock } from "./clock.ts";
+import { requestHeaders } from "./headers.ts";
 
 /** One request to the API server. */
 export interface UpstreamRequest {
@@ -18,5 +21,132 @@ export interface UpstreamRequest {
 
 /** Sends requests to the API server with the node's own credential. Redirects are never followed. */
 export interface Upstream {
+  /** @throws {UpstreamError} if there is no answer */
   send(request: UpstreamRequest): Promise<Response>;
+}
+
+/**
+ * Longest wait for the headers of an answer, in milliseconds. kube-apiserver ends ordinary requests after 60 s
+ * (`--request-timeout`), and sends the headers of a watch at once.
+ */
+export const RESPONSE_HEADERS_TIMEOUT_MS = 75_000;
+
+/** Why there is no answer. */
+export type UpstreamFailure =
+  /** No connection, or a connection that ended before the answer. */
+  | "unreachable"
+  /** Connected, but silent for too long. */
+  | "timeout"
+  /** The one who asked has left. */
+  | "aborted"
+  /** The node's credential cannot be read. */
+  | "no-credential"
+  /** The path would change on its way; nothing was sent. */
+  | "path-not-canonical";
+
+/** There is no answer of the API server. */
+export class UpstreamError extends Error {
+  /** Why, as a stable word. */
+  readonly code: UpstreamFailure;
+
+  /** @param message what failed and what to do; without credentials */
+  constructor(code: UpstreamFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "UpstreamError";
+    this.code = code;
+  }
+}
+
+/** What an upstream is made of. */
+export interface UpstreamOptions {
+  /** URL of the API server, as the kubeconfig gives it; a path prefix is kept. */
+  server: URL;
+  /** Sends a request; in production the runtime's fetch with a client that holds the node's certificate. */
+  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** The node's bearer token, asked for before each request; undefined if the credential is a certificate. */
+  bearerToken: () => Promise<string | undefined>;
+  clock: Clock;
+  /** Longest wait for headers, in milliseconds. Default: {@linkcode RESPONSE_HEADERS_TIMEOUT_MS}. */
+  headersTimeoutMs?: number;
+}
+
+/** Makes the way to one API server. */
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const { server, fetch, bearerToken, clock, headersTimeoutMs = RESPONSE_HEADERS_TIMEOUT_MS } = options;
+  const base = server.origin + server.pathname.replace(/\/+$/, "");
+
+  return {
+    async send({ method, path, headers: given, body, signal }) {
+      const url = base + path;
+      // fetch normalises what it is given. Only what it would leave alone is sent, so that the API server reads the
+      // path that was judged here.
+      if (!path.startsWith("/") || path.includes("#") || URL.parse(url)?.href !== url) {
+        throw new UpstreamError("path-not-canonical", "the path is not canonical; nothing was sent");
+      }
+      const headers = requestHeaders(given ?? new Headers());
+      const token = await readToken(bearerToken);
+      if (token !== undefined) {
+        headers.set("authorization", `Bearer ${token}`);
+      }
+      const timeout = new AbortController();
+      const cancelTimer = clock.after(headersTimeoutMs, () => timeout.abort());
+      try {
+        return await fetch(url, {
+          method,
+          headers,
+          body: method === "GET" || body === undefined
+            ? null
+            : body instanceof Uint8Array
+            ? new Uint8Array(body)
+            : body,
+          redirect: "manual",
+          signal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
+        });
+      } catch (error) {
+        if (signal?.aborted) {
+          throw new UpstreamError("aborted", "the client has left", { cause: error });
+        }
+        if (timeout.signal.aborted) {
+          throw new UpstreamError(
+            "timeout",
+            `the API server at "${server.host}" did not answer within ${
+              headersTimeoutMs / 1000
+            } s; see whether it is overloaded`,
+            { cause: error },
+          );
+        }
+        throw new UpstreamError(
+          "unreachable",
+          `the API server at "${server.host}" cannot be reached (${
+            describe(error)
+          }); see whether it runs and whether the kubeconfig's server, certificate authority and credential are right`,
+          { cause: error },
+        );
+      } finally {
+        cancelTimer();
+      }
+    },
+  };
+}
+
+async function readToken(bearerToken: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await bearerToken();
+  } catch (error) {
+    throw new UpstreamError(
+      "no-credential",
+      `the node's token cannot be read (${describe(error)}); see the kubeconfig's tokenFile`,
+      { cause: error },
+    );
+  }
+}
+
+/** The innermost reason, in one short line. fetch repeats the URL, whose query may be long. */
+function describe(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) {
+    inner = inner.cause;
+  }
+  const text = inner instanceof Error ? inner.message : String(inner);
+  return text.replace(/^.*? for (?:url \()?https?:\/\/\S+ ?(?:\([^)]*\))?:? ?/, "").slice(0, 200);
 }

@@ -22,9 +22,17 @@ folder_of() {
 
 frozen_permissions() {
   case $1 in
-    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder --deny-env --deny-run --deny-ffi --deny-sys" ;;
-    signing-server) echo "--allow-net --allow-read --deny-write --deny-env --deny-run --deny-ffi --deny-sys" ;;
+    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder --deny-run --deny-ffi --deny-sys" ;;
+    signing-server) echo "--allow-net --allow-read --deny-write --deny-run --deny-ffi --deny-sys" ;;
     podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
+  esac
+}
+
+# Deno's own settings of a program, beside its permissions: libraries that look at the environment see an empty one.
+settings() {
+  case $1 in
+    kubelet-proxy) echo "--ignore-env" ;;
+    signing-server) echo "--ignore-env" ;;
   esac
 }
 
@@ -41,10 +49,10 @@ if [ ! -x "\$deno" ]; then
   echo "$1: \$deno is missing: run make setup in \$root" >&2
   exit 1
 fi
-permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
+permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
 IFS='
 '
-exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" \$permissions "\$root/$2/main.ts" "\$@"
+exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" $(settings "$1") \$permissions "\$root/$2/main.ts" "\$@"
 EOF
 }
 
@@ -53,7 +61,7 @@ for name in "$@"; do
   folder=$(folder_of "$name")
   "$deno" check --quiet --frozen "$folder/main.ts" "$folder/permissions.ts"
   # shellcheck disable=SC2046  # the flags are words
-  if "$deno" compile --quiet --frozen --no-prompt ${target:+--target "$target"} $(frozen_permissions "$name") \
+  if "$deno" compile --quiet --frozen --no-prompt ${target:+--target "$target"} $(settings "$name") $(frozen_permissions "$name") \
       --output "bin/$name.new" "$folder/main.ts" >"build/compile-$name.log" 2>&1; then
     form="compiled"
   else

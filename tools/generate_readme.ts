@@ -4,16 +4,16 @@
  */
 import { flagTable } from "@signed-pods/shared/command-line";
 import { DENY_CODES } from "@signed-pods/shared/verdict";
-import { PROXY_FLAGS } from "../proxy/options.ts";
+import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
-import { podsignTable } from "../cli/options.ts";
+import { PODSIGN_FLAGS } from "../cli/options.ts";
 
 const README = new URL("../README.md", import.meta.url);
 
 const tables: Record<string, string> = {
   "flags: kubelet-proxy": flagTable(PROXY_FLAGS),
   "flags: signing-server": flagTable(SIGNER_FLAGS),
-  "flags: podsign": podsignTable(),
+  "flags: podsign": flagTable(PODSIGN_FLAGS),
   "deny-codes": "| code | meaning |\n|---|---|\n" +
     Object.entries(DENY_CODES).map(([code, meaning]) => `| \`${code}\` | ${meaning} |\n`).join(""),
 };

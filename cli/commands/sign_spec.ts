@@ -4,7 +4,7 @@
  * @module
  */
 import { encodeBase64 } from "@signed-pods/shared/base64";
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { formatDenial, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
@@ -16,11 +16,11 @@ import { type KeySource, readCertificates, withKeySource } from "../key_source.t
 import {
   type Manifest,
   type ManifestDocument,
-  type Path,
   positionOf,
   readManifest,
   requireNoProblems,
 } from "../manifest.ts";
+import { isSameButForSignatures } from "../same_manifest.ts";
 import type { SignSpecOptions } from "../options.ts";
 import { createProgress, EXIT_OK, kindCounts, printErrors, printWarnings } from "../report.ts";
 import {
@@ -148,7 +148,7 @@ async function check(
     const paths = templates.filter((template) => template.document === before).map(({ location }) =>
       location.path
     );
-    if (before === undefined || !sameButForSignatures(before, document, paths)) {
+    if (before === undefined || !isSameButForSignatures(before.value, document.value, paths)) {
       throw defect(
         `differs from the input in more than the signatures in the document at line ${
           lineOf(output, document)
@@ -177,56 +177,6 @@ function defect(what: string): Error {
   return new Error(
     `the signed manifest ${what}: nothing was printed; this is a defect of podsign, please report it`,
   );
-}
-
-function sameButForSignatures(
-  before: ManifestDocument,
-  after: ManifestDocument,
-  paths: readonly Path[],
-): boolean {
-  const [left, right] = [structuredClone(before.value), structuredClone(after.value)];
-  for (const path of paths) {
-    removeSignature(left, path);
-    removeSignature(right, path);
-  }
-  return equal(left, right);
-}
-
-/** Takes our annotations away, and the mappings that then are empty or were never there. */
-function removeSignature(root: JsonValue, path: Path): void {
-  let target: JsonValue | undefined = root;
-  for (const step of path) {
-    target = typeof step === "number"
-      ? (Array.isArray(target) ? target[step] : undefined)
-      : (isJsonObject(target) ? target[step] : undefined);
-  }
-  if (!isJsonObject(target)) return;
-  const metadata = target.metadata ?? null;
-  if (isJsonObject(metadata)) {
-    const annotations = metadata.annotations ?? null;
-    if (isJsonObject(annotations)) {
-      delete annotations[SIGNATURE_ANNOTATION];
-      delete annotations[SIGNED_TEMPLATE_ANNOTATION];
-    }
-    if (isEmpty(annotations)) delete metadata.annotations;
-  }
-  if (isEmpty(metadata)) delete target.metadata;
-}
-
-function isEmpty(value: JsonValue): boolean {
-  return value === null || (isJsonObject(value) && Object.keys(value).length === 0);
-}
-
-function equal(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) {
-    return a.length === b.length && a.every((item, index) => equal(item, b[index]));
-  }
-  if (isJsonObject(a) && isJsonObject(b)) {
-    const keys = Object.keys(a);
-    return keys.length === Object.keys(b).length &&
-      keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
-  }
-  return a === b;
 }
 
 /** The manifest as JSON: one object, or a List of several. */

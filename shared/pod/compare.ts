@@ -139,7 +139,8 @@ class Walk {
   }
 
   #add(difference: Difference): void {
-    if (this.differences.length < MAX_DIFFERENCES) this.differences.push(difference);
+    if (this.differences.length >= MAX_DIFFERENCES) return;
+    this.differences.push({ ...difference, path: printable(difference.path) });
   }
 }
 
@@ -197,6 +198,17 @@ function redacted(field: Field, value: JsonValue): JsonValue {
 /** Characters that a terminal or a reader may take for something else: controls, directions, halves, unassigned. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
 
+/** A text in which every character that does not print as itself is escaped as in JSON. */
+export function printable(text: string): string {
+  return text.replaceAll(UNPRINTABLE, (character) => {
+    let escaped = "";
+    for (let index = 0; index < character.length; index++) {
+      escaped += `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
+    }
+    return escaped;
+  });
+}
+
 /**
  * A value as JSON on one line, shortened, with every character escaped that does not print as itself. Unsigned data
  * is shown in this form only.
@@ -210,13 +222,7 @@ export function printValue(value: JsonValue, maxCharacters: number = MAX_PRINTED
     ? `${value.slice(0, maxCharacters)}…`
     : value;
   const json = JSON.stringify(shortened, (_key, member) => typeof member === "bigint" ? `${member}` : member);
-  const text = json.replaceAll(UNPRINTABLE, (character) => {
-    let escaped = "";
-    for (let index = 0; index < character.length; index++) {
-      escaped += `\\u${character.charCodeAt(index).toString(16).padStart(4, "0")}`;
-    }
-    return escaped;
-  });
+  const text = printable(json);
   // Cutting must not leave half a character behind.
   return text.length > maxCharacters
     ? `${text.slice(0, maxCharacters - 1).replace(/[\ud800-\udbff]$/, "")}…`

@@ -309,12 +309,9 @@ function limitRange(spec: JsonObject, live: JsonObject, _context: InjectionConte
   });
 }
 
+/** Decoding has read it as a quantity already. */
 function isAmount(text: string): boolean {
-  try {
-    return parseQuantity(text).nano >= 0n;
-  } catch {
-    return false;
-  }
+  return parseQuantity(text).nano >= 0n;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

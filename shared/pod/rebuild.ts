@@ -117,7 +117,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
       kind: "Pod",
       metadata: {
         ...metadata.value,
-        ...nonEmpty("labels", { ...labels, ...verdict.labels }),
+        ...nonEmpty("labels", { ...labels, ...statefulSetLabels(verdict, name), ...verdict.labels }),
         ...nonEmpty("annotations", { ...annotations, ...verdict.annotations }),
       },
       spec: { ...verdict.spec, ...scheduling.fields },
@@ -279,7 +279,6 @@ interface MetadataContext {
   podName: string;
   /** Absent in the spec form, where nothing ties the pod to a workload. */
   workload: WorkloadReference | undefined;
-  ordinal: string | undefined;
   completionIndex: string | undefined;
   /** The pod's annotations, as received. */
   annotations: JsonObject;
@@ -297,7 +296,11 @@ const UNSIGNED_LABELS: ReadonlyMap<string, Pattern> = new Map<string, Pattern>([
   ["pod-template-hash", isTemplateHash],
   ["controller-revision-hash", isRevision],
   ["pod-template-generation", isDigits],
-  ["statefulset.kubernetes.io/pod-name", (value, { podName }) => value === podName],
+  // With a signed StatefulSet these two are made, not taken.
+  [
+    "statefulset.kubernetes.io/pod-name",
+    (value, { podName, workload }) => workload === undefined && value === podName,
+  ],
   ["apps.kubernetes.io/pod-index", isPodIndex],
   ["job-name", isJobName],
   ["batch.kubernetes.io/job-name", isJobName],
@@ -340,9 +343,8 @@ function isRevision(value: string, { workload }: MetadataContext): boolean {
     : workload.kind === "StatefulSet" && workload.name === owner;
 }
 
-function isPodIndex(value: string, { podName, workload, ordinal }: MetadataContext): boolean {
-  if (!isIndex(value)) return false;
-  return workload === undefined ? podName.endsWith(`-${value}`) : value === ordinal;
+function isPodIndex(value: string, { podName, workload }: MetadataContext): boolean {
+  return workload === undefined && isIndex(value) && podName.endsWith(`-${value}`);
 }
 
 function isJobName(value: string, { podName, workload, completionIndex }: MetadataContext): boolean {
@@ -383,6 +385,12 @@ function unsignedLabels(live: JsonObject, verdict: AllowVerdict, podName: string
   return allowed(context.labels, UNSIGNED_LABELS, context);
 }
 
+/** These follow from the pod's name, so that an API server cannot take them away from whoever reads them either. */
+function statefulSetLabels({ ordinal }: AllowVerdict, podName: string): Record<string, string> {
+  if (ordinal === undefined) return {};
+  return { "statefulset.kubernetes.io/pod-name": podName, "apps.kubernetes.io/pod-index": ordinal };
+}
+
 function unsignedAnnotations(live: JsonObject, verdict: AllowVerdict): Record<string, string> {
   const name = getOwn(objectAt(live, "metadata"), "name");
   const context = metadataContext(live, verdict, typeof name === "string" ? name : "");
@@ -390,12 +398,11 @@ function unsignedAnnotations(live: JsonObject, verdict: AllowVerdict): Record<st
 }
 
 function metadataContext(live: JsonObject, verdict: AllowVerdict, podName: string): MetadataContext {
-  const { workload, ordinal, completionIndex } = verdict;
+  const { workload, completionIndex } = verdict;
   const metadata = objectAt(live, "metadata");
   return {
     podName,
     workload,
-    ordinal,
     completionIndex,
     annotations: objectAt(metadata, "annotations"),
     labels: objectAt(metadata, "labels"),

@@ -116,6 +116,7 @@ const KEPT_LABELS: [string, string, AllowVerdict, string][] = [
   ["controller-revision-hash", "db-76bf99c854", SPEC_FORM, "db-3"],
   ["pod-template-generation", "12", allow(), "web-x7x7x"],
   ["statefulset.kubernetes.io/pod-name", "db-3", STATEFUL, "db-3"],
+  ["statefulset.kubernetes.io/pod-name", "db-3", SPEC_FORM, "db-3"],
   ["apps.kubernetes.io/pod-index", "3", STATEFUL, "db-3"],
   ["apps.kubernetes.io/pod-index", "3", SPEC_FORM, "db-3"],
   ["job-name", "nightly-29645280", CRON, "nightly-29645280-x7x7x"],
@@ -143,8 +144,9 @@ const DROPPED_LABELS: [string, JsonValue, AllowVerdict, string][] = [
   ["controller-revision-hash", "db-x y", STATEFUL, "db-3"],
   ["controller-revision-hash", `${"d".repeat(60)}-76bf99c854`, SPEC_FORM, "db-3"],
   ["pod-template-generation", "-1", allow(), POD_NAME],
-  ["statefulset.kubernetes.io/pod-name", "db-4", STATEFUL, "db-3"],
-  ["apps.kubernetes.io/pod-index", "4", STATEFUL, "db-3"],
+  ["statefulset.kubernetes.io/pod-name", "db-4", SPEC_FORM, "db-3"],
+  ["statefulset.kubernetes.io/pod-name", POD_NAME, allow(), POD_NAME],
+  ["apps.kubernetes.io/pod-index", "3", allow(), "db-3"],
   ["apps.kubernetes.io/pod-index", "03", SPEC_FORM, "db-3"],
   ["apps.kubernetes.io/pod-index", "4", SPEC_FORM, "db-3"],
   ["job-name", "other-29645280", CRON, "nightly-29645280-x7x7x"],
@@ -166,18 +168,40 @@ for (const [key, value, verdict, podName] of DROPPED_LABELS) {
   });
 }
 
+Deno.test("a StatefulSet's labels follow from the pod's name, whatever the live ones say", () => {
+  for (
+    const labels of [{}, {
+      "statefulset.kubernetes.io/pod-name": "db-4",
+      "apps.kubernetes.io/pod-index": "4",
+    }]
+  ) {
+    assert.deepEqual(
+      metadataOf(livePod("db-3", liveSpec(), { labels }), { ...STATEFUL, labels: {} }).labels,
+      {
+        "statefulset.kubernetes.io/pod-name": "db-3",
+        "apps.kubernetes.io/pod-index": "3",
+      },
+    );
+  }
+});
+
 Deno.test("a signed label or annotation wins over a live one", () => {
   const verdict = allow({
-    labels: { "job-name": "mine" },
+    labels: { "pod-template-hash": "mine" },
     annotations: { "kubectl.kubernetes.io/restartedAt": "once" },
   });
   const live = livePod(POD_NAME, liveSpec(), {
-    labels: { "job-name": "theirs" },
+    labels: { "pod-template-hash": "76bf99c854" },
     annotations: { "kubectl.kubernetes.io/restartedAt": "2026-11-23T12:58:29Z" },
   });
   const metadata = metadataOf(live, verdict);
-  assert.deepEqual(metadata.labels, { "job-name": "mine" });
+  assert.deepEqual(metadata.labels, { "pod-template-hash": "mine" });
   assert.deepEqual(metadata.annotations, { "kubectl.kubernetes.io/restartedAt": "once" });
+  const ordinal = metadataOf(livePod("db-3", liveSpec()), {
+    ...STATEFUL,
+    labels: { "apps.kubernetes.io/pod-index": "x" },
+  });
+  assert.equal(part(ordinal, "labels")["apps.kubernetes.io/pod-index"], "x");
 });
 
 const LIMIT_RANGER =

@@ -6,7 +6,7 @@
  */
 import { sha256Hex } from "../algorithms.ts";
 import { decodeBase64 } from "../base64.ts";
-import { MAX_SIGNATURE_CHARACTERS, MAX_SIGNED_TEMPLATE_BYTES } from "../bounds.ts";
+import { MAX_DIFFERENCES, MAX_SIGNATURE_CHARACTERS, MAX_SIGNED_TEMPLATE_BYTES } from "../bounds.ts";
 import { canonicalize } from "../canonical_json.ts";
 import { type Problem, SignedPodsError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -30,13 +30,19 @@ import {
   type Verdict,
   type WorkloadReference,
 } from "../verdict.ts";
-import { compareSpecs, type Comparison, printValue } from "./compare.ts";
+import { compareSpecs, type Comparison, printable, printValue } from "./compare.ts";
 import { hasDigest } from "./image.ts";
 import { beforeAdmission, deepFreeze, equalJson, type InjectionContext } from "./injected.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { readIdentity } from "./rebuild.ts";
 import { getOwn } from "./schema.ts";
-import { findPodTemplates, jobNameFits, podNameMatches, type PodTemplateLocation } from "./workload.ts";
+import {
+  findPodTemplates,
+  isMadeBy,
+  jobNameFits,
+  podNameMatches,
+  type PodTemplateLocation,
+} from "./workload.ts";
 
 /** What a verifier trusts and insists on. */
 export interface VerifierOptions {
@@ -444,11 +450,11 @@ function bind(template: SignedTemplate, subject: Subject): Binding | DenyVerdict
   };
 }
 
-/** A workload's own template must have been signed for this very workload. */
+/** A workload's own template must have been signed for this very workload, or for the one whose controller made it. */
 function bindTemplate(template: SignedTemplate, location: PodTemplateLocation): Binding | DenyVerdict {
   const { namespace: _signed, ...signed } = template.workload;
   const { namespace: _found, ...found } = location.workload;
-  if (!equalJson({ ...signed }, { ...found })) {
+  if (!equalJson({ ...signed }, { ...found }) && !isMadeBy(signed, found)) {
     return wrongWorkload(
       template.workload,
       `${found.kind} ${printValue(found.name ?? found.generateName ?? "")}`,
@@ -529,7 +535,11 @@ function denyProblems(
   return deny(
     code,
     message,
-    problems.map(({ path, message }) => ({ path, kind: "invalid", detail: message })),
+    problems.slice(0, MAX_DIFFERENCES).map((problem) => ({
+      path: printable(problem.path),
+      kind: "invalid",
+      detail: printable(problem.message),
+    })),
   );
 }
 

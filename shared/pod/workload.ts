@@ -528,6 +528,24 @@ export function jobNameFits(
   return fits(podName, form);
 }
 
+/**
+ * Judges whether a workload is one that another one's controller makes: a ReplicaSet of a Deployment, a Job of a
+ * CronJob. Their pods are then named as the owner's.
+ *
+ * @param owner the workload that was signed
+ * @param made the workload that was found
+ */
+export function isMadeBy(owner: WorkloadReference, made: WorkloadReference): boolean {
+  const { name } = made;
+  if (name === undefined || owner.name === undefined) return false;
+  const forms = owner.kind === "Deployment" && made.kind === "ReplicaSet"
+    ? replicaSetNames(owner.name)
+    : owner.kind === "CronJob" && made.kind === "Job"
+    ? jobNames(owner)
+    : [];
+  return forms.some((form) => fits(name, form));
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Reading documents
 

@@ -4,7 +4,14 @@ import { SignedPodsError } from "../errors.ts";
 import type { JsonObject, JsonValue } from "../json.ts";
 import type { WorkloadReference } from "../verdict.ts";
 import { cronJob, deployment, firstTemplate, job, ownerSpec, pod, statefulSet } from "./fixture_test.ts";
-import { findPodTemplates, isIndex, isTemplateHash, jobNameFits, podNameMatches } from "./workload.ts";
+import {
+  findPodTemplates,
+  isIndex,
+  isMadeBy,
+  isTemplateHash,
+  jobNameFits,
+  podNameMatches,
+} from "./workload.ts";
 
 const workload = (kind: string, name: string): WorkloadReference => ({ apiVersion: "", kind, name });
 
@@ -352,6 +359,26 @@ Deno.test("jobNameFits holds a Job's name against workload and pod", () => {
   assert.equal(jobNameFits(cron, `${"c".repeat(52)}-29x`, podName, "3"), false);
   assert.equal(jobNameFits(workload("Job", "sums"), "sums", "sums-x7x7x"), true);
   assert.equal(jobNameFits(workload("Deployment", "sums"), "sums", "sums-x7x7x"), false);
+});
+
+Deno.test("isMadeBy knows ReplicaSets of Deployments and Jobs of CronJobs", () => {
+  const cases: [string, string, string, string, boolean][] = [
+    ["Deployment", "web", "ReplicaSet", "web-76bf99c854", true],
+    ["Deployment", "web", "ReplicaSet", "web", false],
+    ["Deployment", "web", "ReplicaSet", "web-api-76bf99c854", false],
+    ["Deployment", "web", "Job", "web-76bf99c854", false],
+    ["CronJob", "nightly", "Job", "nightly-29645280", true],
+    ["CronJob", "nightly", "Job", "nightly-manual", false],
+    ["StatefulSet", "db", "ReplicaSet", "db-76bf99c854", false],
+  ];
+  for (const [kind, name, madeKind, madeName, expected] of cases) {
+    assert.equal(
+      isMadeBy(workload(kind, name), workload(madeKind, madeName)),
+      expected,
+      `${name} ${madeName}`,
+    );
+  }
+  assert.equal(isMadeBy({ apiVersion: "", kind: "Deployment" }, workload("ReplicaSet", "web-76")), false);
 });
 
 Deno.test("hashes and indices are what Kubernetes writes", () => {

@@ -45,6 +45,10 @@ function nameOf(pod: JsonObject): string {
   return String(objectAt(pod, "metadata").name);
 }
 
+function namespaceOf(pod: JsonObject): string {
+  return String(objectAt(pod, "metadata").namespace);
+}
+
 function firstContainer(pod: JsonObject): JsonObject {
   const { containers } = objectAt(pod, "spec");
   const first = Array.isArray(containers) ? containers[0] : undefined;
@@ -122,7 +126,7 @@ async function demonstrate(folder: string, programs: Program[]): Promise<void> {
 
   title("2. The node trusts that key, and not the API server");
   const server = new FakeApiServer();
-  const http = server.serve();
+  await using http = server.serve();
   const kubeconfig = `apiVersion: v1
 kind: Config
 clusters: [{name: demo, cluster: {server: "http://127.0.0.1:${http.addr.port}"}}]
@@ -152,7 +156,6 @@ current-context: demo
     await tellTheStory(server, kubelet, signingServer);
   } finally {
     await kubelet.stop();
-    await http.shutdown();
   }
 }
 
@@ -169,8 +172,6 @@ async function tellTheStory(
       "sign-spec",
       "--server",
       signingServer,
-      "--namespace",
-      NAMESPACE,
       "-o",
       "json",
       file,
@@ -180,7 +181,10 @@ async function tellTheStory(
     say("owner", `podsign sign-spec examples/${example}.yaml: ${workload.kind} ${nameOf(workload)}`);
     for (const pod of podsOf(workload, { nodeName: NODE_NAME, namespace: NAMESPACE })) {
       server.put(pod);
-      await until(`the kubelet has ${nameOf(pod)}`, () => kubelet.pod(nameOf(pod)) !== undefined);
+      await until(
+        `the kubelet has ${nameOf(pod)}`,
+        () => kubelet.pod(nameOf(pod), namespaceOf(pod)) !== undefined,
+      );
       say("node", `runs ${nameOf(pod)} with the image ${String(firstContainer(pod).image)}`);
     }
   }
@@ -222,7 +226,7 @@ async function tellTheStory(
     alter(pod);
     // Bare pods are refused at once; a controller's are spaced out.
     delete objectAt(pod, "metadata").ownerReferences;
-    const namespace = String(objectAt(pod, "metadata").namespace);
+    const namespace = namespaceOf(pod);
     const name = nameOf(pod);
     server.put(pod);
     const status = () => objectAt(server.pod(namespace, name) ?? {}, "status");
@@ -239,7 +243,7 @@ async function tellTheStory(
   const name = nameOf(victim);
   const uid = String(objectAt(victim, "metadata").uid);
   server.put(victim);
-  await until(`the kubelet has ${name}`, () => kubelet.pod(name) !== undefined);
+  await until(`the kubelet has ${name}`, () => kubelet.pod(name, NAMESPACE) !== undefined);
   server.change(NAMESPACE, name, (pod) => {
     const altered = structuredClone(pod);
     firstContainer(altered).image = "evil.example/miner:1";
@@ -248,13 +252,13 @@ async function tellTheStory(
   say("attacker", `kubectl set image pod/${name} …=evil.example/miner:1`);
   await until(
     `the kubelet is told to stop ${name}`,
-    () => objectAt(kubelet.pod(name) ?? {}, "metadata").deletionTimestamp !== undefined,
+    () => objectAt(kubelet.pod(name, NAMESPACE) ?? {}, "metadata").deletionTimestamp !== undefined,
   );
   say("node", `ends the containers of ${name}, with the spec that was signed`);
-  await (await kubelet.report(name, { phase: "Failed" })).body?.cancel();
+  await (await kubelet.report(name, { phase: "Failed" }, NAMESPACE)).body?.cancel();
   await until(`the API server knows why ${name} ended`, () => messageOf(server, name) !== "");
   say("node", messageOf(server, name));
-  await until(`the kubelet has forgotten ${name}`, () => kubelet.pod(name) === undefined);
+  await until(`the kubelet has forgotten ${name}`, () => kubelet.pod(name, NAMESPACE) === undefined);
   const images = [...kubelet.images.get(uid) ?? []];
   expect(!images.includes("evil.example/miner:1"), "the kubelet was shown the new image");
 

@@ -338,8 +338,7 @@ export class FakeApiServer {
         this.#watchers.add(watcher);
         signal.addEventListener("abort", () => {
           if (watcher !== undefined && this.#watchers.has(watcher)) {
-            stop();
-            controller.error(signal.reason);
+            watcher.end();
           }
         }, { once: true });
       },

@@ -1,0 +1,61 @@
+/**
+ * Compares a manifest with its signed self.
+ *
+ * @module
+ */
+import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
+import type { Path } from "./manifest.ts";
+
+/**
+ * Whether two documents differ in nothing but the annotations that hold signatures, at the given places.
+ *
+ * @param before a document
+ * @param after the document after it was signed
+ * @param paths ways to the objects whose metadata may hold signatures
+ */
+export function isSameButForSignatures(before: JsonValue, after: JsonValue, paths: readonly Path[]): boolean {
+  const [left, right] = [structuredClone(before), structuredClone(after)];
+  for (const path of paths) {
+    removeSignature(left, path);
+    removeSignature(right, path);
+  }
+  return equal(left, right);
+}
+
+/** Takes our annotations away, and the mappings that then are empty or were never there. */
+function removeSignature(root: JsonValue, path: Path): void {
+  let target: JsonValue | undefined = root;
+  for (const step of path) {
+    target = typeof step === "number"
+      ? (Array.isArray(target) ? target[step] : undefined)
+      : (isJsonObject(target) ? target[step] : undefined);
+  }
+  if (!isJsonObject(target)) return;
+  const metadata = target.metadata ?? null;
+  if (isJsonObject(metadata)) {
+    const annotations = metadata.annotations ?? null;
+    if (isJsonObject(annotations)) {
+      delete annotations[SIGNATURE_ANNOTATION];
+      delete annotations[SIGNED_TEMPLATE_ANNOTATION];
+    }
+    if (isEmpty(annotations)) delete metadata.annotations;
+  }
+  if (isEmpty(metadata)) delete target.metadata;
+}
+
+function isEmpty(value: JsonValue): boolean {
+  return value === null || (isJsonObject(value) && Object.keys(value).length === 0);
+}
+
+function equal(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((item, index) => equal(item, b[index]));
+  }
+  if (isJsonObject(a) && isJsonObject(b)) {
+    const keys = Object.keys(a);
+    return keys.length === Object.keys(b).length &&
+      keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
+  }
+  return a === b;
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { InputError } from "./input_error.ts";
+import { createSigningClient, isSentInTheClear } from "./signing_client.ts";
+
+function clientOf(respond: (url: string, init: RequestInit) => Response | Promise<Response>, token?: string) {
+  return createSigningClient("http://localhost:8080/", token, async (url, init) => await respond(url, init));
+}
+
+Deno.test("the client asks for a signature with the token, and follows no redirect", async () => {
+  const client = clientOf((url, init) => {
+    assert.equal(url, "http://localhost:8080/sign");
+    assert.equal(init.method, "POST");
+    assert.equal(init.redirect, "manual");
+    assert.equal(new Headers(init.headers).get("authorization"), "Bearer secret");
+    assert.equal(new Headers(init.headers).get("content-type"), "application/json");
+    assert.equal(init.body, '{"payload":"ä\\n"}');
+    return Response.json({ signature: "AQID" });
+  }, "secret");
+  assert.deepEqual([...await client.sign("ä\n")], [1, 2, 3]);
+});
+
+Deno.test("without a token none is sent", async () => {
+  const client = clientOf((_, init) => {
+    assert.equal(new Headers(init.headers).get("authorization"), null);
+    return Response.json({ signature: "AQID" });
+  });
+  await client.sign("x");
+});
+
+Deno.test("a server may be below a path", async () => {
+  const client = createSigningClient("https://example.com/signer/", undefined, (url) => {
+    assert.equal(url, "https://example.com/signer/signingcert");
+    return Promise.resolve(new Response("PEM"));
+  });
+  assert.equal(await client.certificate(), "PEM");
+});
+
+Deno.test("refuses URLs that are none of a server", () => {
+  const urls = [
+    "",
+    "localhost:8080",
+    "ftp://x",
+    "http://a@x",
+    "http://x?a=b",
+    "http://x#a",
+    "file:///x",
+    "http://",
+  ];
+  for (const url of urls) {
+    assert.throws(() => createSigningClient(url, undefined, () => Promise.reject()), InputError, url);
+  }
+});
+
+Deno.test("refuses answers that are not a signing server's", async () => {
+  const answers: (() => Response)[] = [
+    () => new Response("<html>", { status: 200 }),
+    () => Response.json({}),
+    () => Response.json([]),
+    () => Response.json({ signature: 1 }),
+    () => Response.json({ signature: "not base64!" }),
+    () => new Response("x".repeat(70_000)),
+    () => new Response(null, { status: 302, headers: { location: "http://elsewhere/" } }),
+    () => new Response("oops", { status: 500 }),
+    () => new Response(null, { status: 204 }),
+    () => Response.json({ error: "text" }, { status: 400 }),
+  ];
+  for (const answer of answers) await assert.rejects(clientOf(answer).sign("x"), InputError);
+  await assert.rejects(clientOf(() => new Response(new Uint8Array([0xff]))).certificate(), InputError);
+});
+
+Deno.test("refuses with the server's own words, made safe to print", async () => {
+  const error = { code: "body-too-large", message: "Too\u001b[31m large" };
+  await assert.rejects(
+    clientOf(() => Response.json({ error }, { status: 413 })).sign("x"),
+    (error) =>
+      error instanceof InputError && error.message.includes("body-too-large") &&
+      !error.message.includes("\u001b"),
+  );
+});
+
+Deno.test("refuses with a hint where a token is missing", async () => {
+  const error = { code: "unauthorized", message: "no" };
+  await assert.rejects(
+    clientOf(() => Response.json({ error }, { status: 401 })).sign("x"),
+    (error) => error instanceof InputError && error.lines.length === 2,
+  );
+});
+
+Deno.test("refuses with what to do when the server cannot be reached", async () => {
+  const client = clientOf(() => Promise.reject(new TypeError("connection refused")));
+  await assert.rejects(
+    client.certificate(),
+    (error) => error instanceof InputError && error.lines.length === 2,
+  );
+});
+
+Deno.test("http beyond this machine is sent in the clear", () => {
+  for (const url of ["http://10.0.0.1", "http://signer:8080", "http://localhost.example"]) {
+    assert.ok(isSentInTheClear(url), url);
+  }
+  for (const url of ["https://signer", "http://localhost:1", "http://127.0.0.1:8080", "http://[::1]:1"]) {
+    assert.ok(!isSentInTheClear(url), url);
+  }
+});

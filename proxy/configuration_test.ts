@@ -1,0 +1,285 @@
+import assert from "node:assert/strict";
+import type { Problem } from "@signed-pods/shared/errors";
+import { complete, type Configuration, describeError, type Files } from "./configuration.ts";
+import { issue, testPki } from "./fixture_test.ts";
+import { type Options, parseCommandLine } from "./options.ts";
+
+/** Files and folders in memory. A value that is an error is thrown. */
+class FakeFiles implements Files {
+  readonly made: string[] = [];
+  readonly closed: string[] = [];
+
+  constructor(readonly contents: Record<string, string | Error>, readonly mode = 0o700) {}
+
+  readText(path: string): Promise<string> {
+    const content = this.contents[path];
+    return typeof content === "string"
+      ? Promise.resolve(content)
+      : Promise.reject(content ?? new Deno.errors.NotFound());
+  }
+  stat(path: string): Promise<{ isDirectory: boolean; isFile: boolean; mode: number | null }> {
+    if (this.contents[path] !== undefined) {
+      return Promise.resolve({ isDirectory: false, isFile: true, mode: 0o600 });
+    }
+    return this.made.includes(path) ||
+        Object.keys(this.contents).some((name) => name.startsWith(`${path}/`)) ||
+        path === "/empty"
+      ? Promise.resolve({ isDirectory: true, isFile: false, mode: this.mode })
+      : Promise.reject(new Deno.errors.NotFound());
+  }
+  list(path: string): Promise<string[]> {
+    const names = Object.keys(this.contents).filter((name) => name.startsWith(`${path}/`));
+    return Promise.resolve([
+      ...new Set(names.map((name) => name.slice(path.length + 1).split("/")[0] ?? "")),
+    ]);
+  }
+  makeFolder(path: string): Promise<void> {
+    if (path.startsWith("/forbidden")) {
+      return Promise.reject(new Deno.errors.PermissionDenied());
+    }
+    this.made.push(path);
+    return Promise.resolve();
+  }
+  makePrivate(path: string): Promise<void> {
+    this.closed.push(path);
+    return Promise.resolve();
+  }
+  tryWriting(path: string): Promise<void> {
+    return path.startsWith("/read-only/") ? Promise.reject(new Deno.errors.NotCapable()) : Promise.resolve();
+  }
+}
+
+function options(...args: string[]): Options {
+  const line = parseCommandLine(args);
+  assert.ok(line.kind === "run", JSON.stringify(line));
+  return line.options;
+}
+
+function kubeconfig(user: Record<string, unknown>, cluster: Record<string, unknown> = {}): string {
+  return JSON.stringify({
+    "current-context": "x",
+    contexts: [{ name: "x", context: { cluster: "x", user: "x" } }],
+    clusters: [{ name: "x", cluster: { server: "https://api:6443", ...cluster } }],
+    users: [{ name: "x", user }],
+  });
+}
+
+const KUBECONFIG = kubeconfig({ "client-certificate": "node.pem", "client-key": "node.pem" }, {
+  "certificate-authority": "ca.pem",
+});
+
+/** A node as it should be. */
+async function goodFiles(): Promise<Record<string, string | Error>> {
+  const { authority, server, node } = await testPki();
+  return {
+    "/etc/k": KUBECONFIG,
+    "/etc/ca.pem": authority.certificate,
+    "/etc/node.pem": node.certificate + node.key,
+    "/etc/server.pem": server.certificate,
+    "/etc/server.key": server.key,
+    "/trust/a.pem": server.certificate,
+    "/trust/b.pem": node.certificate,
+    "/trust/..data/c.pem": "hidden",
+    "/trust/folder/d.pem": "deeper",
+  };
+}
+
+const GOOD = [
+  "--kubeconfig=/etc/k",
+  "--tls-cert=/etc/server.pem",
+  "--tls-key=/etc/server.key",
+  "--client-ca=/etc/ca.pem",
+  "--signature-verification-cert=/trust",
+];
+
+async function good(
+  args: string[],
+  files: Files,
+): Promise<{ configuration: Configuration; warnings: string[] }> {
+  const completed = await complete(options(...args), files);
+  assert.ok(completed.ok, JSON.stringify(completed));
+  return { configuration: completed.configuration, warnings: completed.warnings.map(({ path }) => path) };
+}
+
+async function problems(args: string[], files: Files): Promise<Problem[]> {
+  const completed = await complete(options(...args), files);
+  assert.ok(!completed.ok);
+  return completed.problems;
+}
+
+Deno.test("a node as it should be gives no warning", async () => {
+  const files = new FakeFiles(await goodFiles());
+  const { configuration, warnings } = await good(GOOD, files);
+  assert.deepEqual(warnings, []);
+  assert.equal(configuration.nodeName, "worker");
+  assert.equal(configuration.socketPath, "/run/kubelet-proxy/http.sock");
+  assert.deepEqual(configuration.keys.map(({ source }) => source), ["/trust/a.pem", "/trust/b.pem"]);
+  assert.notEqual(configuration.tls?.clientCa, undefined);
+  assert.deepEqual(files.made, ["/run/kubelet-proxy"]);
+  assert.deepEqual(files.closed, []);
+});
+
+Deno.test("a runtime folder that others can enter is closed", async () => {
+  const files = new FakeFiles(await goodFiles(), 0o755);
+  await good(GOOD, files);
+  assert.deepEqual(files.closed, ["/run/kubelet-proxy"]);
+});
+
+Deno.test("what should not stay is warned about", async () => {
+  const { server } = await testPki();
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/plain": kubeconfig({}, { server: "http://127.0.0.1:8001" }),
+    "/etc/insecure": kubeconfig({ token: "x" }, { "insecure-skip-tls-verify": true }),
+    "/c": server.certificate,
+  });
+  assert.deepEqual(
+    (await good(["--kubeconfig=/etc/plain", "--mode=audit", "--node-name=worker"], files)).warnings,
+    [
+      "--tls-cert",
+      "--mode",
+      "--signature-verification-cert",
+      "--kubeconfig",
+      "--kubeconfig",
+    ],
+  );
+  assert.deepEqual(
+    (await good([
+      "--kubeconfig=/etc/insecure",
+      "--node-name=worker",
+      "--signature-verification-cert=/c",
+      "--tls-cert=/etc/server.pem",
+      "--tls-key=/etc/server.key",
+    ], files)).warnings,
+    ["--client-ca", "--kubeconfig"],
+  );
+});
+
+Deno.test("the same key is trusted once, however often it is named", async () => {
+  const files = new FakeFiles(await goodFiles());
+  const { configuration } = await good([...GOOD, "--signature-verification-cert=/trust/a.pem"], files);
+  assert.equal(configuration.keys.length, 2);
+});
+
+Deno.test("refuses all files that are wrong, at once, together with the flags", async () => {
+  const { node } = await testPki();
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/node.pem": "nothing",
+    "/etc/ca.pem": "nothing",
+    "/etc/server.key": node.key,
+    "/trust/a.pem": node.key,
+  });
+  const completed = await complete(
+    options(
+      ...GOOD,
+      "--signature-verification-cert=/gone",
+      "--signature-verification-cert=/empty",
+      `--runtime-dir=/read-only/${"x".repeat(100)}`,
+    ),
+    files,
+    [{ path: "--mode", message: "was wrong" }],
+  );
+  assert.ok(!completed.ok);
+  assert.deepEqual(completed.problems.map(({ path }) => path), [
+    "--mode",
+    "--kubeconfig",
+    "--kubeconfig",
+    "--node-name",
+    "--client-ca",
+    "--tls-cert",
+    "--signature-verification-cert",
+    "--signature-verification-cert",
+    "--signature-verification-cert",
+    "--runtime-dir",
+    "--runtime-dir",
+  ]);
+});
+
+Deno.test("refuses a kubeconfig that is missing or wrong", async () => {
+  const files = new FakeFiles({ ...await goodFiles(), "/etc/wrong": "a: [" });
+  assert.deepEqual(
+    (await problems([...GOOD.slice(1), "--kubeconfig=/gone"], files)).map(({ path }) => path),
+    ["--kubeconfig"],
+  );
+  assert.deepEqual(
+    (await problems([...GOOD.slice(1), "--kubeconfig=/etc/wrong"], files)).map(({ path }) => path),
+    ["--kubeconfig"],
+  );
+});
+
+Deno.test("refuses serving certificates that cannot be read", async () => {
+  const contents = await goodFiles();
+  delete contents["/etc/server.pem"];
+  contents["/etc/server.key"] = new Deno.errors.PermissionDenied();
+  assert.deepEqual((await problems(GOOD, new FakeFiles(contents))).map(({ path }) => path), [
+    "--tls-cert",
+    "--tls-key",
+  ]);
+});
+
+Deno.test("refuses a node name that is not known, not one, or of another node", async () => {
+  const odd = await issue({ commonName: "system:node:Not_A_Name" });
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/token": kubeconfig({ token: "x" }),
+    "/etc/odd": kubeconfig({ "client-certificate": "odd.pem", "client-key": "odd.pem" }),
+    "/etc/odd.pem": odd.certificate + odd.key,
+  });
+  for (
+    const args of [["--kubeconfig=/etc/token"], ["--kubeconfig=/etc/odd"], [
+      "--kubeconfig=/etc/k",
+      "--node-name=other",
+    ]]
+  ) {
+    assert.deepEqual((await problems([...GOOD.slice(1), ...args], files)).map(({ path }) => path), [
+      "--node-name",
+    ]);
+  }
+});
+
+Deno.test("refuses runtime folders that cannot be used", async () => {
+  const files = new FakeFiles({ ...await goodFiles(), "/file": "x" });
+  for (const folder of ["/forbidden/x", "/read-only/x", "/file"]) {
+    assert.deepEqual((await problems([...GOOD, `--runtime-dir=${folder}`], files)).map(({ path }) => path), [
+      "--runtime-dir",
+    ]);
+  }
+});
+
+Deno.test("refuses a folder of certificates that is no such folder", async () => {
+  const contents = await goodFiles();
+  for (let index = 0; index <= 1000; index++) {
+    contents[`/many/${index}.pem`] = "x";
+  }
+  const found = await problems(
+    [...GOOD.slice(0, 4), "--signature-verification-cert=/many"],
+    new FakeFiles(contents),
+  );
+  assert.deepEqual(found.map(({ path }) => path), ["--signature-verification-cert"]);
+});
+
+Deno.test("relative kubeconfigs have relative files", async () => {
+  const contents = await goodFiles();
+  const { authority, node } = await testPki();
+  const files = new FakeFiles({
+    ...contents,
+    k: KUBECONFIG,
+    "./ca.pem": authority.certificate,
+    "./node.pem": node.certificate + node.key,
+  });
+  assert.equal((await good([...GOOD.slice(1), "--kubeconfig=k"], files)).configuration.nodeName, "worker");
+});
+
+Deno.test("errors of the file system say what to do", () => {
+  const texts = [
+    new Deno.errors.NotCapable(),
+    new Deno.errors.NotFound(),
+    new Deno.errors.PermissionDenied(),
+    new Deno.errors.IsADirectory(),
+    new Error("as it is"),
+    "text",
+  ].map(describeError);
+  assert.equal(new Set(texts).size, texts.length);
+  assert.match(texts[0] ?? "", /--allow-read/);
+});

@@ -1,0 +1,246 @@
+/**
+ * One request, from top to bottom. Who may ask at all was decided by the listener; here it is decided what.
+ *
+ * ```text
+ * canonical path? ─no─> 400
+ *   │
+ * known route? ─no─> 403, and the flag that would allow it
+ *   │
+ *   ├─ pods ──────> the pod gate, which judges every pod
+ *   ├─ reviews ───> relayed
+ *   └─ others ────> relayed: known headers, bodies streamed both ways, no redirects
+ * ```
+ *
+ * @module
+ */
+import { isEncoded, responseHeaders } from "./headers.ts";
+import type { Log } from "./log.ts";
+import type { PodGate } from "./pod_gate.ts";
+import { parseTarget } from "./request_target.ts";
+import type { RequestTarget } from "./request_target.ts";
+import type { Route, Router } from "./route.ts";
+import { reasonOf, statusResponse } from "./status.ts";
+import { type Upstream, UpstreamError } from "./upstream.ts";
+
+/** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
+const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);
+
+/** What a handler is made of. */
+export interface HandlerOptions {
+  router: Router;
+  gate: PodGate;
+  upstream: Upstream;
+  log: Log;
+  /** Whether each request gets a line in the log. */
+  logRequests: boolean;
+  /** Milliseconds since any fixed moment, for durations; `performance.now` will do. */
+  elapsedMs: () => number;
+}
+
+/** Answers requests. */
+export interface Handler {
+  /** Answers one request. Never throws. */
+  handle(request: Request): Promise<Response>;
+  /** Ends the relayed watches cleanly. The pod gate is closed on its own. */
+  close(): void;
+}
+
+/** Makes the handler of one proxy. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { router, gate, upstream, log, logRequests, elapsedMs } = options;
+  const closing = new AbortController();
+
+  async function handle(request: Request): Promise<Response> {
+    const started = elapsedMs();
+    const parsed = parseTarget(request.url);
+    if (!parsed.ok) {
+      log.warn("request-malformed", parsed.message, { method: request.method });
+      return statusResponse(400, "BadRequest", `kubelet-proxy: ${parsed.message}`);
+    }
+    const route = router.route(request.method, parsed.target);
+    const response = await answer(request, route, parsed.target);
+    if (logRequests) {
+      log.info("request", "answered", {
+        method: request.method,
+        // The query is left out: it may hold continue tokens and is of use to nobody.
+        path: parsed.target.path,
+        route: route.kind,
+        code: response.status,
+        ms: Math.round((elapsedMs() - started) * 10) / 10,
+      });
+    }
+    return response;
+  }
+
+  async function answer(request: Request, route: Route, target: RequestTarget): Promise<Response> {
+    try {
+      switch (route.kind) {
+        case "refuse":
+          return refuse(request, route, target);
+        case "pod-list":
+          return await gate.list(route.query, request.signal);
+        case "pod-watch":
+          return await gate.watch(route.query, request.signal);
+        case "pod-get":
+          return await gate.get(route.namespace, route.name, route.query, request.signal);
+        case "pod-write":
+          return await gate.write(request, { ...route, path: target.target }, request.signal);
+        case "review":
+          return await relay(request, target, false);
+        case "relay":
+          return await relay(request, target, route.stream);
+        default: {
+          const never: never = route;
+          return never;
+        }
+      }
+    } catch (error) {
+      return fail(request, target, error);
+    }
+  }
+
+  function refuse(request: Request, route: Route & { kind: "refuse" }, target: RequestTarget): Response {
+    const advice = route.advice === undefined
+      ? undefined
+      : `to let it through, start kubelet-proxy with ${route.advice}`;
+    log.warn("request-refused", route.message, {
+      method: request.method,
+      path: target.path,
+      code: route.code,
+      advice,
+    });
+    const message = `kubelet-proxy: ${request.method} ${target.path}: ${route.message}`;
+    return statusResponse(
+      route.code,
+      reasonOf(route.code),
+      advice === undefined ? message : `${message}; ${advice}`,
+    );
+  }
+
+  async function relay(request: Request, target: RequestTarget, stream: boolean): Promise<Response> {
+    const response = await upstream.send({
+      method: request.method,
+      path: target.target,
+      headers: request.headers,
+      body: request.body,
+      signal: request.signal,
+    });
+    const problem = refuseAnswer(response);
+    if (problem !== undefined) {
+      response.body?.cancel().catch(() => {});
+      log.error("answer-refused", problem, {
+        method: request.method,
+        path: target.path,
+        upstreamCode: response.status,
+      });
+      return statusResponse(502, "InternalError", `kubelet-proxy: ${problem}`);
+    }
+    return new Response(bodyOf(response, stream), {
+      status: response.status,
+      headers: responseHeaders(response.headers),
+    });
+  }
+
+  function bodyOf(response: Response, stream: boolean): ReadableStream<Uint8Array> | null {
+    if (response.body === null || NULL_BODY_STATUSES.has(response.status)) {
+      response.body?.cancel().catch(() => {});
+      return null;
+    }
+    return stream ? endable(response.body, closing.signal) : response.body;
+  }
+
+  function fail(request: Request, target: RequestTarget, error: unknown): Response {
+    const fields = { method: request.method, path: target.path };
+    if (error instanceof UpstreamError) {
+      switch (error.code) {
+        case "aborted":
+          // Nobody reads this answer; it only ends the exchange.
+          log.debug("request-aborted", error.message, fields);
+          return statusResponse(503, "ServiceUnavailable", "kubelet-proxy: the client has left");
+        case "path-not-canonical":
+          log.warn("request-malformed", error.message, fields);
+          return statusResponse(400, "BadRequest", `kubelet-proxy: ${error.message}`);
+        case "timeout":
+          log.error("upstream-timeout", error.message, fields);
+          return statusResponse(504, "Timeout", `kubelet-proxy: ${error.message}`);
+        case "unreachable":
+        case "no-credential":
+          log.error(`upstream-${error.code}`, error.message, fields);
+          return statusResponse(503, "ServiceUnavailable", `kubelet-proxy: ${error.message}`);
+        default: {
+          const never: never = error.code;
+          return never;
+        }
+      }
+    }
+    // A defect. The message may hold anything, so only the log gets it.
+    log.error("request-failed", error instanceof Error ? error.message : String(error), fields);
+    return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
+  }
+
+  return { handle, close: () => closing.abort() };
+}
+
+/** Why an answer must not be relayed; undefined if it may. */
+function refuseAnswer(response: Response): string | undefined {
+  const { status } = response;
+  if (status >= 300 && status < 400) {
+    return `the API server answered with a redirect (${status}), which is never followed or relayed; see whether the kubeconfig's server is the API server itself`;
+  }
+  if (status < 200 || status > 599) {
+    return `the API server answered with status ${status}, which is never relayed`;
+  }
+  if (isEncoded(response.headers)) {
+    return "the API server compressed its answer although that was not asked for; see what stands between proxy and API server";
+  }
+  return undefined;
+}
+
+/**
+ * The same stream, which ends when `signal` says so. The server would otherwise wait for the API server to end a
+ * watch, which takes minutes to hours. client-go takes the end for that of a watch and begins another.
+ */
+function endable(body: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  let ended = false;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const end = () => {
+        if (!ended) {
+          ended = true;
+          controller.close();
+          reader.cancel().catch(() => {});
+        }
+      };
+      if (signal.aborted) {
+        end();
+        return;
+      }
+      signal.addEventListener("abort", end, { once: true });
+      reader.closed.catch(() => {}).then(() => signal.removeEventListener("abort", end));
+    },
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (ended) {
+          return;
+        }
+        if (done) {
+          ended = true;
+          controller.close();
+        } else {
+          controller.enqueue(value);
+        }
+      } catch (error) {
+        if (!ended) {
+          ended = true;
+          controller.error(error);
+        }
+      }
+    },
+    cancel(reason) {
+      ended = true;
+      return reader.cancel(reason);
+    },
+  });
+}

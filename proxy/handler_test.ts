@@ -1,0 +1,257 @@
+import assert from "node:assert/strict";
+import { memoryLog } from "./fixture_test.ts";
+import { createHandler } from "./handler.ts";
+import type { PodGate, PodWrite } from "./pod_gate.ts";
+import { createRouter } from "./route.ts";
+import { UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
+
+type Answer = (request: UpstreamRequest) => Response | Promise<Response>;
+
+function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
+  const sent: UpstreamRequest[] = [];
+  const gated: unknown[] = [];
+  const log = memoryLog();
+  const answerAs = (name: string, ...call: unknown[]) => {
+    gated.push([name, ...call]);
+    return Promise.resolve(new Response(name));
+  };
+  const gate: PodGate = {
+    list: (query) => answerAs("list", String(query)),
+    watch: (query) => answerAs("watch", String(query)),
+    get: (namespace, name) => answerAs("get", namespace, name),
+    write: (_request, write: PodWrite) => answerAs("write", write),
+    close: () => Promise.resolve(),
+  };
+  const handler = createHandler({
+    router: createRouter("worker", []),
+    gate,
+    upstream: {
+      send(request) {
+        sent.push(request);
+        return Promise.resolve(answer(request));
+      },
+    },
+    log,
+    logRequests,
+    elapsedMs: () => 0,
+  });
+  const ask = (method: string, target: string, init: RequestInit = {}) =>
+    handler.handle(new Request(`https://proxy${target}`, { method, ...init }));
+  return { handler, ask, sent, gated, log };
+}
+
+async function status(response: Response): Promise<{ code: number; reason: string; message: string }> {
+  assert.equal(response.headers.get("content-type"), "application/json");
+  const { kind, code, reason, message } = await response.json();
+  assert.equal(kind, "Status");
+  assert.equal(code, response.status);
+  return { code, reason, message };
+}
+
+const NODE = "/api/v1/nodes/worker";
+const WATCH = "/apis/node.k8s.io/v1/runtimeclasses?watch=true";
+
+Deno.test("pods go to the gate and nowhere else", async () => {
+  const { ask, gated, sent } = setUp();
+  const selector = "fieldSelector=spec.nodeName%3Dworker";
+  assert.equal(await (await ask("GET", `/api/v1/pods?${selector}`)).text(), "list");
+  assert.equal(await (await ask("GET", `/api/v1/pods?${selector}&watch=true`)).text(), "watch");
+  assert.equal(await (await ask("GET", "/api/v1/namespaces/a/pods/b")).text(), "get");
+  assert.equal(
+    await (await ask("PATCH", "/api/v1/namespaces/a/pods/b/status?timeout=1s", { body: "{}" })).text(),
+    "write",
+  );
+  assert.deepEqual(gated.map((call) => JSON.parse(JSON.stringify(call))), [
+    ["list", selector],
+    ["watch", `${selector}&watch=true`],
+    ["get", "a", "b"],
+    ["write", {
+      kind: "pod-write",
+      method: "PATCH",
+      namespace: "a",
+      name: "b",
+      subresource: "status",
+      path: "/api/v1/namespaces/a/pods/b/status?timeout=1s",
+    }],
+  ]);
+  assert.equal(sent.length, 0);
+});
+
+Deno.test("known routes stream both ways, with known headers only", async () => {
+  const { ask, sent } = setUp(() =>
+    new Response("answer", {
+      status: 201,
+      headers: { "content-type": "x/y", "set-cookie": "a=b", "content-length": "6" },
+    })
+  );
+  const response = await ask("PATCH", `${NODE}/status?timeout=10s`, {
+    body: "patch",
+    headers: { "content-type": "p/q" },
+  });
+  assert.equal(response.status, 201);
+  assert.deepEqual([...response.headers], [["content-type", "x/y"]]);
+  assert.equal(await response.text(), "answer");
+  const [request] = sent;
+  assert.equal(request?.path, `${NODE}/status?timeout=10s`);
+  assert.ok(request?.body instanceof ReadableStream);
+  assert.equal(await new Response(request.body).text(), "patch");
+  assert.ok(request?.signal instanceof AbortSignal);
+});
+
+Deno.test("reviews are relayed", async () => {
+  const { ask, sent } = setUp();
+  await ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { body: "x" });
+  await ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", { body: "x" });
+  assert.equal(sent.length, 2);
+});
+
+Deno.test("errors of known routes are relayed as they are", async () => {
+  const { ask } = setUp(() => new Response("not found", { status: 404, headers: { "retry-after": "3" } }));
+  const response = await ask("GET", NODE);
+  assert.deepEqual([response.status, response.headers.get("retry-after"), await response.text()], [
+    404,
+    "3",
+    "not found",
+  ]);
+});
+
+Deno.test("answers without a body", async () => {
+  const { ask } = setUp(() => new Response(null, { status: 204 }));
+  const response = await ask("DELETE", "/apis/storage.k8s.io/v1/csinodes/worker");
+  assert.deepEqual([response.status, response.body], [204, null]);
+  const odd = new Response("body");
+  Object.defineProperty(odd, "status", { value: 204 });
+  assert.equal((await setUp(() => odd).ask("GET", NODE)).body, null);
+});
+
+Deno.test("refuses paths that are not canonical", async () => {
+  const { handler, sent } = setUp();
+  // Request would normalise the URL; Deno.serve does not.
+  const request = new Request("https://proxy/");
+  Object.defineProperty(request, "url", { value: "https://proxy/api/v1/x/../pods" });
+  assert.equal((await status(await handler.handle(request))).reason, "BadRequest");
+  assert.equal(sent.length, 0);
+});
+
+Deno.test("refuses what kubelets do not ask for, and says how to allow it", async () => {
+  const { ask, sent, log } = setUp();
+  const { code, reason, message } = await status(await ask("GET", "/version?token=canary"));
+  assert.deepEqual([code, reason], [403, "Forbidden"]);
+  assert.match(message, /--allow-path=GET:\/version$/);
+  const refused = log.events.find(({ event }) => event === "request-refused");
+  assert.match(String(refused?.fields["advice"]), /--allow-path=GET:\/version$/);
+  assert.doesNotMatch(JSON.stringify(log.events), /canary/);
+  const pods = await status(await ask("GET", "/api/v1/pods"));
+  assert.doesNotMatch(pods.message, /--allow-path/);
+  assert.equal(sent.length, 0);
+});
+
+Deno.test("refuses redirects and other answers that are no plain answers", async () => {
+  const odd = (code: number) => {
+    const response = new Response("body");
+    Object.defineProperty(response, "status", { value: code });
+    return response;
+  };
+  for (const code of [301, 302, 304, 307, 308, 101, 103, 199, 600, 999]) {
+    const { ask, log } = setUp(() => odd(code));
+    assert.equal((await status(await ask("GET", NODE))).code, 502, String(code));
+    assert.equal(log.events[0]?.event, "answer-refused");
+  }
+  const { ask } = setUp(() => new Response("x", { headers: { "content-encoding": "gzip" } }));
+  assert.equal((await status(await ask("GET", NODE))).code, 502);
+});
+
+Deno.test("no answer of the API server becomes a Status", async () => {
+  const expected: [UpstreamFailure, number, string][] = [
+    ["unreachable", 503, "upstream-unreachable"],
+    ["no-credential", 503, "upstream-no-credential"],
+    ["timeout", 504, "upstream-timeout"],
+    ["path-not-canonical", 400, "request-malformed"],
+    ["aborted", 503, "request-aborted"],
+  ];
+  for (const [failure, code, event] of expected) {
+    const { ask, log } = setUp(() => {
+      throw new UpstreamError(failure, "why");
+    });
+    assert.equal((await status(await ask("GET", NODE))).code, code);
+    assert.equal(log.events[0]?.event, event);
+  }
+});
+
+Deno.test("refuses to show a defect to the client", async () => {
+  for (const defect of [new Error("canary"), "canary"]) {
+    const { ask, log } = setUp(() => {
+      throw defect;
+    });
+    const { code, message } = await status(await ask("GET", NODE));
+    assert.equal(code, 500);
+    assert.doesNotMatch(message, /canary/);
+    assert.equal(log.events[0]?.event, "request-failed");
+  }
+});
+
+Deno.test("one line per request, without its query; none if not wanted", async () => {
+  const { ask, log } = setUp();
+  await ask("GET", `${NODE}?resourceVersion=canary`);
+  assert.deepEqual(log.events, [{
+    level: "info",
+    event: "request",
+    message: "answered",
+    fields: { method: "GET", path: NODE, route: "relay", code: 200, ms: 0 },
+  }]);
+  const quiet = setUp(undefined, false);
+  await quiet.ask("GET", NODE);
+  assert.equal(quiet.log.events.length, 0);
+});
+
+/** An endless answer, and what became of it. */
+function endless() {
+  const state = { cancelled: false };
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  const body = new ReadableStream<Uint8Array>({
+    start: (own) => void (controller = own),
+    cancel: () => void (state.cancelled = true),
+  });
+  return { body, state, controller: () => controller };
+}
+
+Deno.test("a relayed watch ends cleanly when the proxy stops", async () => {
+  const { body, state, controller } = endless();
+  const { ask, handler } = setUp(() => new Response(body));
+  const reader = (await ask("GET", WATCH)).body?.getReader();
+  controller()?.enqueue(new Uint8Array([1]));
+  assert.deepEqual((await reader?.read())?.value, new Uint8Array([1]));
+  const waiting = reader?.read();
+  handler.close();
+  assert.equal((await waiting)?.done, true);
+  assert.equal(state.cancelled, true);
+  const late = endless();
+  const after = setUp(() => new Response(late.body));
+  after.handler.close();
+  assert.equal(await (await after.ask("GET", WATCH)).text(), "");
+  assert.equal(late.state.cancelled, true);
+});
+
+Deno.test("a relayed watch ends when the API server ends it", async () => {
+  const { body, controller } = endless();
+  const { ask } = setUp(() => new Response(body));
+  const text = (await ask("GET", WATCH)).text();
+  controller()?.enqueue(new TextEncoder().encode("last"));
+  controller()?.close();
+  assert.equal(await text, "last");
+});
+
+Deno.test("a relayed watch that breaks off does not end cleanly", async () => {
+  const { body, controller } = endless();
+  const { ask } = setUp(() => new Response(body));
+  const text = (await ask("GET", WATCH)).text();
+  controller()?.error(new Error("cut"));
+  await assert.rejects(text, /cut/);
+});
+
+Deno.test("a client that leaves a relayed watch ends it upstream", async () => {
+  const { body, state } = endless();
+  const { ask } = setUp(() => new Response(body));
+  await (await ask("GET", WATCH)).body?.cancel();
+  assert.equal(state.cancelled, true);
+});

@@ -1,0 +1,69 @@
+/**
+ * Which header fields cross the proxy. Both directions admit a short list and drop everything else: credentials
+ * (Authorization, Impersonate-*, X-Remote-*, Cookie), hop-by-hop fields (RFC 9110 section 7.6.1) and whatever a later
+ * version invents therefore never cross.
+ *
+ * @module
+ */
+
+/** What a kubelet sends that the API server needs. */
+const REQUEST_HEADERS: readonly string[] = [
+  "accept",
+  "content-type",
+  "user-agent",
+  // Tracing of the kubelet (W3C Trace Context).
+  "traceparent",
+  "tracestate",
+];
+
+/** What a kubelet understands, or what an operator looks for in a kubelet's log. */
+const RESPONSE_HEADERS: readonly string[] = [
+  "audit-id",
+  "cache-control",
+  "content-type",
+  "etag",
+  "last-modified",
+  "retry-after",
+  // Deprecation warnings; client-go logs them.
+  "warning",
+  "x-content-type-options",
+  "x-kubernetes-pf-flowschema-uid",
+  "x-kubernetes-pf-prioritylevel-uid",
+];
+
+/** The fields of a kubelet's request that go on to the API server. */
+export function requestHeaders(received: Headers): Headers {
+  const headers = admit(received, REQUEST_HEADERS);
+  // fetch would ask for compression and undo it without saying so. What is streamed through stays as it was sent.
+  headers.set("accept-encoding", "identity");
+  return headers;
+}
+
+/**
+ * The fields of the API server's answer that go back to the kubelet. Content-Length is not among them: the length is
+ * that of what is sent, and the server that sends it knows it.
+ */
+export function responseHeaders(received: Headers): Headers {
+  return admit(received, RESPONSE_HEADERS);
+}
+
+/** Tells whether an answer is encoded although identity was asked for. */
+export function isEncoded(headers: Headers): boolean {
+  const encoding = headers.get("content-encoding");
+  return encoding !== null && encoding.trim().toLowerCase() !== "identity" && encoding.trim() !== "";
+}
+
+/** Copies the named fields, except those that Connection declares to be meant for the next hop only. */
+function admit(received: Headers, names: readonly string[]): Headers {
+  const connection = new Set(
+    (received.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()),
+  );
+  const headers = new Headers();
+  for (const name of names) {
+    const value = received.get(name);
+    if (value !== null && !connection.has(name)) {
+      headers.set(name, value);
+    }
+  }
+  return headers;
+}

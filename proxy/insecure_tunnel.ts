@@ -1,0 +1,64 @@
+/**
+ * The way to an API server whose certificate is not to be checked (`insecure-skip-tls-verify`). fetch checks always,
+ * unless the whole program is started with a flag that turns it off for everything; so plain HTTP goes through a Unix
+ * socket to a TLS connection that checks nothing, and the client certificate, if there is one, goes along.
+ *
+ * @module
+ */
+import net from "node:net";
+import tls from "node:tls";
+import type { TlsIdentity } from "./tls_identity.ts";
+
+/** What a tunnel is made of. */
+export interface TunnelOptions {
+  /** The API server. */
+  server: URL;
+  identity?: TlsIdentity;
+  /** Path of the Unix socket; its folder must be closed to others. */
+  socketPath: string;
+}
+
+/** A running tunnel. */
+export interface Tunnel {
+  /** Cuts everything that goes through it. */
+  close(): Promise<void>;
+}
+
+/** Opens the tunnel. */
+export async function openInsecureTunnel({ server, identity, socketPath }: TunnelOptions): Promise<Tunnel> {
+  const host = server.hostname.replace(/^\[|\]$/g, "");
+  const open = new Set<net.Socket>();
+  const listener = net.createServer((inner) => {
+    const outer = tls.connect({
+      host,
+      port: server.port === "" ? 443 : Number(server.port),
+      ...(net.isIP(host) === 0 ? { servername: host } : {}),
+      rejectUnauthorized: false,
+      ALPNProtocols: ["http/1.1"],
+      ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+    });
+    open.add(inner);
+    inner.pipe(outer);
+    outer.pipe(inner);
+    inner.on("error", () => outer.destroy());
+    outer.on("error", () => inner.destroy());
+    outer.on("close", () => inner.destroy());
+    inner.on("close", () => {
+      open.delete(inner);
+      outer.destroy();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", reject);
+    listener.listen(socketPath, resolve);
+  });
+  return {
+    close() {
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      for (const socket of open) {
+        socket.destroy();
+      }
+      return closed;
+    },
+  };
+}

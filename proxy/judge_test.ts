@@ -1,0 +1,628 @@
+import assert from "node:assert/strict";
+import type { JsonObject } from "@signed-pods/shared/json";
+import { createJudge, type Judge, type PodVerifier, type Showing, TooManyPodsError } from "./judge.ts";
+import { type Ledger, LedgerFullError, openLedger } from "./ledger.ts";
+import type { RefusedPod } from "./rejector.ts";
+import { ManualClock } from "../tests/fakes/clock.ts";
+import { MemoryLedgerStore } from "../tests/fakes/ledger.ts";
+import { MemoryLog } from "../tests/fakes/log.ts";
+import {
+  makeMirror,
+  makePod,
+  NODE_NAME,
+  objectOf,
+  Owner,
+  uidOf,
+  withImage,
+  withMetadata,
+  withSpec,
+  withStatus,
+} from "../tests/fakes/owner.ts";
+
+const owner = await Owner.create();
+const stranger = await Owner.create();
+
+interface Bench {
+  judge: Judge;
+  ledger: Ledger;
+  store: MemoryLedgerStore;
+  log: MemoryLog;
+  clock: ManualClock;
+  /** What the rejector was told, by UID. */
+  refused: Map<string, RefusedPod>;
+  see(...pods: JsonObject[]): Promise<Showing[]>;
+  /** What becomes of one pod, in a word. */
+  fate(pod: JsonObject): Promise<string>;
+  gone(pod: JsonObject): Promise<string>;
+}
+
+interface BenchOptions {
+  mode?: "enforce" | "audit";
+  store?: MemoryLedgerStore;
+  verifier?: PodVerifier;
+  maxTrackedPods?: number;
+  maxEntries?: number;
+  clock?: ManualClock;
+}
+
+async function makeBench(options: BenchOptions = {}): Promise<Bench> {
+  const { mode = "enforce", store = new MemoryLedgerStore(), verifier = owner.verifier, maxTrackedPods } =
+    options;
+  const log = new MemoryLog();
+  const clock = options.clock ?? new ManualClock();
+  const ledger = await openLedger(store, log, options.maxEntries);
+  const refused = new Map<string, RefusedPod>();
+  const rejector = {
+    refuse: (pod: RefusedPod) => void refused.set(pod.uid, pod),
+    forget: (uid: string) => void refused.delete(uid),
+    uids: () => [...refused.keys()],
+    close: () => Promise.resolve(),
+  };
+  const judge = createJudge({
+    verifier,
+    ledger,
+    rejector: mode === "enforce" ? rejector : undefined,
+    log,
+    mode,
+    nodeName: NODE_NAME,
+    clock,
+    ...(maxTrackedPods === undefined ? {} : { maxTrackedPods }),
+  });
+  const see = (...pods: JsonObject[]) => judge.judge(pods.map((object) => ({ kind: "present", object })));
+  return {
+    judge,
+    ledger,
+    store,
+    log,
+    clock,
+    refused,
+    see,
+    fate: async (pod) => fateOf((await see(pod))[0]),
+    gone: async (pod) => fateOf((await judge.judge([{ kind: "deleted", object: pod }]))[0]),
+  };
+}
+
+function fateOf(showing: Showing | undefined): string {
+  assert.ok(showing !== undefined);
+  if (showing.kind !== "show") {
+    return showing.kind;
+  }
+  const pod = objectOf(JSON.parse(showing.text));
+  const stopping = objectOf(pod["metadata"])["deletionTimestamp"] !== undefined;
+  return `${showing.known ? "known" : "new"}${stopping ? ", stopping" : ""}`;
+}
+
+function podOf(showing: Showing | undefined): JsonObject {
+  assert.ok(showing !== undefined && showing.kind !== "hide");
+  return objectOf(JSON.parse(showing.text));
+}
+
+function codes(log: MemoryLog): unknown[] {
+  return log.lines.filter(({ event }) => event === "pod-refused" || event === "pod-stopping").map((
+    { fields },
+  ) => fields["code"]);
+}
+
+const GOOD = await owner.signedPod();
+const EVIL = withImage(GOOD, "registry.example/evil:1");
+
+Deno.test("an allowed pod is admitted before it is shown", async () => {
+  const bench = await makeBench();
+  const [showing] = await bench.see(GOOD);
+  assert.equal(fateOf(showing), "new");
+  assert.match(bench.store.text ?? "", new RegExp(uidOf(1)));
+  assert.deepEqual(podOf(showing)["status"], { phase: "Pending" });
+  const entry = bench.ledger.get(uidOf(1));
+  assert.equal(entry?.state, "admitted");
+  assert.equal(entry?.admittedAt, "2026-01-01T00:00:00.000Z");
+  assert.equal("status" in objectOf(JSON.parse(entry?.pod ?? "")), false);
+  assert.equal(await bench.fate(withStatus(GOOD, { phase: "Running" })), "known");
+  assert.equal(bench.log.of("pod-admitted").length, 1, "a verdict is logged once");
+});
+
+Deno.test("a batch is one append", async () => {
+  const bench = await makeBench();
+  const pods = await Promise.all([1, 2, 3].map((n) => owner.signedPod({ uid: uidOf(n), name: `web-${n}` })));
+  await bench.see(...pods);
+  assert.equal(bench.store.appends, 1);
+});
+
+Deno.test("nothing is shown while the ledger cannot be written", async () => {
+  const bench = await makeBench();
+  bench.store.failure = new Error("no space left on device");
+  await assert.rejects(bench.see(GOOD), /no space/);
+  bench.store.failure = undefined;
+  await bench.see(GOOD);
+  const next = await makeBench({ store: bench.store });
+  assert.equal(next.ledger.size, 1);
+});
+
+for (
+  const [what, pod, code] of [
+    ["without a signature", makePod(), "unsigned"],
+    ["signed by someone else", await stranger.signedPod(), "signature-invalid"],
+    ["with another image than signed", EVIL, "spec-differs"],
+    [
+      "with a terminal phase and another spec than signed",
+      withStatus(EVIL, { phase: "Failed" }),
+      "spec-differs",
+    ],
+    ["of another name than signed", withMetadata(GOOD, { name: "other" }), "wrong-workload"],
+    ["with a malformed resourceVersion", withMetadata(GOOD, { resourceVersion: "x" }), "pod-malformed"],
+    ["with a malformed status", { ...GOOD, status: { phase: "Evil" } }, "pod-malformed"],
+  ] as const
+) {
+  Deno.test(`refuses a pod ${what}: hidden, and handed to the rejector`, async () => {
+    const bench = await makeBench();
+    assert.equal(await bench.fate(pod), "hide");
+    assert.deepEqual(codes(bench.log), [code]);
+    assert.equal(bench.refused.has(uidOf(1)), true);
+    assert.equal(bench.ledger.size, 0);
+    assert.equal(await bench.fate(pod), "hide");
+    assert.equal(bench.log.of("pod-refused").length, 1, "a verdict is logged once");
+    assert.equal(fateOf(await bench.judge.preview(pod)), "hide");
+  });
+}
+
+for (
+  const [what, pod] of [
+    ["whose UID is a path", withMetadata(GOOD, { uid: "../../x" })],
+    ["whose UID is in upper case", withMetadata(GOOD, { uid: uidOf(0xabcdef).toUpperCase() })],
+    ["whose name is no DNS name", withMetadata(GOOD, { name: "a_b" })],
+    ["without a namespace", withMetadata(GOOD, { namespace: null })],
+    ["without metadata", { ...GOOD, metadata: null }],
+  ] as const
+) {
+  Deno.test(`refuses a pod ${what}: hidden, and nothing is asked of the API server`, async () => {
+    const bench = await makeBench();
+    assert.equal(await bench.fate(pod), "hide");
+    assert.equal(fateOf(await bench.judge.preview(pod)), "hide");
+    assert.equal(await bench.gone(pod), "hide");
+    assert.deepEqual(new Set(codes(bench.log)), new Set(["identity-conflict"]));
+    assert.equal(bench.refused.size, 0);
+  });
+}
+
+Deno.test("refuses a pod of another node, without touching it", async () => {
+  for (const nodeName of ["other", null, `${NODE_NAME}\n`]) {
+    const bench = await makeBench();
+    assert.equal(await bench.fate(withSpec(GOOD, { nodeName })), "hide");
+    assert.deepEqual(codes(bench.log), ["wrong-node"]);
+    assert.equal(bench.refused.size, 0);
+  }
+});
+
+Deno.test("refuses a pod that the verifier chokes on", async () => {
+  const verifier = { verifyPod: () => Promise.reject(new RangeError("Maximum call stack size exceeded")) };
+  const bench = await makeBench({ verifier });
+  assert.equal(await bench.fate(GOOD), "hide");
+  assert.deepEqual(codes(bench.log), ["pod-malformed"]);
+  assert.equal(bench.log.of("judge-failed").length, 1);
+});
+
+Deno.test("a verdict that changes is logged, with the first differences", async () => {
+  const bench = await makeBench();
+  await bench.see(makePod());
+  await bench.see(EVIL);
+  await bench.see(GOOD);
+  assert.deepEqual(bench.log.events().filter((event) => event.startsWith("pod-")), [
+    "pod-refused",
+    "pod-refused",
+    "pod-admitted",
+  ]);
+  assert.match(
+    String(bench.log.of("pod-refused")[1]?.fields["differences"]),
+    /spec\.containers\[app\]\.image/,
+  );
+  assert.equal(bench.refused.size, 0, "an allowed pod is not rejected any more");
+});
+
+Deno.test("a controller, a phase and a deletion are told to the rejector", async () => {
+  const bench = await makeBench();
+  const pod = makePod({ controller: uidOf(900) });
+  await bench.see(
+    withMetadata(withStatus(pod, { phase: "Succeeded" }), { deletionTimestamp: "2026-01-01T00:00:00Z" }),
+  );
+  const { controller, terminal, deleting, message } = bench.refused.get(uidOf(1)) ?? {};
+  assert.deepEqual({ controller, terminal, deleting }, {
+    controller: uidOf(900),
+    terminal: true,
+    deleting: true,
+  });
+  assert.ok(message);
+});
+
+Deno.test("DELETED passes with metadata alone, and the pod is forgotten", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  const [showing] = await bench.judge.judge([{ kind: "deleted", object: EVIL }]);
+  assert.equal(showing?.kind, "remove");
+  assert.deepEqual(Object.keys(podOf(showing)), ["apiVersion", "kind", "metadata"]);
+  assert.equal(bench.ledger.size, 0);
+  await bench.see(makePod());
+  assert.equal(bench.refused.size, 1);
+  assert.equal(await bench.gone(makePod()), "remove");
+  assert.equal(bench.refused.size, 0);
+});
+
+Deno.test("refuses a DELETED that would remove another pod by its name, or by its UID", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  assert.equal(await bench.gone(withMetadata(GOOD, { uid: uidOf(2) })), "hide");
+  assert.equal(await bench.gone(withMetadata(GOOD, { name: "other" })), "hide");
+  assert.equal(bench.ledger.size, 1);
+  assert.equal(bench.log.of("deletion-hidden").length, 2);
+});
+
+Deno.test("refuses a UID under a second name, and leaves the first alone", async () => {
+  const bench = await makeBench();
+  const twin = await owner.signedPod({ name: "twin" });
+  const [first, second] = await bench.see(GOOD, twin);
+  assert.equal(fateOf(first), "new");
+  assert.equal(fateOf(second), "hide");
+  assert.deepEqual(codes(bench.log), ["identity-conflict"]);
+  assert.equal(bench.refused.size, 0, "the rejector works by UID");
+  assert.equal(await bench.fate(GOOD), "known");
+});
+
+Deno.test("refuses a UID under a second name after a restart, and keeps track of the first", async () => {
+  const before = await makeBench();
+  await before.see(GOOD);
+  const bench = await makeBench({ store: before.store });
+  assert.equal(await bench.fate(await owner.signedPod({ name: "twin" })), "hide");
+  assert.equal(await bench.fate(GOOD), "new");
+  assert.equal(await bench.fate(GOOD), "known");
+});
+
+Deno.test("refuses a second pod of a name while the first is there, and takes it afterwards", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  const successor = await owner.signedPod({ uid: uidOf(2) });
+  assert.equal(await bench.fate(successor), "hide");
+  assert.deepEqual(codes(bench.log), ["identity-conflict"]);
+  assert.equal(bench.refused.has(uidOf(2)), true);
+  await bench.gone(GOOD);
+  assert.equal(await bench.fate(successor), "new");
+});
+
+Deno.test("a refused pod does not keep its name from a good one", async () => {
+  const bench = await makeBench();
+  await bench.see(makePod());
+  assert.equal(await bench.fate(await owner.signedPod({ uid: uidOf(2) })), "new");
+});
+
+for (
+  const [what, pod, code] of [
+    ["another image", EVIL, "spec-differs"],
+    ["no signature", makePod(), "unsigned"],
+    [
+      "other signed bytes",
+      await owner.signedPod({ image: "registry.example/web:2" }),
+      "changed-after-admission",
+    ],
+    [
+      "an ephemeral container",
+      withSpec(GOOD, { ephemeralContainers: [{ name: "debug", image: "x" }] }),
+      undefined,
+    ],
+    [
+      "a mirror annotation",
+      makeMirror({ name: "web", namespace: "default", uid: uidOf(1) }),
+      "identity-conflict",
+    ],
+    ["another node", withSpec(GOOD, { nodeName: "other" }), "wrong-node"],
+    ["a malformed status", { ...GOOD, status: "x" }, undefined],
+    [
+      "a terminal phase and a hook",
+      withStatus(withImage(GOOD, "evil"), { phase: "Succeeded" }),
+      "spec-differs",
+    ],
+  ] as const
+) {
+  Deno.test(`refuses an admitted pod that comes with ${what}: stopped, with its last good spec`, async () => {
+    const bench = await makeBench();
+    const [good] = await bench.see(withStatus(GOOD, { phase: "Running" }));
+    await bench.clock.advance(1500);
+    const [bad] = await bench.see(withMetadata(pod, { resourceVersion: "77" }));
+    assert.equal(fateOf(bad), "known, stopping");
+    const metadata = objectOf(podOf(bad)["metadata"]);
+    assert.deepEqual(podOf(bad)["spec"], podOf(good)["spec"]);
+    assert.equal(metadata["resourceVersion"], "77");
+    assert.equal(metadata["deletionTimestamp"], "2026-01-01T00:00:01Z");
+    assert.equal(metadata["deletionGracePeriodSeconds"], 30);
+    if (code !== undefined) {
+      assert.deepEqual(codes(bench.log), [code]);
+    }
+    assert.equal(bench.log.of("pod-stopping").length, 1);
+    assert.equal(bench.refused.size, 0, "the kubelet ends it, not the rejector");
+    assert.equal(bench.ledger.get(uidOf(1))?.state, "stopping");
+    assert.ok(bench.ledger.get(uidOf(1))?.refusal);
+
+    await bench.clock.advance(60_000);
+    const [again] = await bench.see(GOOD);
+    assert.equal(fateOf(again), "known, stopping", "never admitted again");
+    assert.equal(objectOf(podOf(again)["metadata"])["deletionTimestamp"], "2026-01-01T00:00:01Z");
+
+    const next = await makeBench({ store: bench.store });
+    assert.equal(await next.fate(GOOD), "new, stopping", "nor by the next process");
+  });
+}
+
+Deno.test("GET of a pod that is being stopped shows no deletion that nobody asked for", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  assert.equal(fateOf(await bench.judge.preview(EVIL)), "known", "also before the watch has told of it");
+  assert.equal(bench.ledger.get(uidOf(1))?.state, "admitted", "GET changes nothing");
+  await bench.see(EVIL);
+  const shown = await bench.judge.preview(EVIL);
+  assert.equal(fateOf(shown), "known");
+  assert.equal(JSON.stringify(podOf(shown)).includes("evil"), false);
+  assert.equal(fateOf(await bench.judge.preview(makeMirror({ uid: uidOf(5) }))), "known");
+  assert.equal(
+    fateOf(await bench.judge.preview(await owner.signedPod({ name: "new", uid: uidOf(6) }))),
+    "known",
+  );
+  assert.equal(bench.ledger.get(uidOf(6)), undefined);
+});
+
+Deno.test("a stopped pod is removed once, hidden from then on, and removed again when a watch resumes", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  assert.equal(bench.judge.stoppingEntry("default", "web")?.uid, uidOf(1));
+  await bench.judge.markStopped(uidOf(1));
+  assert.equal(bench.judge.stoppingEntry("default", "web")?.state, "stopped");
+  assert.equal(fateOf(await bench.judge.preview(EVIL)), "hide");
+  assert.equal(await bench.fate(EVIL), "remove");
+  assert.equal(await bench.fate(GOOD), "hide");
+  bench.judge.resumeWatch();
+  assert.equal(await bench.fate(GOOD), "remove");
+  assert.equal(await bench.fate(GOOD), "hide");
+  assert.equal(bench.refused.size, 0);
+  await bench.see(withMetadata(GOOD, { deletionTimestamp: "2026-01-01T00:00:00Z" }));
+  assert.equal(bench.refused.get(uidOf(1))?.deleting, true, "no kubelet would finish its deletion");
+  const next = await makeBench({ store: bench.store });
+  assert.equal(await next.fate(GOOD), "hide");
+  assert.equal(bench.log.of("pod-stopped").length, 1);
+});
+
+Deno.test("the event that the kubelet's report causes removes the pod, even before the report is answered", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  const failed = withStatus(EVIL, { phase: "Failed" });
+  assert.equal(
+    await bench.fate(failed),
+    "known, stopping",
+    "a phase that the kubelet did not report means nothing",
+  );
+  bench.judge.setFinishing(uidOf(1), true);
+  assert.equal(await bench.fate(EVIL), "known, stopping");
+  assert.equal(await bench.fate(failed), "remove");
+  await bench.judge.markStopped(uidOf(1));
+  assert.equal(bench.log.of("pod-stopped").length, 1);
+});
+
+Deno.test("a report that failed leaves the pod as it was", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  bench.judge.setFinishing(uidOf(1), true);
+  bench.judge.setFinishing(uidOf(1), false);
+  assert.equal(await bench.fate(withStatus(EVIL, { phase: "Failed" })), "known, stopping");
+});
+
+Deno.test("marking a pod that is not being stopped changes nothing", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.judge.markStopped(uidOf(1));
+  await bench.judge.markStopped(uidOf(2));
+  assert.equal(bench.ledger.get(uidOf(1))?.state, "admitted");
+  assert.equal(bench.judge.stoppingEntry("default", "web"), undefined);
+});
+
+Deno.test("dates gate the first admission only", async () => {
+  const notAfter = new Date("2026-01-01T01:00:00Z");
+  const pod = await owner.signedPod({}, { notAfter });
+  const bench = await makeBench();
+  await bench.see(pod);
+  await bench.clock.advance(2 * 3_600_000);
+  assert.equal(await bench.fate(pod), "known");
+  assert.equal(
+    await bench.fate(await owner.signedPod({ name: "late", uid: uidOf(2) }, { notAfter })),
+    "hide",
+  );
+  assert.deepEqual(codes(bench.log), ["expired"]);
+});
+
+Deno.test("refuses an expired pod that was deleted in the same breath", async () => {
+  const pod = await owner.signedPod({}, { notAfter: new Date("2026-01-01T01:00:00Z") });
+  const bench = await makeBench();
+  await bench.see(pod);
+  await bench.clock.advance(2 * 3_600_000);
+  const showings = await bench.judge.judge([{ kind: "deleted", object: pod }, {
+    kind: "present",
+    object: pod,
+  }]);
+  assert.deepEqual(showings.map(fateOf), ["remove", "hide"]);
+  assert.deepEqual(codes(bench.log), ["expired"]);
+});
+
+Deno.test("mirror pods pass without containers", async () => {
+  const bench = await makeBench();
+  const [showing] = await bench.see(makeMirror({ uid: uidOf(5) }));
+  assert.deepEqual(objectOf(podOf(showing)["spec"])["containers"], []);
+  assert.equal(await bench.fate(makeMirror({ uid: uidOf(5) })), "known");
+  assert.equal(bench.ledger.size, 0);
+});
+
+for (
+  const [what, mirror] of [
+    ["another pod's name", makeMirror({ name: "web", namespace: "default", uid: uidOf(5) })],
+    ["another node", makeMirror({ uid: uidOf(5), nodeName: "other" })],
+    [
+      "a malformed hash",
+      withMetadata(makeMirror({ uid: uidOf(5) }), { annotations: { "kubernetes.io/config.mirror": "../x" } }),
+    ],
+  ] as const
+) {
+  Deno.test(`refuses a mirror pod with ${what}`, async () => {
+    const bench = await makeBench();
+    await bench.see(GOOD);
+    assert.equal(await bench.fate(mirror), "hide");
+    assert.equal(await bench.fate(GOOD), "known");
+  });
+}
+
+Deno.test("refuses a pod with a mirror's name or UID", async () => {
+  const bench = await makeBench();
+  await bench.see(makeMirror({ name: "web", namespace: "default", uid: uidOf(5) }));
+  assert.equal(await bench.fate(GOOD), "hide");
+  assert.equal(
+    await bench.fate(await owner.signedPod({ uid: uidOf(5) })),
+    "remove",
+    "the mirror is not shown any more",
+  );
+  assert.deepEqual(codes(bench.log), ["identity-conflict", "identity-conflict"]);
+  assert.equal(await bench.gone(makeMirror({ name: "web", namespace: "default", uid: uidOf(5) })), "remove");
+  assert.equal(await bench.fate(GOOD), "new");
+});
+
+Deno.test("a mirror under a new name leaves its old one free", async () => {
+  const bench = await makeBench();
+  await bench.see(makeMirror({ name: "web", namespace: "default", uid: uidOf(5) }));
+  await bench.see(makeMirror({ name: "web2", namespace: "default", uid: uidOf(5) }));
+  assert.equal(await bench.fate(GOOD), "new");
+});
+
+Deno.test("a full list is the truth: what it does not hold is forgotten", async () => {
+  const before = await makeBench();
+  await before.see(GOOD, await owner.signedPod({ name: "other", uid: uidOf(2) }));
+  const bench = await makeBench({ store: before.store });
+  await bench.see(makePod({ name: "rogue", uid: uidOf(3) }));
+  const snapshot = bench.judge.beginSnapshot(true);
+  await bench.judge.judge([{ kind: "present", object: GOOD }], snapshot);
+  await bench.judge.completeSnapshot(snapshot);
+  assert.deepEqual([...bench.ledger.entries()].map(({ uid }) => uid), [uidOf(1)]);
+  assert.equal(bench.refused.size, 0);
+  const next = await makeBench({ store: bench.store });
+  assert.equal(next.ledger.size, 1);
+});
+
+Deno.test("what was seen while a list was on its way is not forgotten by it", async () => {
+  const bench = await makeBench();
+  const snapshot = bench.judge.beginSnapshot(true);
+  await bench.see(GOOD);
+  await bench.judge.judge([], snapshot);
+  await bench.judge.completeSnapshot(snapshot);
+  assert.equal(bench.ledger.size, 1);
+});
+
+Deno.test("in a snapshot, a name that has passed to another UID means that the first is gone", async () => {
+  const before = await makeBench();
+  await before.see(GOOD);
+  for (const unique of [true, false]) {
+    const bench = await makeBench({ store: new MemoryLedgerStore(before.store.text) });
+    const snapshot = bench.judge.beginSnapshot(unique);
+    const successor = await owner.signedPod({ uid: uidOf(2) });
+    const showings = await bench.judge.judge([{ kind: "present", object: successor }], snapshot);
+    assert.deepEqual(showings.map(fateOf), ["new"]);
+    await bench.judge.completeSnapshot(snapshot);
+    assert.deepEqual([...bench.ledger.entries()].map(({ uid }) => uid), [uidOf(2)]);
+  }
+});
+
+Deno.test("refuses a second pod of a name within one snapshot of a watch", async () => {
+  const bench = await makeBench();
+  const snapshot = bench.judge.beginSnapshot(false);
+  const pods = [GOOD, await owner.signedPod({ uid: uidOf(2) }), GOOD];
+  const showings = await bench.judge.judge(pods.map((object) => ({ kind: "present", object })), snapshot);
+  assert.deepEqual(showings.map(fateOf), ["new", "hide", "new"]);
+});
+
+Deno.test("refuses both of two pods in one list that share a UID or a name", async () => {
+  for (
+    const twin of [await owner.signedPod({ name: "twin" }), await owner.signedPod({ uid: uidOf(2) }), GOOD]
+  ) {
+    const bench = await makeBench();
+    const snapshot = bench.judge.beginSnapshot(true);
+    const showings = await bench.judge.judge(
+      [GOOD, twin].map((object) => ({ kind: "present", object })),
+      snapshot,
+    );
+    assert.deepEqual(showings.map(fateOf), ["hide", "hide"]);
+    assert.ok(codes(bench.log).every((code) => code === "identity-conflict"));
+    assert.equal(bench.ledger.size, 0);
+  }
+});
+
+Deno.test("refuses a twin on a later page of the same list", async () => {
+  const bench = await makeBench();
+  const snapshot = bench.judge.beginSnapshot(true);
+  await bench.judge.judge([{ kind: "present", object: GOOD }], snapshot);
+  const twin = await owner.signedPod({ uid: uidOf(2) });
+  const showings = await bench.judge.judge([{ kind: "present", object: twin }], snapshot);
+  assert.deepEqual(showings.map(fateOf), ["hide"]);
+});
+
+Deno.test("refuses a twin of a refused pod on a later page too", async () => {
+  for (const twin of [await owner.signedPod({ name: "twin" }), await owner.signedPod({ uid: uidOf(2) })]) {
+    const bench = await makeBench();
+    const snapshot = bench.judge.beginSnapshot(true);
+    await bench.judge.judge([{ kind: "present", object: makePod() }], snapshot);
+    const showings = await bench.judge.judge([{ kind: "present", object: twin }], snapshot);
+    assert.deepEqual(showings.map(fateOf), ["hide"]);
+  }
+});
+
+Deno.test("refuses an admitted pod that a list holds twice: stopped, and shown once", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  const snapshot = bench.judge.beginSnapshot(true);
+  const showings = await bench.judge.judge(
+    [GOOD, EVIL].map((object) => ({ kind: "present", object })),
+    snapshot,
+  );
+  assert.deepEqual(showings.map(fateOf), ["new, stopping", "hide"]);
+});
+
+Deno.test("in audit, refusals are logged, nothing is stopped, and nothing is asked of the API server", async () => {
+  const bench = await makeBench({ mode: "audit" });
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  assert.deepEqual(codes(bench.log), ["spec-differs"]);
+  assert.equal(bench.ledger.get(uidOf(1))?.state, "admitted");
+  assert.equal(bench.refused.size, 0);
+  const enforcing = await makeBench({ store: bench.store });
+  assert.equal(await enforcing.fate(GOOD), "new");
+});
+
+Deno.test("in audit, what an enforcing process has stopped is judged like the rest", async () => {
+  const enforcing = await makeBench();
+  await enforcing.see(GOOD);
+  await enforcing.see(EVIL);
+  const bench = await makeBench({ mode: "audit", store: enforcing.store });
+  await bench.see(GOOD);
+  assert.deepEqual(codes(bench.log), []);
+});
+
+Deno.test("over the bound, what is known of hidden pods is dropped first", async () => {
+  const bench = await makeBench({ maxTrackedPods: 2 });
+  await bench.see(GOOD);
+  for (let number = 2; number < 6; number++) {
+    assert.equal(await bench.fate(makePod({ name: `rogue-${number}`, uid: uidOf(number) })), "hide");
+  }
+  assert.equal(await bench.fate(GOOD), "known");
+});
+
+Deno.test("refuses more pods than can be kept track of", async () => {
+  const bench = await makeBench({ maxTrackedPods: 1 });
+  await bench.see(GOOD);
+  await assert.rejects(bench.see(makePod({ name: "rogue", uid: uidOf(2) })), TooManyPodsError);
+});
+
+Deno.test("refuses more admissions than the ledger holds", async () => {
+  const bench = await makeBench({ maxEntries: 1 });
+  await bench.see(GOOD);
+  await assert.rejects(bench.see(await owner.signedPod({ name: "other", uid: uidOf(2) })), LedgerFullError);
+});

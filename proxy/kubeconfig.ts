@@ -1,0 +1,287 @@
+/**
+ * Reads a kubeconfig: which API server, which certificates to trust, and with what credential. Read strictly, since
+ * a setting that is passed over in silence would weaken what its author believes to have.
+ *
+ * Source: `k8s.io/client-go/tools/clientcmd/api/v1/types.go`; Kubernetes, "Organizing Cluster Access Using kubeconfig
+ * Files".
+ *
+ * @module
+ */
+import { decodeBase64 } from "@signed-pods/shared/base64";
+import { parseDocument } from "yaml";
+
+/** A PEM text in the kubeconfig, or the path of a file that holds one. */
+export type PemSource = { kind: "file"; path: string } | { kind: "data"; text: string };
+
+/** What a kubeconfig says about one context. */
+export interface Kubeconfig {
+  /** Name of the context that was read. */
+  context: string;
+  server: URL;
+  certificateAuthority?: PemSource;
+  insecureSkipTlsVerify: boolean;
+  clientCertificate?: PemSource;
+  clientKey?: PemSource;
+  token?: string;
+  /** Takes precedence over `token`, as in client-go. */
+  tokenFile?: string;
+}
+
+/** What came out of reading a kubeconfig. */
+export type ParsedKubeconfig = { ok: true; kubeconfig: Kubeconfig } | { ok: false; problems: string[] };
+
+/** Longest kubeconfig, in characters. One with ten clusters and all certificates inside has about 80,000. */
+export const MAX_KUBECONFIG_CHARACTERS = 1024 * 1024;
+
+/** Most values that one alias may stand for, so that a small file cannot unfold into a large one. */
+const MAX_ALIASES = 10;
+
+/** Settings of a cluster that are read, or that change nothing here. */
+const CLUSTER_FIELDS: ReadonlySet<string> = new Set([
+  "server",
+  "certificate-authority",
+  "certificate-authority-data",
+  "insecure-skip-tls-verify",
+  // Answers are never asked for in compressed form.
+  "disable-compression",
+  "extensions",
+]);
+
+const USER_FIELDS: ReadonlySet<string> = new Set([
+  "client-certificate",
+  "client-certificate-data",
+  "client-key",
+  "client-key-data",
+  "token",
+  "tokenFile",
+  "extensions",
+]);
+
+/** Settings that exist and cannot be obeyed, and what to do instead. */
+const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
+  ["proxy-url", "the API server is reached directly; take it out"],
+  [
+    "tls-server-name",
+    "the name in the server's URL is checked; use a server URL whose name is in the certificate",
+  ],
+  [
+    "exec",
+    "credential plugins are not run; use a client certificate, or a tokenFile that something else renews",
+  ],
+  [
+    "auth-provider",
+    "authentication providers are gone from Kubernetes; use a client certificate or a tokenFile",
+  ],
+  ["username", "kube-apiserver has no basic authentication; use a client certificate or a tokenFile"],
+  ["password", "kube-apiserver has no basic authentication; use a client certificate or a tokenFile"],
+  ...["as", "as-uid", "as-groups", "as-user-extra"].map((field): [string, string] => [
+    field,
+    "a node acts as itself; take impersonation out",
+  ]),
+]);
+
+type Fields = Record<string, unknown>;
+
+/**
+ * Reads a kubeconfig.
+ *
+ * @param text YAML or JSON
+ * @param directory folder of the file; relative paths in it are relative to that folder
+ * @param context name of a context; by default the current context
+ */
+export function parseKubeconfig(text: string, directory: string, context?: string): ParsedKubeconfig {
+  if (text.length > MAX_KUBECONFIG_CHARACTERS) {
+    return { ok: false, problems: [`longer than ${MAX_KUBECONFIG_CHARACTERS} characters`] };
+  }
+  let root: unknown;
+  try {
+    const document = parseDocument(text, { uniqueKeys: true, strict: true, stringKeys: true });
+    const complaints = [...document.errors, ...document.warnings];
+    if (complaints.length > 0) {
+      // The first line only: the others show the place, where a token may stand.
+      return { ok: false, problems: complaints.map(({ message }) => message.split("\n", 1)[0] ?? "") };
+    }
+    root = document.toJS({ maxAliasCount: MAX_ALIASES });
+  } catch (error) {
+    return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
+  }
+  if (!isFields(root) || (root["kind"] ?? "Config") !== "Config" || (root["apiVersion"] ?? "v1") !== "v1") {
+    return {
+      ok: false,
+      problems: ['not a kubeconfig: it must be a map with apiVersion "v1" and kind "Config"'],
+    };
+  }
+  return new Reader(directory).read(root, context);
+}
+
+/** Collects problems while it reads. */
+class Reader {
+  readonly problems: string[] = [];
+
+  constructor(readonly directory: string) {}
+
+  read(root: Fields, wanted: string | undefined): ParsedKubeconfig {
+    const name = wanted ?? this.text(root, "current-context", "");
+    if (name === undefined) {
+      this.problems.push("there is no current-context; set one, or name one with --context");
+      return { ok: false, problems: this.problems };
+    }
+    const context = this.entry(root, "contexts", name, "context");
+    if (context === undefined) {
+      return { ok: false, problems: this.problems };
+    }
+    const place = `context "${name}"`;
+    const clusterName = this.required(context, "cluster", place);
+    const userName = this.required(context, "user", place);
+    const cluster = clusterName === undefined
+      ? undefined
+      : this.entry(root, "clusters", clusterName, "cluster");
+    const user = userName === undefined ? undefined : this.entry(root, "users", userName, "user");
+    const fromCluster = cluster === undefined ? undefined : this.cluster(cluster, `cluster "${clusterName}"`);
+    const fromUser = user === undefined ? undefined : this.user(user, `user "${userName}"`);
+    return this.problems.length > 0 || fromCluster === undefined || fromUser === undefined
+      ? { ok: false, problems: this.problems }
+      : { ok: true, kubeconfig: { context: name, ...fromCluster, ...fromUser } };
+  }
+
+  private cluster(
+    cluster: Fields,
+    place: string,
+  ): Pick<Kubeconfig, "server" | "certificateAuthority" | "insecureSkipTlsVerify"> | undefined {
+    this.known(cluster, CLUSTER_FIELDS, place);
+    const server = this.server(this.required(cluster, "server", place), place);
+    const certificateAuthority = this.pem(cluster, "certificate-authority", place);
+    const insecure = cluster["insecure-skip-tls-verify"] ?? false;
+    if (typeof insecure !== "boolean") {
+      this.problems.push(`${place}: insecure-skip-tls-verify must be true or false`);
+    } else if (insecure && certificateAuthority !== undefined) {
+      this.problems.push(`${place}: both insecure-skip-tls-verify and a certificate authority; leave one`);
+    }
+    return server === undefined ? undefined : {
+      server,
+      ...(certificateAuthority === undefined ? {} : { certificateAuthority }),
+      insecureSkipTlsVerify: insecure === true,
+    };
+  }
+
+  private user(
+    user: Fields,
+    place: string,
+  ): Pick<Kubeconfig, "clientCertificate" | "clientKey" | "token" | "tokenFile"> {
+    this.known(user, USER_FIELDS, place);
+    const clientCertificate = this.pem(user, "client-certificate", place);
+    const clientKey = this.pem(user, "client-key", place);
+    if ((clientCertificate === undefined) !== (clientKey === undefined)) {
+      this.problems.push(`${place}: a client certificate and its key must both be given`);
+    }
+    const token = this.text(user, "token", place);
+    const tokenFile = this.text(user, "tokenFile", place);
+    if (token !== undefined && !isToken(token)) {
+      this.problems.push(`${place}: token holds characters that no token has (RFC 6750 section 2.1)`);
+    }
+    return {
+      ...(clientCertificate === undefined ? {} : { clientCertificate }),
+      ...(clientKey === undefined ? {} : { clientKey }),
+      ...(token === undefined ? {} : { token }),
+      ...(tokenFile === undefined ? {} : { tokenFile: this.path(tokenFile) }),
+    };
+  }
+
+  private server(text: string | undefined, place: string): URL | undefined {
+    if (text === undefined) {
+      return undefined;
+    }
+    const url = URL.parse(text);
+    if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
+      this.problems.push(`${place}: server "${text}" is not an http or https URL`);
+    } else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+      this.problems.push(`${place}: server must be a URL without credentials, query and fragment`);
+    } else {
+      return url;
+    }
+    return undefined;
+  }
+
+  /** The named entry of one of the three lists. */
+  private entry(root: Fields, list: string, name: string, field: string): Fields | undefined {
+    const entries = root[list];
+    const found = Array.isArray(entries)
+      ? entries.filter((entry) => isFields(entry) && entry["name"] === name)
+      : [];
+    const [first] = found;
+    const value = isFields(first) ? first[field] : undefined;
+    if (found.length > 1) {
+      this.problems.push(`${list}: "${name}" is there ${found.length} times; leave one`);
+    } else if (found.length === 0) {
+      this.problems.push(`${list}: there is no "${name}"`);
+    } else if (!isFields(value)) {
+      this.problems.push(`${list}: "${name}" has no ${field}`);
+    } else {
+      return value;
+    }
+    return undefined;
+  }
+
+  /** Data wins over a file, as in client-go. */
+  private pem(fields: Fields, field: string, place: string): PemSource | undefined {
+    const data = this.text(fields, `${field}-data`, place);
+    const file = this.text(fields, field, place);
+    if (data === undefined) {
+      return file === undefined ? undefined : { kind: "file", path: this.path(file) };
+    }
+    try {
+      // Line breaks are what other tools write into base64; the rest is read strictly.
+      const bytes = decodeBase64(data.replace(/[ \r\n]/g, ""));
+      return { kind: "data", text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+    } catch {
+      this.problems.push(`${place}: ${field}-data is not base64 of a PEM text`);
+      return undefined;
+    }
+  }
+
+  private known(fields: Fields, known: ReadonlySet<string>, place: string): void {
+    for (const [field, value] of Object.entries(fields)) {
+      if (known.has(field) || value === null || value === "") {
+        continue;
+      }
+      const advice = REFUSED_FIELDS.get(field);
+      this.problems.push(
+        advice === undefined
+          ? `${place}: "${field}" is not known, so it cannot be obeyed; take it out`
+          : `${place}: ${field} is not supported: ${advice}`,
+      );
+    }
+  }
+
+  private required(fields: Fields, field: string, place: string): string | undefined {
+    const before = this.problems.length;
+    const value = this.text(fields, field, place);
+    if (value === undefined && this.problems.length === before) {
+      this.problems.push(`${place}: ${field} is missing`);
+    }
+    return value;
+  }
+
+  /** A text that is not empty; an empty one counts as absent, as in Go. */
+  private text(fields: Fields, field: string, place: string): string | undefined {
+    const value = fields[field] ?? "";
+    if (typeof value !== "string") {
+      this.problems.push(`${place === "" ? "" : `${place}: `}${field} must be a text; write it in quotes`);
+      return undefined;
+    }
+    return value === "" ? undefined : value;
+  }
+
+  private path(path: string): string {
+    return path.startsWith("/") ? path : `${this.directory}/${path}`;
+  }
+}
+
+/** Tells whether a text can be a bearer token: RFC 6750 section 2.1, b64token. */
+export function isToken(text: string): boolean {
+  return /^[A-Za-z0-9._~+/-]+=*$/.test(text);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,210 @@
+/**
+ * Accepts the kubelet's connections and answers its requests.
+ *
+ * ```text
+ * TCP ──> peer and number of connections ──> TLS (node:tls) ──bytes──> Unix socket ──> HTTP (Deno.serve)
+ * ```
+ *
+ * Deno.serve cannot ask for client certificates and, with TLS, delays each answer by Nagle's algorithm; node's own
+ * HTTP/2 server does not hold under load. So TLS ends in node:tls, and the bytes within go to Deno.serve through a
+ * Unix socket in a folder that only this user can enter.
+ *
+ * @module
+ */
+import net from "node:net";
+import tls from "node:tls";
+import { isLoopbackAddress, type ListenAddress } from "./address.ts";
+import type { Log } from "./log.ts";
+import { statusResponse } from "./status.ts";
+
+/**
+ * Most connections at a time. A kubelet uses one with HTTP/2; with HTTP/1.1 it has one for each watch, of which there
+ * is one for each Secret and ConfigMap that its pods use.
+ */
+export const MAX_CONNECTIONS = 4096;
+
+/** Longest TLS handshake, in milliseconds. On a node it takes one; whoever needs more holds a place for nothing. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** PEM texts of the serving side. */
+export interface ServingTls {
+  certificate: string;
+  key: string;
+  /** Certificates that clients must be signed by. Without it, clients show none. */
+  clientCa?: string;
+}
+
+/** What a listener is made of. */
+export interface ListenerOptions {
+  address: ListenAddress;
+  /** Without it, plain HTTP. */
+  tls?: ServingTls;
+  /** Path of the Unix socket between TLS and HTTP; its folder must be closed to others. */
+  socketPath: string;
+  handle: (request: Request) => Promise<Response>;
+  log: Log;
+  /** Default: {@linkcode MAX_CONNECTIONS}. */
+  maxConnections?: number;
+  /** In milliseconds. Default: {@linkcode HANDSHAKE_TIMEOUT_MS}. */
+  handshakeTimeoutMs?: number;
+}
+
+/** A running listener. */
+export interface Listener {
+  /** Where it listens; the port is the real one. */
+  readonly address: { hostname: string; port: number };
+  /** Connections that are open now. */
+  connections(): number;
+  /**
+   * Takes no new connections, lets running requests finish, and closes.
+   *
+   * @param deadlineMs longest wait in milliseconds; what is still running then is cut
+   */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/**
+ * Whether peers beyond loopback are served: only those that TLS has authenticated.
+ */
+export function servesLoopbackOnly(tls: ServingTls | undefined): boolean {
+  return tls?.clientCa === undefined;
+}
+
+/**
+ * Starts to listen.
+ *
+ * @throws {Error} if the address or the socket cannot be used
+ */
+export async function openListener(options: ListenerOptions): Promise<Listener> {
+  const { address, socketPath, handle, log } = options;
+  const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
+  const loopbackOnly = servesLoopbackOnly(options.tls);
+  const open = new Set<net.Socket>();
+  const pipes = new Set<Promise<void>>();
+
+  /** Connects a client with HTTP and remembers it until its last byte is sent. */
+  function serve(client: net.Socket): void {
+    const ended = pipe(client, socketPath).then(() => void pipes.delete(ended));
+    pipes.add(ended);
+  }
+
+  const http = Deno.serve({
+    path: socketPath,
+    transport: "unix",
+    onListen: () => {},
+    onError(error) {
+      log.error("request-failed", error instanceof Error ? error.message : String(error));
+      return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
+    },
+  }, handle);
+
+  /** Decides by number and peer, before anything is read. */
+  function admit(socket: net.Socket): boolean {
+    const peer = socket.remoteAddress;
+    // Errors of a socket end in its close; without a listener they would end the process.
+    socket.on("error", () => socket.destroy());
+    if (loopbackOnly && !isLoopbackAddress(peer)) {
+      log.warn("connection-refused", "only loopback peers are served without --client-ca", { peer });
+    } else if (open.size >= maxConnections) {
+      log.warn("connection-refused", `there are ${maxConnections} connections already`, { peer });
+    } else {
+      open.add(socket);
+      socket.on("close", () => open.delete(socket));
+      return true;
+    }
+    socket.destroy();
+    return false;
+  }
+
+  const server = options.tls === undefined ? net.createServer() : tls.createServer({
+    cert: options.tls.certificate,
+    key: options.tls.key,
+    ...(options.tls.clientCa === undefined
+      ? {}
+      : { ca: options.tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+    ALPNProtocols: ["h2", "http/1.1"],
+    minVersion: "TLSv1.2",
+    handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+  });
+  if (server instanceof tls.Server) {
+    server.on("connection", admit);
+    server.on("secureConnection", (socket) => {
+      // Also without the event of a failed handshake, nobody gets further unauthenticated.
+      if (options.tls?.clientCa !== undefined && !socket.authorized) {
+        socket.destroy();
+        return;
+      }
+      serve(socket);
+    });
+    server.on("tlsClientError", (error, socket) => {
+      log.warn("handshake-failed", error.message, { peer: socket.remoteAddress });
+      socket.destroy();
+    });
+  } else {
+    server.on("connection", (socket) => {
+      if (admit(socket)) {
+        serve(socket);
+      }
+    });
+  }
+
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(address.port, address.hostname, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+  } catch (error) {
+    await http.shutdown();
+    throw error;
+  }
+  server.on("error", (error) => log.error("listener-failed", error.message));
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") {
+    throw new Error("the listener has no address");
+  }
+
+  return {
+    address: { hostname: bound.address, port: bound.port },
+    connections: () => open.size,
+    async close(deadlineMs) {
+      const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
+      const timer = setTimeout(cut, deadlineMs);
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Deno.serve answers what is running, tells HTTP/2 clients to go, and closes; the pipes end with it.
+      await Promise.race([http.shutdown(), deadline]);
+      await Promise.race([Promise.all(pipes), deadline]);
+      for (const socket of open) {
+        // What is still running, or has not come to its first request.
+        socket.destroy();
+      }
+      await Promise.race([closed, deadline]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+/**
+ * Connects one client with the HTTP server, until either side ends. There is no half-open state: a kubelet that has
+ * stopped sending has left, and its requests end.
+ *
+ * @returns when the client is disconnected
+ */
+function pipe(client: net.Socket, socketPath: string): Promise<void> {
+  client.setNoDelay(true);
+  const server = net.connect({ path: socketPath });
+  client.pipe(server);
+  server.pipe(client);
+  client.on("error", () => server.destroy());
+  server.on("error", () => client.destroy());
+  // What HTTP has written is sent before the client is disconnected.
+  server.on("close", () => client.destroySoon());
+  return new Promise((resolve) => {
+    client.on("close", () => {
+      server.destroy();
+      resolve();
+    });
+  });
+}

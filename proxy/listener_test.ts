@@ -1,0 +1,296 @@
+import assert from "node:assert/strict";
+import net from "node:net";
+import tls from "node:tls";
+import { memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
+import { type Listener, type ListenerOptions, openListener, servesLoopbackOnly } from "./listener.ts";
+
+type Handle = ListenerOptions["handle"];
+
+interface Running {
+  listener: Listener;
+  log: ReturnType<typeof memoryLog>;
+  pki: TestPki;
+  port: number;
+}
+
+/** Runs a listener while a test runs. */
+async function listening(
+  over: { handle?: Handle; plain?: boolean; anyClient?: boolean } & Partial<ListenerOptions>,
+  test: (running: Running) => Promise<void>,
+): Promise<void> {
+  const { handle, plain, anyClient, ...options } = over;
+  const pki = await testPki();
+  const folder = await Deno.makeTempDir();
+  const log = memoryLog();
+  const listener = await openListener({
+    address: { hostname: "127.0.0.1", port: 0 },
+    ...(plain === true ? {} : {
+      tls: {
+        certificate: pki.server.certificate,
+        key: pki.server.key,
+        ...(anyClient === true ? {} : { clientCa: pki.authority.certificate }),
+      },
+    }),
+    socketPath: `${folder}/http.sock`,
+    handle: handle ??
+      ((request) => Promise.resolve(new Response(`${request.method} ${new URL(request.url).protocol}`))),
+    log,
+    ...options,
+  });
+  try {
+    await test({ listener, log, pki, port: listener.address.port });
+  } finally {
+    await listener.close(2_000);
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** One request by the runtime's fetch, with a certificate or none. */
+async function ask(
+  { port, pki }: Running,
+  path: string,
+  { http2 = false, as = "node", ...init }: RequestInit & {
+    http2?: boolean;
+    as?: "node" | "stranger" | "nobody";
+  } = {},
+): Promise<string> {
+  const identity = as === "nobody" ? {} : { cert: pki[as].certificate, key: pki[as].key };
+  using client = Deno.createHttpClient({
+    caCerts: [pki.authority.certificate],
+    http2,
+    http1: !http2,
+    ...identity,
+  });
+  const response = await fetch(`https://127.0.0.1:${port}${path}`, { ...init, client });
+  return await response.text();
+}
+
+/** A TLS connection that speaks bytes. */
+async function connect({ port, pki }: Running, ALPNProtocols: string[]): Promise<tls.TLSSocket> {
+  const socket = tls.connect({
+    host: "127.0.0.1",
+    port,
+    ca: pki.authority.certificate,
+    cert: pki.node.certificate,
+    key: pki.node.key,
+    ALPNProtocols,
+  });
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.once("secureConnect", resolve));
+  return socket;
+}
+
+Deno.test("HTTP/1.1 and HTTP/2 by ALPN, bodies both ways", async () => {
+  await listening({
+    handle: async (request) => new Response(`${request.url.split(":")[0]} ${await request.text()}`),
+  }, async (running) => {
+    assert.equal(await ask(running, "/a", { method: "POST", body: "body" }), "http+unix body");
+    // Only HTTP/2 carries the scheme.
+    assert.equal(await ask(running, "/a", { method: "POST", body: "body", http2: true }), "https body");
+  });
+});
+
+Deno.test("refuses clients without a certificate, or with one of somebody else", async () => {
+  let asked = 0;
+  await listening({ handle: () => Promise.resolve(new Response(String(asked++))) }, async (running) => {
+    for (const as of ["nobody", "stranger"] as const) {
+      for (const http2 of [false, true]) {
+        await assert.rejects(ask(running, "/a", { as, http2 }));
+      }
+    }
+    assert.equal(asked, 0);
+    await until(() => running.log.events.filter(({ event }) => event === "handshake-failed").length >= 4);
+    assert.equal(await ask(running, "/a"), "0");
+  });
+});
+
+Deno.test("without a client CA, loopback peers need no certificate", async () => {
+  await listening({ anyClient: true }, async (running) => {
+    assert.equal(await ask(running, "/a", { as: "nobody" }), "GET http+unix:");
+  });
+});
+
+Deno.test("plain HTTP for loopback peers", async () => {
+  await listening({ plain: true }, async ({ port }) => {
+    assert.equal(await (await fetch(`http://127.0.0.1:${port}/a`)).text(), "GET http+unix:");
+  });
+});
+
+Deno.test("refuses peers beyond loopback unless clients show certificates", async () => {
+  assert.equal(servesLoopbackOnly(undefined), true);
+  assert.equal(servesLoopbackOnly({ certificate: "", key: "" }), true);
+  assert.equal(servesLoopbackOnly({ certificate: "", key: "", clientCa: "" }), false);
+  const own = Deno.networkInterfaces().find(({ family, address }) =>
+    family === "IPv4" && !address.startsWith("127.")
+  );
+  if (own === undefined) {
+    return; // A machine with loopback only: there are no other peers.
+  }
+  await listening({ plain: true, address: { hostname: "0.0.0.0", port: 0 } }, async ({ port, log }) => {
+    await assert.rejects(fetch(`http://${own.address}:${port}/a`));
+    assert.equal(log.events[0]?.event, "connection-refused");
+    assert.equal(await (await fetch(`http://127.0.0.1:${port}/a`)).text(), "GET http+unix:");
+  });
+});
+
+Deno.test("refuses plain HTTP and old TLS where TLS is served", async () => {
+  await listening({}, async (running) => {
+    await assert.rejects(fetch(`http://127.0.0.1:${running.port}/a`));
+    const old = tls.connect({
+      host: "127.0.0.1",
+      port: running.port,
+      maxVersion: "TLSv1.1",
+      rejectUnauthorized: false,
+    });
+    await new Promise((resolve) => old.once("error", resolve));
+    assert.equal(await ask(running, "/a"), "GET http+unix:");
+  });
+});
+
+Deno.test("refuses connections over the bound, and serves again when there is room", async () => {
+  await listening({ maxConnections: 1 }, async (running) => {
+    const first = await connect(running, ["http/1.1"]);
+    await assert.rejects(ask(running, "/a"));
+    assert.equal(running.log.events[0]?.event, "connection-refused");
+    first.destroy();
+    await until(() => running.listener.connections() === 0);
+    assert.equal(await ask(running, "/a"), "GET http+unix:");
+  });
+});
+
+Deno.test("refuses to wait for a handshake that does not come", async () => {
+  await listening({ handshakeTimeoutMs: 50 }, async (running) => {
+    const silent = net.connect(running.port, "127.0.0.1");
+    silent.on("error", () => {});
+    await new Promise((resolve) => silent.once("close", resolve));
+    assert.equal(running.log.events[0]?.event, "handshake-failed");
+    await until(() => running.listener.connections() === 0);
+  });
+});
+
+for (const http2 of [false, true]) {
+  const version = http2 ? "HTTP/2" : "HTTP/1.1";
+
+  Deno.test(`${version}: a client that leaves before the headers aborts the request`, async () => {
+    const left = Promise.withResolvers<void>();
+    let asked = false;
+    const handle: Handle = async (request) => {
+      asked = true;
+      request.signal.addEventListener("abort", () => left.resolve());
+      await left.promise;
+      return new Response("late");
+    };
+    await listening({ handle }, async (running) => {
+      const client = new AbortController();
+      const answer = ask(running, "/a", { http2, signal: client.signal });
+      await until(() => asked);
+      client.abort();
+      await assert.rejects(answer);
+      await left.promise;
+    });
+  });
+
+  Deno.test(`${version}: headers come at once, and a client that leaves ends the stream`, async () => {
+    const cancelled = Promise.withResolvers<void>();
+    const handle: Handle = () =>
+      Promise.resolve(new Response(new ReadableStream({ cancel: () => cancelled.resolve() })));
+    await listening({ handle }, async ({ port, pki }) => {
+      using client = Deno.createHttpClient({
+        caCerts: [pki.authority.certificate],
+        cert: pki.node.certificate,
+        key: pki.node.key,
+        http2,
+        http1: !http2,
+      });
+      const response = await fetch(`https://127.0.0.1:${port}/watch`, { client });
+      assert.equal(response.status, 200);
+      await response.body?.cancel();
+      await cancelled.promise;
+    });
+  });
+}
+
+Deno.test("a connection that is cut ends its requests", async () => {
+  const left = Promise.withResolvers<void>();
+  let asked = false;
+  const handle: Handle = async (request) => {
+    asked = true;
+    request.signal.addEventListener("abort", () => left.resolve());
+    await left.promise;
+    return new Response("late");
+  };
+  await listening({ handle }, async (running) => {
+    const socket = await connect(running, ["http/1.1"]);
+    socket.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until(() => asked);
+    socket.destroy();
+    await left.promise;
+    await until(() => running.listener.connections() === 0);
+  });
+});
+
+Deno.test("a body that breaks off is not taken for a whole one", async () => {
+  const handle: Handle = () =>
+    Promise.resolve(
+      new Response(
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue(new TextEncoder().encode("half"));
+          },
+          pull(controller) {
+            controller.error(new Error("upstream was cut"));
+          },
+        }),
+      ),
+    );
+  await listening({ handle }, async (running) => {
+    for (const http2 of [false, true]) {
+      await assert.rejects(ask(running, "/a", { http2 }));
+    }
+  });
+});
+
+Deno.test("refuses to show a defect of the handler", async () => {
+  await listening({ handle: () => Promise.reject(new Error("canary")) }, async (running) => {
+    assert.doesNotMatch(await ask(running, "/a"), /canary/);
+    assert.equal(running.log.events[0]?.event, "request-failed");
+  });
+});
+
+Deno.test("stopping: running requests end, no new connections", async () => {
+  const go = Promise.withResolvers<void>();
+  let asked = false;
+  const handle: Handle = async () => {
+    asked = true;
+    await go.promise;
+    return new Response("done");
+  };
+  await listening({ handle }, async (running) => {
+    const answer = ask(running, "/a");
+    await until(() => asked);
+    const closed = running.listener.close(5_000);
+    go.resolve();
+    assert.equal(await answer, "done");
+    await closed;
+    await assert.rejects(ask(running, "/a"));
+  });
+});
+
+Deno.test("stopping: what does not end is cut at the deadline", async () => {
+  const handle: Handle = () => Promise.resolve(new Response(new ReadableStream()));
+  await listening({ handle }, async (running) => {
+    const socket = await connect(running, ["http/1.1"]);
+    socket.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    await new Promise((resolve) => socket.once("data", resolve));
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    await running.listener.close(20);
+    await ended;
+    assert.equal(running.listener.connections(), 0);
+  });
+});
+
+Deno.test("refuses an address that is in use", async () => {
+  await listening({}, async ({ port }) => {
+    await assert.rejects(listening({ address: { hostname: "127.0.0.1", port } }, () => Promise.resolve()));
+  });
+});

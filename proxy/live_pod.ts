@@ -1,0 +1,57 @@
+/**
+ * The few fields that are read from a pod as the API server sent it, before or without judging it. None of them is
+ * passed on from here.
+ *
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+
+/** Longest controller UID that is used as a key; a real one has 36 characters. */
+const MAX_UID_LENGTH = 64;
+
+/** Whether a phase is one that no pod leaves again (Kubernetes, "Pod Lifecycle"). */
+export function isTerminalPhase(phase: JsonValue | undefined): boolean {
+  return phase === "Failed" || phase === "Succeeded";
+}
+
+/** The pod's status.phase is terminal. */
+export function hasTerminalPhase(pod: JsonObject): boolean {
+  const status = pod["status"];
+  return isJsonObject(status) && isTerminalPhase(status["phase"]);
+}
+
+/** Somebody has asked for the pod's deletion. */
+export function isBeingDeleted(pod: JsonObject): boolean {
+  return typeof metadataOf(pod)["deletionTimestamp"] === "string";
+}
+
+/** The Node object that the pod is bound to. */
+export function nodeNameOf(pod: JsonObject): JsonValue | undefined {
+  const spec = pod["spec"];
+  return isJsonObject(spec) ? spec["nodeName"] : undefined;
+}
+
+/** UID of the owner that makes a new pod in the place of this one; none for a bare pod. */
+export function controllerOf(pod: JsonObject): string | undefined {
+  const owners = metadataOf(pod)["ownerReferences"];
+  if (!Array.isArray(owners)) {
+    return undefined;
+  }
+  for (const owner of owners) {
+    if (isJsonObject(owner) && owner["controller"] === true) {
+      const uid = owner["uid"];
+      return typeof uid === "string" && uid.length <= MAX_UID_LENGTH ? uid : undefined;
+    }
+  }
+  return undefined;
+}
+
+/** The pod's metadata.resourceVersion, whatever it is. */
+export function resourceVersionOf(pod: JsonObject): JsonValue | undefined {
+  return metadataOf(pod)["resourceVersion"];
+}
+
+function metadataOf(pod: JsonObject): JsonObject {
+  const metadata = pod["metadata"];
+  return isJsonObject(metadata) ? metadata : {};
+}

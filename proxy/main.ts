@@ -1,0 +1,326 @@
+/**
+ * kubelet-proxy: stands between the kubelet and the API server. The kubelet sees only pods that are signed.
+ *
+ * This module has all effects: arguments, files, clock, network, signals, exit. The others get them as arguments.
+ *
+ * @module
+ */
+import type { Problem } from "@signed-pods/shared/errors";
+import { createVerifier } from "@signed-pods/shared/pod/verify";
+import { VERSION } from "@signed-pods/shared/version";
+import { formatAddress, type ListenAddress } from "./address.ts";
+import { systemClock } from "./clock.ts";
+import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import { createHandler } from "./handler.ts";
+import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
+import { openLedger } from "./ledger.ts";
+import { ledgerFile } from "./ledger_file.ts";
+import { openListener } from "./listener.ts";
+import type { Log } from "./log.ts";
+import { parseCommandLine } from "./options.ts";
+import { withPayloadLog } from "./payload_log.ts";
+import { createPodGate } from "./pod_gate.ts";
+import { createRouter } from "./route.ts";
+import { createLog } from "./telemetry.ts";
+import { createUpstream } from "./upstream.ts";
+
+/** Exit code for mistakes in flags and files. */
+const EXIT_USAGE = 2;
+
+/** Exit code for a start that failed although flags and files are right. */
+const EXIT_FAILED = 1;
+
+/** Of the ten seconds that a stop may take: how long rejections have, and then what still runs, in milliseconds. */
+const GATE_DEADLINE_MS = 5_000;
+const LISTENER_DEADLINE_MS = 3_000;
+
+/**
+ * Idle connections to the API server are closed after this, in milliseconds: sooner than kube-apiserver closes them
+ * (90 s), so that no request goes into a connection that is just being closed.
+ */
+const POOL_IDLE_TIMEOUT_MS = 30_000;
+
+/** Most idle connections that are kept: a node whose watches all end at once needs no more. */
+const POOL_MAX_IDLE = 64;
+
+/** Variables by which fetch would send requests through someone else. */
+const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap(
+  (name) => [name, name.toLowerCase()],
+);
+
+const PRIVATE_FOLDER = 0o700;
+
+const files: Files = {
+  readText: (path) => Deno.readTextFile(path),
+  stat: (path) => Deno.stat(path),
+  list: async (path) => (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name),
+  makeFolder: (path) => Deno.mkdir(path, { recursive: true, mode: PRIVATE_FOLDER }),
+  makePrivate: (path) => Deno.chmod(path, PRIVATE_FOLDER),
+  async tryWriting(path) {
+    await Deno.writeTextFile(path, "", { mode: 0o600 });
+    await Deno.remove(path);
+  },
+};
+
+async function main(args: readonly string[]): Promise<void> {
+  const commandLine = parseCommandLine(args);
+  if (commandLine.kind === "print") {
+    writeAll(Deno.stdout, commandLine.text);
+    return;
+  }
+  const { options } = commandLine;
+  const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
+  const completed = await complete(options, files, problems);
+  if (!completed.ok) {
+    exitWith(EXIT_USAGE, completed.problems);
+  }
+  const { configuration, warnings } = completed;
+  const listenAddress = await tryAddresses(configuration);
+  if (Array.isArray(listenAddress)) {
+    exitWith(EXIT_USAGE, listenAddress);
+  }
+  const log = createLog({
+    format: options.logFormat,
+    write: (line) => writeAll(Deno.stderr, line),
+    now: () => new Date(),
+  });
+  for (const { path, message } of warnings) {
+    log.warn("insecure-setting", `${path} ${message}`);
+  }
+  try {
+    await run(configuration, listenAddress, log);
+  } catch (error) {
+    log.error("start-failed", error instanceof Error ? error.message : String(error));
+    Deno.exit(EXIT_FAILED);
+  }
+}
+
+async function run(configuration: Configuration, address: ListenAddress, log: Log): Promise<void> {
+  const { options, kubeconfig, credentials, nodeName, keys, tls, socketPath } = configuration;
+  await clearProxyVariables(log);
+
+  const { client, tunnel } = await openClient(configuration);
+  const upstream = createUpstream({
+    server: tunnel === undefined ? kubeconfig.server : plain(kubeconfig.server),
+    fetch: (url, init) => fetch(url, { ...init, client }),
+    bearerToken: credentials.bearerToken,
+    clock: systemClock,
+  });
+  const verifier = createVerifier({
+    keys,
+    acceptForms: options.acceptForms,
+    requireDigests: options.requireDigests,
+  });
+  const gate = createPodGate({
+    upstream,
+    verifier: options.logPodPayloads ? withPayloadLog(verifier, log) : verifier,
+    ledger: await openLedger(ledgerFile(options.runtimeDir), log),
+    log,
+    mode: options.mode,
+    nodeName,
+    clock: systemClock,
+    random: Math.random,
+  });
+  const handler = createHandler({
+    router: createRouter(nodeName, options.allowedPaths),
+    gate,
+    upstream,
+    log,
+    logRequests: options.logRequests,
+    elapsedMs: () => performance.now(),
+  });
+  const listener = await openListener({
+    address,
+    ...(tls === undefined ? {} : { tls }),
+    socketPath,
+    handle: handler.handle,
+    log,
+  });
+
+  for (const key of keys) {
+    log.info("verification-key", "signatures of this key are trusted", {
+      keyId: key.id,
+      algorithm: key.algorithm,
+      subject: key.subject,
+      notBefore: key.notBefore?.toISOString(),
+      notAfter: key.notAfter?.toISOString(),
+      source: key.source,
+    });
+  }
+  log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
+    address: `${tls === undefined ? "http" : "https"}://${
+      formatAddress(listener.address.hostname, listener.address.port)
+    }`,
+    upstream: kubeconfig.server.href,
+    mode: options.mode,
+    clients: tls?.clientCa === undefined ? "loopback" : "certificate",
+    acceptForms: [...options.acceptForms],
+    requireDigests: options.requireDigests,
+    keys: keys.length,
+  });
+
+  let stopping = false;
+  async function stop(signal: string): Promise<void> {
+    if (stopping) {
+      return;
+    }
+    stopping = true;
+    log.info("stopping", `received ${signal}`);
+    // New connections end here at once; running requests and rejections get their time, watches are ended.
+    const closed = listener.close(GATE_DEADLINE_MS + LISTENER_DEADLINE_MS);
+    handler.close();
+    await gate.close(GATE_DEADLINE_MS);
+    await closed;
+    client.close();
+    await tunnel?.close();
+    log.info("stopped", "all connections are closed");
+    Deno.exit(0);
+  }
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => void stop(signal));
+  }
+}
+
+async function openClient(
+  { options, kubeconfig, credentials }: Configuration,
+): Promise<{ client: Deno.HttpClient; tunnel?: Tunnel }> {
+  const { identity, certificateAuthorities } = credentials;
+  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
+  if (kubeconfig.insecureSkipTlsVerify && kubeconfig.server.protocol === "https:") {
+    const socketPath = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+    await removeStale(socketPath);
+    const tunnel = await openInsecureTunnel({
+      server: kubeconfig.server,
+      ...(identity === undefined ? {} : { identity }),
+      socketPath,
+    });
+    return {
+      client: Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path: socketPath } }),
+      tunnel,
+    };
+  }
+  return {
+    client: Deno.createHttpClient({
+      ...pool,
+      caCerts: certificateAuthorities,
+      ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+    }),
+  };
+}
+
+/** The same server as it is named inside the tunnel, which adds TLS. */
+function plain(server: URL): URL {
+  const url = new URL(`http://${server.host}${server.port === "" ? ":443" : ""}`);
+  url.pathname = server.pathname;
+  return url;
+}
+
+/** What fetch would take from the environment. Without permission to see it, the launcher must have cleared it. */
+async function clearProxyVariables(log: Log): Promise<void> {
+  for (const variable of PROXY_VARIABLES) {
+    const { state } = await Deno.permissions.query({ name: "env", variable });
+    if (state === "granted" && Deno.env.get(variable) !== undefined) {
+      Deno.env.delete(variable);
+      log.warn("proxy-variable-ignored", "the API server is reached directly", { variable });
+    }
+  }
+}
+
+/** Finds out whether address and socket can be listened on, before anything starts; if not, says why. */
+async function tryAddresses({ options, socketPath }: Configuration): Promise<ListenAddress | Problem[]> {
+  const problems: Problem[] = [];
+  let address = options.listenAddress;
+  try {
+    address = tryAddress(address);
+  } catch (error) {
+    problems.push({ path: "--listen-addr", message: describeListening(error, address) });
+  }
+  try {
+    if (await isServed(socketPath)) {
+      problems.push({
+        path: "--runtime-dir",
+        message:
+          `"${options.runtimeDir}" is in use by another kubelet-proxy; stop that one or use another folder`,
+      });
+    } else {
+      await removeStale(socketPath);
+    }
+  } catch (error) {
+    problems.push({
+      path: "--runtime-dir",
+      message: `"${socketPath}" cannot be used (${error instanceof Error ? error.message : String(error)})`,
+    });
+  }
+  return problems.length === 0 ? address : problems;
+}
+
+/** All interfaces are those of IPv6 and IPv4 together, or of IPv4 alone on a machine without IPv6. */
+function tryAddress({ hostname, port }: ListenAddress): ListenAddress {
+  if (hostname === undefined) {
+    try {
+      Deno.listen({ hostname: "::", port }).close();
+      return { hostname: "::", port };
+    } catch (error) {
+      if (error instanceof Deno.errors.AddrInUse) {
+        throw error;
+      }
+      return tryAddress({ hostname: "0.0.0.0", port });
+    }
+  }
+  Deno.listen({ hostname, port }).close();
+  return { hostname, port };
+}
+
+function describeListening(error: unknown, { hostname, port }: ListenAddress): string {
+  const address = formatAddress(hostname ?? "", port);
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `"${address}" is in use; stop what listens there, or choose another address`;
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    return `Deno was started without the permission to listen on "${address}"; add it to --allow-net, or start the program by its launcher`;
+  }
+  return `"${address}" cannot be listened on (${error instanceof Error ? error.message : String(error)})`;
+}
+
+/** Whether a process listens on a Unix socket. A socket that nobody listens on is left over from one that was killed. */
+async function isServed(path: string): Promise<boolean> {
+  try {
+    (await Deno.connect({ transport: "unix", path })).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+async function removeStale(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw error;
+    }
+  }
+}
+
+function exitWith(code: number, problems: readonly Problem[]): never {
+  const lines = problems.map(({ path, message }) =>
+    `kubelet-proxy: ${path === "" ? "" : `${path}: `}${message}\n`
+  );
+  writeAll(Deno.stderr, lines.join(""));
+  Deno.exit(code);
+}
+
+/** Writes all of a text; one call may write a part only, for example into a pipe. */
+function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let rest = new TextEncoder().encode(text);
+  while (rest.length > 0) {
+    rest = rest.subarray(to.writeSync(rest));
+  }
+}
+
+if (import.meta.main) {
+  await main(Deno.args);
+}

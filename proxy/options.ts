@@ -1,0 +1,399 @@
+/**
+ * The command line: flags as data, read into typed options. All mistakes are found at once, and nothing is opened or
+ * read here.
+ *
+ * @module
+ */
+import { object } from "@optique/core/constructs";
+import { runParserSync } from "@optique/core/facade";
+import { message, text } from "@optique/core/message";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
+import { option } from "@optique/core/primitives";
+import { string } from "@optique/core/valueparser";
+import {
+  booleanFlags,
+  type FlagDescription,
+  parseBoolean,
+  spellOutBooleans,
+} from "@signed-pods/shared/command-line";
+import type { Problem } from "@signed-pods/shared/errors";
+import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
+import type { SignatureForm } from "@signed-pods/shared/verdict";
+import { VERSION } from "@signed-pods/shared/version";
+import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { type AllowedPath, parseAllowedPath } from "./route.ts";
+import type { LogFormat } from "./telemetry.ts";
+
+/** Every flag of kubelet-proxy, in the order of the help text. */
+export const FLAGS = [
+  {
+    name: "--kubeconfig",
+    value: "FILE",
+    default: "",
+    description: "The node's kubeconfig: API server, certificate authority and credential. Required.",
+  },
+  {
+    name: "--context",
+    value: "NAME",
+    default: "",
+    description: "Context of the kubeconfig to use instead of its current context.",
+  },
+  {
+    name: "--listen-addr",
+    value: "ADDRESS",
+    default: "127.0.0.1:6443",
+    description: "Where the kubelet reaches the proxy. `:6443` means all interfaces.",
+  },
+  {
+    name: "--tls-cert",
+    value: "FILE",
+    default: "",
+    description: "Serving certificate chain (PEM). Without it, plain HTTP is served to loopback peers only.",
+  },
+  {
+    name: "--tls-key",
+    value: "FILE",
+    default: "",
+    description: "Private key of the serving certificate (PEM).",
+  },
+  {
+    name: "--client-ca",
+    value: "FILE",
+    default: "",
+    description:
+      "Clients must present a certificate signed by one of these (PEM). Without it, only loopback peers are served.",
+  },
+  {
+    name: "--signature-verification-cert",
+    value: "PATH",
+    default: "",
+    description:
+      "Certificates or public keys (PEM) whose signatures are trusted: a file, or a folder of files. Repeatable. Required in enforce mode.",
+  },
+  {
+    name: "--mode",
+    value: "MODE",
+    default: "enforce",
+    description: "`enforce` refuses what does not verify; `audit` decides and logs, and changes nothing.",
+  },
+  {
+    name: "--node-name",
+    value: "NAME",
+    default: "",
+    description: "Name of this node. By default that of the client certificate, `system:node:NAME`.",
+  },
+  {
+    name: "--accept-forms",
+    value: "FORMS",
+    default: "template,spec",
+    description: "Forms of signatures that are accepted, separated by commas: `template`, `spec`.",
+  },
+  {
+    name: "--require-digests",
+    value: "",
+    default: "false",
+    description: "Refuse pods that name an image without a digest.",
+  },
+  {
+    name: "--allow-path",
+    value: "METHOD:/PATH",
+    default: "",
+    description:
+      "Let a request through that kubelets are not known to make; `/*` at the end means everything under the path. Never opens pods. Repeatable.",
+  },
+  {
+    name: "--runtime-dir",
+    value: "FOLDER",
+    default: "/run/kubelet-proxy",
+    description:
+      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
+  },
+  {
+    name: "--log-requests",
+    value: "",
+    default: "true",
+    description: "Log one line per request: method, path, route, code and milliseconds.",
+  },
+  {
+    name: "--log-pod-payloads",
+    value: "",
+    default: "false",
+    description: "Log the specs of judged pods; values of environment variables are never among them.",
+  },
+  {
+    name: "--log-format",
+    value: "FORMAT",
+    default: "text",
+    description: "`text` or `json`, one line per event.",
+  },
+] as const satisfies readonly FlagDescription[];
+
+type FlagName = (typeof FLAGS)[number]["name"];
+
+/** What the program is told to do. */
+export interface Options {
+  kubeconfig: string;
+  context?: string;
+  listenAddress: ListenAddress;
+  /** Serving certificate and key. */
+  tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
+  /** Files and folders. */
+  verificationCerts: readonly string[];
+  mode: "enforce" | "audit";
+  nodeName?: string;
+  acceptForms: ReadonlySet<SignatureForm>;
+  requireDigests: boolean;
+  allowedPaths: readonly AllowedPath[];
+  runtimeDir: string;
+  logRequests: boolean;
+  logPodPayloads: boolean;
+  logFormat: LogFormat;
+}
+
+/** What a command line asks for. */
+export type CommandLine =
+  | { kind: "run"; options: Options }
+  /** Print a text to stdout and exit with 0: help, version, completions. */
+  | { kind: "print"; text: string }
+  /** All that is wrong. `options` holds what could be read, so that files can be checked as well. */
+  | { kind: "problems"; problems: Problem[]; options: Options };
+
+/** Flags that the command line library brings along. They take effect wherever they stand. */
+const META_FLAGS: ReadonlySet<string> = new Set(["--help", "--version", "--completion"]);
+
+const REPEATABLE: ReadonlySet<string> = new Set(["--signature-verification-cert", "--allow-path"]);
+
+const BOOLEANS = booleanFlags(FLAGS);
+
+const NAMES: ReadonlySet<string> = new Set(FLAGS.map(({ name }) => name));
+
+/** Widest line of the help text, in characters. */
+const HELP_WIDTH = 100;
+
+const parser = object({
+  kubeconfig: optional(textOption("--kubeconfig")),
+  context: optional(textOption("--context")),
+  listenAddr: withDefault(textOption("--listen-addr"), defaultOf("--listen-addr")),
+  tlsCert: optional(textOption("--tls-cert")),
+  tlsKey: optional(textOption("--tls-key")),
+  clientCa: optional(textOption("--client-ca")),
+  verificationCerts: multiple(textOption("--signature-verification-cert")),
+  mode: withDefault(textOption("--mode"), defaultOf("--mode")),
+  nodeName: optional(textOption("--node-name")),
+  acceptForms: withDefault(textOption("--accept-forms"), defaultOf("--accept-forms")),
+  requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
+  allowPaths: multiple(textOption("--allow-path")),
+  runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
+  logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
+  logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
+  logFormat: withDefault(textOption("--log-format"), defaultOf("--log-format")),
+});
+
+/** Reads a command line. */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const spelledOut = spellOutBooleans(args, BOOLEANS);
+  const asksForText = spelledOut.some((arg) => META_FLAGS.has(arg.split("=", 1)[0] ?? ""));
+  const { known, problems } = asksForText ? { known: spelledOut, problems: [] } : sortOut(spelledOut);
+  let printed = "";
+  let outcome: "run" | "print" | "error" = "run";
+  const flags = runParserSync<typeof parser, void, void>(parser, "kubelet-proxy", known, {
+    brief:
+      message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
+    help: { option: true, onShow: () => void (outcome = "print") },
+    version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
+    completion: { option: true, onShow: () => void (outcome = "print") },
+    onError: () => void (outcome = "error"),
+    stdout: (line) => printed += `${line}\n`,
+    stderr: (line) => printed += `${line}\n`,
+    aboveError: "none",
+    colors: false,
+    maxWidth: HELP_WIDTH,
+    termWidth: "auto",
+    showDefault: true,
+  });
+  return conclude(outcome, printed, flags, problems);
+}
+
+/** What the parser returns; typed loosely there when it prints, so the outcome decides what it is. */
+type Flags = ReturnType<typeof runParserSync<typeof parser>>;
+
+function conclude(
+  outcome: "run" | "print" | "error",
+  printed: string,
+  flags: Flags,
+  problems: Problem[],
+): CommandLine {
+  switch (outcome) {
+    case "print":
+      return { kind: "print", text: printed };
+    case "error":
+      return {
+        kind: "problems",
+        problems: [...problems, { path: "", message: printed.trim().replace(/^Error: /, "") }],
+        options: validate(NO_FLAGS, []),
+      };
+    case "run": {
+      const options = validate(flags, problems);
+      return problems.length === 0 ? { kind: "run", options } : { kind: "problems", problems, options };
+    }
+    default: {
+      const never: never = outcome;
+      return never;
+    }
+  }
+}
+
+const NO_FLAGS: Flags = runParserSync(parser, "kubelet-proxy", []);
+
+/** Takes out what the parser would stop at, so that all of it is reported and the rest is read. */
+function sortOut(args: readonly string[]): { known: string[]; problems: Problem[] } {
+  const known: string[] = [];
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] ?? "";
+    const equals = arg.indexOf("=");
+    const name = equals < 0 ? arg : arg.slice(0, equals);
+    if (!NAMES.has(name)) {
+      problems.push({
+        path: "",
+        message: name.startsWith("-")
+          ? `unknown flag "${name}"; see kubelet-proxy --help`
+          : `unexpected argument "${arg}"; every value belongs to a flag`,
+      });
+      continue;
+    }
+    const next = args[index + 1];
+    const value = equals < 0 ? next : arg.slice(equals + 1);
+    if (equals < 0 && next !== undefined) {
+      index++;
+    }
+    if (value === undefined || value === "") {
+      problems.push({ path: name, message: "needs a value" });
+    } else if (seen.has(name) && !REPEATABLE.has(name)) {
+      problems.push({ path: name, message: "is given more than once; give it once" });
+    } else {
+      seen.add(name);
+      known.push(`${name}=${value}`);
+    }
+  }
+  return { known, problems };
+}
+
+/** Reads the values; what cannot be read is reported and replaced by the default. */
+function validate(flags: Flags, problems: Problem[]): Options {
+  function report(path: FlagName, problem: string): void {
+    problems.push({ path, message: problem });
+  }
+  function boolean(path: FlagName, value: string): boolean {
+    const parsed = parseBoolean(value);
+    if (parsed === undefined) {
+      report(path, `"${value}" is neither true nor false`);
+    }
+    return parsed ?? defaultOf(path) === "true";
+  }
+
+  const reported = new Set(problems.map(({ path }) => path));
+  if (flags.kubeconfig === undefined && !reported.has("--kubeconfig")) {
+    report("--kubeconfig", "is required; give the path of the node's kubeconfig");
+  }
+  const listenAddress = parseListenAddress(flags.listenAddr);
+  if (listenAddress === undefined) {
+    report("--listen-addr", `"${flags.listenAddr}" is no address; write HOST:PORT, [IPv6]:PORT or :PORT`);
+  }
+  if (flags.tlsCert !== undefined && flags.tlsKey === undefined && !reported.has("--tls-key")) {
+    report("--tls-key", "is required with --tls-cert");
+  }
+  if (flags.tlsKey !== undefined && flags.tlsCert === undefined && !reported.has("--tls-cert")) {
+    report("--tls-cert", "is required with --tls-key");
+  }
+  if (flags.clientCa !== undefined && flags.tlsCert === undefined && flags.tlsKey === undefined) {
+    report("--client-ca", "needs --tls-cert and --tls-key: clients show certificates in TLS only");
+  }
+  if (flags.mode !== "enforce" && flags.mode !== "audit") {
+    report("--mode", `"${flags.mode}" is no mode; use enforce or audit`);
+  }
+  const mode = flags.mode === "audit" ? "audit" : "enforce";
+  if (
+    mode === "enforce" && flags.verificationCerts.length === 0 &&
+    !reported.has("--signature-verification-cert")
+  ) {
+    report(
+      "--signature-verification-cert",
+      "is required in enforce mode: without a trusted key nothing could run; get the certificate with podsign get-cert",
+    );
+  }
+  if (flags.nodeName !== undefined && !isDnsSubdomain(flags.nodeName)) {
+    report("--node-name", `"${flags.nodeName}" is no name of a node (RFC 1123 subdomain)`);
+  }
+  const acceptForms = readForms(flags.acceptForms, (problem) => report("--accept-forms", problem));
+  const allowedPaths: AllowedPath[] = [];
+  for (const path of flags.allowPaths) {
+    const parsed = parseAllowedPath(path);
+    if (parsed.ok) {
+      allowedPaths.push(parsed.allowed);
+    } else {
+      report("--allow-path", parsed.message);
+    }
+  }
+  if (!flags.runtimeDir.startsWith("/")) {
+    report("--runtime-dir", `"${flags.runtimeDir}" is not absolute; give the full path`);
+  }
+  if (flags.logFormat !== "text" && flags.logFormat !== "json") {
+    report("--log-format", `"${flags.logFormat}" is no format; use text or json`);
+  }
+  return {
+    kubeconfig: flags.kubeconfig ?? "",
+    ...(flags.context === undefined ? {} : { context: flags.context }),
+    listenAddress: listenAddress ?? { hostname: "127.0.0.1", port: 0 },
+    ...(flags.tlsCert === undefined || flags.tlsKey === undefined ? {} : {
+      tls: {
+        certificateFile: flags.tlsCert,
+        keyFile: flags.tlsKey,
+        ...(flags.clientCa === undefined ? {} : { clientCaFile: flags.clientCa }),
+      },
+    }),
+    verificationCerts: flags.verificationCerts,
+    mode,
+    ...(flags.nodeName === undefined ? {} : { nodeName: flags.nodeName }),
+    acceptForms,
+    requireDigests: boolean("--require-digests", flags.requireDigests),
+    allowedPaths,
+    runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
+    logRequests: boolean("--log-requests", flags.logRequests),
+    logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),
+    logFormat: flags.logFormat === "json" ? "json" : "text",
+  };
+}
+
+function readForms(text: string, report: (problem: string) => void): Set<SignatureForm> {
+  const forms = new Set<SignatureForm>();
+  for (const word of text.split(",").map((part) => part.trim())) {
+    if (word === "template" || word === "spec") {
+      forms.add(word);
+    } else {
+      report(`"${word}" is no form; use template, spec or both with a comma`);
+    }
+  }
+  return forms;
+}
+
+function describe(name: FlagName): (typeof FLAGS)[number] {
+  const flag = FLAGS.find((candidate) => candidate.name === name);
+  if (flag === undefined) {
+    throw new Error(`there is no flag ${name}`);
+  }
+  return flag;
+}
+
+function defaultOf(name: FlagName): string {
+  return describe(name).default;
+}
+
+/** An option whose value is read later, so that all mistakes are found at once. */
+function textOption(name: FlagName) {
+  const { value, description } = describe(name);
+  return option(name, string({ metavar: value === "" ? "BOOL" : value }), {
+    description: [text(description.replaceAll("`", ""))],
+  });
+}

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { type CommandLine, FLAGS, type Options, parseCommandLine } from "./options.ts";
+
+const NEEDED = ["--kubeconfig", "/k", "--signature-verification-cert", "/c"];
+
+function run(...args: string[]): Options {
+  const line = parseCommandLine([...NEEDED, ...args]);
+  assert.ok(line.kind === "run", JSON.stringify(line));
+  return line.options;
+}
+
+function problemPaths(line: CommandLine): string[] {
+  assert.ok(line.kind === "problems", line.kind);
+  return line.problems.map(({ path }) => path);
+}
+
+Deno.test("defaults", () => {
+  assert.deepEqual(run(), {
+    kubeconfig: "/k",
+    listenAddress: { hostname: "127.0.0.1", port: 6443 },
+    verificationCerts: ["/c"],
+    mode: "enforce",
+    acceptForms: new Set(["template", "spec"]),
+    requireDigests: false,
+    allowedPaths: [],
+    runtimeDir: "/run/kubelet-proxy",
+    logRequests: true,
+    logPodPayloads: false,
+    logFormat: "text",
+  });
+});
+
+Deno.test("every flag", () => {
+  assert.deepEqual(
+    run(
+      "--context=x",
+      "--listen-addr",
+      ":16443",
+      "--tls-cert=/s",
+      "--tls-key=/t",
+      "--client-ca=/ca",
+      "--signature-verification-cert=/d",
+      "--mode=audit",
+      "--node-name=worker.example",
+      "--accept-forms=template",
+      "--require-digests",
+      "--allow-path=GET:/version",
+      "--allow-path",
+      "GET:/apis/a/*",
+      "--runtime-dir=/tmp/x/",
+      "--log-requests=false",
+      "--log-pod-payloads=true",
+      "--log-format=json",
+    ),
+    {
+      kubeconfig: "/k",
+      context: "x",
+      listenAddress: { hostname: undefined, port: 16443 },
+      tls: { certificateFile: "/s", keyFile: "/t", clientCaFile: "/ca" },
+      verificationCerts: ["/c", "/d"],
+      mode: "audit",
+      nodeName: "worker.example",
+      acceptForms: new Set(["template"]),
+      requireDigests: true,
+      allowedPaths: [
+        { method: "GET", path: "/version", prefix: false },
+        { method: "GET", path: "/apis/a/", prefix: true },
+      ],
+      runtimeDir: "/tmp/x",
+      logRequests: false,
+      logPodPayloads: true,
+      logFormat: "json",
+    },
+  );
+});
+
+Deno.test("boolean flags as Go writes them", () => {
+  assert.equal(run("--log-requests").logRequests, true);
+  assert.equal(run("--log-requests=F").logRequests, false);
+  assert.equal(run("--require-digests=1").requireDigests, true);
+});
+
+Deno.test("refuses all mistakes at once", () => {
+  const paths = problemPaths(parseCommandLine([
+    "--nope",
+    "stray",
+    "--listen-addr=x",
+    "--tls-key=/t",
+    "--mode=on",
+    "--node-name=A_B",
+    "--accept-forms=template,x",
+    "--require-digests=maybe",
+    "--allow-path=GET:/api/*",
+    "--runtime-dir=relative",
+    "--log-format=xml",
+    "--context=a",
+    "--context=b",
+    "--tls-cert",
+  ]));
+  assert.deepEqual(paths.sort(), [
+    "",
+    "",
+    "--accept-forms",
+    "--allow-path",
+    "--context",
+    "--kubeconfig",
+    "--listen-addr",
+    "--log-format",
+    "--mode",
+    "--node-name",
+    "--require-digests",
+    "--runtime-dir",
+    "--signature-verification-cert",
+    "--tls-cert",
+  ]);
+});
+
+Deno.test("refuses to enforce without a trusted key; audit may do without", () => {
+  assert.deepEqual(problemPaths(parseCommandLine(["--kubeconfig=/k"])), ["--signature-verification-cert"]);
+  assert.equal(parseCommandLine(["--kubeconfig=/k", "--mode=audit"]).kind, "run");
+});
+
+Deno.test("refuses a client CA or half a certificate without TLS", () => {
+  assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--client-ca=/x"])), ["--client-ca"]);
+  assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--tls-cert=/x"])), ["--tls-key"]);
+  assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--tls-cert="])), ["--tls-cert"]);
+});
+
+Deno.test("help, version and completions are printed, whatever else is wrong", () => {
+  const version = parseCommandLine(["--version"]);
+  assert.ok(version.kind === "print");
+  assert.equal(version.text, "kubelet-proxy 0.1.0\n");
+  const help = parseCommandLine(["--help"]);
+  assert.ok(help.kind === "print");
+  for (const { name } of FLAGS) {
+    assert.ok(help.text.includes(name), name);
+  }
+  assert.equal(parseCommandLine(["--completion", "bash"]).kind, "print");
+  assert.equal(parseCommandLine(["--version", "--nope"]).kind, "print");
+});
+
+Deno.test("refuses what stops the command line library", () => {
+  assert.deepEqual(problemPaths(parseCommandLine(["--help=x"])), [""]);
+});
+
+Deno.test("the table has every default that holds", () => {
+  const options = run();
+  const defaults = Object.fromEntries(FLAGS.map((flag) => [flag.name, flag.default]));
+  assert.equal(defaults["--listen-addr"], `${options.listenAddress.hostname}:${options.listenAddress.port}`);
+  assert.equal(defaults["--runtime-dir"], options.runtimeDir);
+  assert.equal(defaults["--mode"], options.mode);
+  assert.equal(defaults["--accept-forms"], [...options.acceptForms].join(","));
+  assert.equal(defaults["--log-requests"], String(options.logRequests));
+});

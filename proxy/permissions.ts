@@ -1,0 +1,68 @@
+/**
+ * Prints the permission flags that kubelet-proxy needs for the command line given, one a line; the launcher in bin/
+ * asks. It reads the kubeconfig for the server's address and the files that it names. What cannot be read gets no
+ * permission: kubelet-proxy itself then says what is wrong.
+ *
+ * @module
+ */
+import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
+import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import { type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { parseCommandLine } from "./options.ts";
+
+/**
+ * The flags for these arguments.
+ *
+ * @param readText reads a file; throws if it cannot
+ */
+export async function proxyPermissions(
+  args: readonly string[],
+  readText: (path: string) => Promise<string>,
+): Promise<string[]> {
+  const commandLine = parseCommandLine(args);
+  if (commandLine.kind === "print") return [];
+  const { kubeconfig: path, context, listenAddress, tls, verificationCerts, runtimeDir } =
+    commandLine.options;
+  const files = path === "" ? [] : [path];
+  const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
+  const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
+  if (kubeconfig !== undefined) {
+    const { server, certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
+    hosts.push(...connectPermissions(server.href));
+    for (const source of [certificateAuthority, clientCertificate, clientKey]) {
+      if (source?.kind === "file") files.push(source.path);
+    }
+    if (tokenFile !== undefined) files.push(tokenFile);
+    if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
+  }
+  if (tls !== undefined) {
+    files.push(
+      tls.certificateFile,
+      tls.keyFile,
+      ...(tls.clientCaFile === undefined ? [] : [tls.clientCaFile]),
+    );
+  }
+  return permissionFlags({
+    read: [...files, ...verificationCerts, runtimeDir],
+    write: [runtimeDir],
+    net: [...hosts, `unix:${runtimeDir}/${SOCKET_NAME}`],
+  });
+}
+
+async function readKubeconfig(
+  path: string,
+  context: string | undefined,
+  readText: (path: string) => Promise<string>,
+): Promise<Kubeconfig | undefined> {
+  try {
+    const slash = path.lastIndexOf("/");
+    const parsed = parseKubeconfig(await readText(path), slash < 0 ? "." : path.slice(0, slash), context);
+    return parsed.ok ? parsed.kubeconfig : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+if (import.meta.main) {
+  for (const flag of await proxyPermissions(Deno.args, (path) => Deno.readTextFile(path))) console.log(flag);
+}

@@ -1,0 +1,89 @@
+/**
+ * The gate that every request about pods goes through: what the API server says comes out judged and built again, or
+ * not at all.
+ *
+ * Reads:
+ *
+ * ```text
+ * list   pod_list.ts    one document  ─┐
+ * watch  pod_watch.ts   JSON lines    ─┼─> judge.ts ─> ledger.ts, rejector.ts ─> text for the kubelet
+ * get    pod_object.ts  one object    ─┘
+ * ```
+ *
+ * Writes (status PATCH, DELETE, POST of mirror pods) go up as they are, and their answers come back as identity
+ * metadata alone.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+import { createJudge, type PodVerifier } from "./judge.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Log } from "./log.ts";
+import { createPodLists } from "./pod_list.ts";
+import { createPodObjects, type PodWrite } from "./pod_object.ts";
+import { createPodWatches } from "./pod_watch.ts";
+import { createRejector } from "./rejector.ts";
+import { createServedVersions } from "./served_versions.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Whether verdicts have effects: `audit` decides and logs, and changes nothing. */
+export type GateMode = "enforce" | "audit";
+
+/** What a gate is made of. */
+export interface PodGateOptions {
+  upstream: Upstream;
+  /** Judges one pod by its signature; `createVerifier` of shared/pod/verify makes it. */
+  verifier: PodVerifier;
+  /** What was admitted before; `openLedger` makes it. */
+  ledger: Ledger;
+  log: Log;
+  mode: GateMode;
+  /** Name of the Node object that this node's pods are bound to. */
+  nodeName: string;
+  clock: Clock;
+  /** A number from 0 up to, but not including, 1: jitter of retries. `Math.random` will do. */
+  random: () => number;
+}
+
+/** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
+export interface PodGate {
+  /** `GET /api/v1/pods` without watch. The query goes up as it is. */
+  list(query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** `GET /api/v1/pods?watch=true`. The query goes up as it is. */
+  watch(query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** `GET /api/v1/namespaces/{namespace}/pods/{name}`. */
+  get(namespace: string, name: string, query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** Anything that writes pods. */
+  write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
+  /**
+   * Ends all watches cleanly, starts no more rejections, and waits for those that are on their way.
+   *
+   * @param deadlineMs longest wait in milliseconds; what is still running then is broken off
+   */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
+export function createPodGate(options: PodGateOptions): PodGate {
+  const { upstream, verifier, ledger, log, mode, nodeName, clock, random } = options;
+  const rejector = mode === "enforce"
+    ? createRejector({ upstream, log, clock, random, nodeName })
+    : undefined;
+  const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
+  const served = createServedVersions();
+  const lists = createPodLists({ upstream, judge, served, log, mode, nodeName });
+  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName });
+  const objects = createPodObjects({ upstream, judge, log, mode });
+  return {
+    list: (query, signal) => lists.list(query, signal),
+    watch: (query, signal) => watches.watch(query, signal),
+    get: (namespace, name, query, signal) => objects.get(namespace, name, query, signal),
+    write: (request, write, signal) => objects.write(request, write, signal),
+    async close(deadlineMs) {
+      watches.close();
+      await rejector?.close(deadlineMs);
+    },
+  };
+}
+
+export type { PodWrite };

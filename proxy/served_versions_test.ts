@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { createServedVersions, isResourceVersion } from "./served_versions.ts";
+
+Deno.test("versions that were served are known", () => {
+  const served = createServedVersions();
+  served.add("12");
+  assert.equal(served.has("12"), true);
+  assert.equal(served.has("13"), false);
+});
+
+Deno.test("the oldest are forgotten first, and serving one again makes it the latest", () => {
+  const served = createServedVersions(2);
+  served.add("1");
+  served.add("2");
+  served.add("1");
+  served.add("3");
+  assert.deepEqual(["1", "2", "3"].map((version) => served.has(version)), [true, false, true]);
+});
+
+Deno.test("refuses as a resourceVersion what is not digits", () => {
+  for (const text of ["", "-1", "1.0", "0x1", "1\n", "１", "1".repeat(21), 1, null]) {
+    assert.equal(isResourceVersion(text), false);
+  }
+  assert.equal(isResourceVersion("0"), true);
+  assert.equal(isResourceVersion("18446744073709551615"), true);
+});
