@@ -34,7 +34,15 @@ async function run(args: string[]): Promise<void> {
 }
 
 const permissions = ["read", "write", "net", "run", "env", "sys"].map((name) => `--allow-${name}`);
-await run(["test", "--frozen", "--no-prompt", ...permissions, "--coverage=coverage/raw", "--clean", ...Deno.args]);
+await run([
+  "test",
+  "--frozen",
+  "--no-prompt",
+  ...permissions,
+  "--coverage=coverage/raw",
+  "--clean",
+  ...Deno.args,
+]);
 await run(["coverage", "--quiet", "--lcov", "--output=coverage/lcov.info", "coverage/raw"]);
 
 const files = readLcov(await Deno.readTextFile("coverage/lcov.info"), Deno.cwd());

@@ -13,7 +13,12 @@ const README = new URL("../README.md", import.meta.url);
 const tables: Record<string, string> = {
   "flags: kubelet-proxy": flagTable(PROXY_FLAGS),
   "flags: signing-server": flagTable(SIGNER_FLAGS),
-  "flags: podsign": flagTable(PODSIGN_FLAGS),
+  "flags: podsign": flagTable(
+    PODSIGN_FLAGS.map((flag) => ({
+      ...flag,
+      description: `${flag.description} (${flag.commands.join(", ")})`,
+    })),
+  ),
   "deny-codes": "| code | meaning |\n|---|---|\n" +
     Object.entries(DENY_CODES).map(([code, meaning]) => `| \`${code}\` | ${meaning} |\n`).join(""),
 };
