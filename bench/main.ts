@@ -106,8 +106,7 @@ async function waitForPort(port: number, child: Deno.ChildProcess, what: string)
 
 /** Resident memory of a process, in MB. */
 async function residentMb(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? NaN) / 1024;
+  return Number(await output("ps", ["-o", "rss=", "-p", String(pid)], ROOT)) / 1024;
 }
 
 const folder = await Deno.makeTempDir({ prefix: "signed-pods-bench-" });
