@@ -481,7 +481,7 @@ class NodeJudge implements Judge {
       this.#forget(decision.replaces);
     }
     const tracked = this.#track(identity);
-    const known = tracked.shown && snapshot === undefined;
+    const known = tracked.shown && (snapshot === undefined || snapshot.uids.has(identity.uid));
     const resourceVersion = this.#resourceVersion(object);
     const repeated = snapshot?.unique === true && snapshot.uids.has(identity.uid);
     snapshot?.uids.add(identity.uid);

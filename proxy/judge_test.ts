@@ -537,7 +537,7 @@ Deno.test("refuses a second pod of a name within one snapshot of a watch", async
   const snapshot = bench.judge.beginSnapshot(false);
   const pods = [GOOD, await owner.signedPod({ uid: uidOf(2) }), GOOD];
   const showings = await bench.judge.judge(pods.map((object) => ({ kind: "present", object })), snapshot);
-  assert.deepEqual(showings.map(fateOf), ["new", "hide", "new"]);
+  assert.deepEqual(showings.map(fateOf), ["new", "hide", "known"]);
 });
 
 Deno.test("refuses both of two pods in one list that share a UID or a name", async () => {

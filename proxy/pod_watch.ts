@@ -74,7 +74,9 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           retryAfterSeconds: 1,
         });
       }
-      const snapshot = initialEvents && coversNode(query, nodeName) ? judge.beginSnapshot(false) : undefined;
+      // Without a resourceVersion, or with 0, a watch begins with all pods too, but nothing tells where they end: then the
+      // snapshot is never completed, and nothing is forgotten for its sake.
+      const snapshot = !resumes && coversNode(query, nodeName) ? judge.beginSnapshot(false) : undefined;
       if (resumes) {
         judge.resumeWatch();
       }

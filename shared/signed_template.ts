@@ -20,7 +20,7 @@ import { canonicalize } from "./canonical_json.ts";
 import { type Problem, SignedPodsError } from "./errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import { isDnsLabel, isLabelValue, isQualifiedName } from "./pod/grammar.ts";
-import { minimal } from "./pod/normal_form.ts";
+import { expand, minimal } from "./pod/normal_form.ts";
 import {
   type IndexedJobShape,
   type PodTemplateLocation,
@@ -49,7 +49,7 @@ export interface SignedTemplate {
   /** RFC 3339, UTC, whole seconds. */
   notAfter?: string;
   metadata: { labels: Record<string, string>; annotations: Record<string, string> };
-  /** In minimal form. */
+  /** In minimal form when podsign writes it. */
   spec: JsonObject;
 }
 
@@ -159,7 +159,7 @@ export function encodeSignedTemplate(template: SignedTemplate): string {
  * @param text the annotation's value
  * @returns the template
  * @throws {SignedPodsError} `template-malformed` unless the text is strict JSON of known fields only, in canonical
- *   form, with a minimal spec: exactly what `encodeSignedTemplate` writes
+ *   form, with a spec that fits the schema: as `encodeSignedTemplate` writes it
  */
 export function parseSignedTemplate(text: string): SignedTemplate {
   // A UTF-16 code unit is at least one byte, so the cheap test bounds the exact one.
@@ -184,9 +184,9 @@ export function parseSignedTemplate(text: string): SignedTemplate {
     if (encodeSignedTemplate(template) !== text) {
       problems.push({ path: "", message: "is not in canonical form" });
     }
-    if (canonicalize(minimal(template.spec)) !== canonicalize(template.spec)) {
-      problems.push({ path: "spec", message: "is not in minimal form; sign it again with podsign" });
-    }
+    // Minimal form is how podsign writes; a node does not insist on it, since what is minimal changes with the defaults
+    // that a version knows, and what an owner signed must stay valid. Both sides are expanded before they are compared.
+    expand(template.spec);
   } catch (error) {
     throw notATemplate(error);
   }
