@@ -245,9 +245,14 @@ class PodVerifier implements Verifier {
     const problems = specProblems(candidates[0] ?? live.spec);
     if (problems.length > 0) return denyProblems("pod-malformed", "the pod's spec is not valid", problems);
 
+    const readings = [undefined, ...candidates.map((spec) => minimal(spec))].map((spec) => ({
+      spec,
+      text: canonicalize(spec ?? subject.spec ?? null),
+    }));
+    // A reading that has verified before is the one: the others need not be tried again.
+    const known = readings.find(({ text }) => this.#texts.has(memoryKey(signed, text)));
     let refusal: DenyVerdict | undefined;
-    for (const candidate of [...candidates.map((spec) => minimal(spec)), undefined]) {
-      const text = canonicalize(candidate ?? subject.spec ?? null);
+    for (const { spec, text } of known === undefined ? readings : [known]) {
       const verified = await this.#verifyText(signed, text);
       if ("decision" in verified) {
         refusal ??= verified;
@@ -255,10 +260,10 @@ class PodVerifier implements Verifier {
       }
       const signer = signerAt(verified.signers, time);
       if ("decision" in signer) return signer;
-      const context: InjectionContext = candidate === undefined || subject.kind === "template"
+      const context: InjectionContext = spec === undefined || subject.kind === "template"
         ? { source: "template" }
         : { source: "pod" };
-      const signedSpec = candidate === undefined ? live.spec : expand(candidate);
+      const signedSpec = spec === undefined ? live.spec : expand(spec);
       return this.#conclude(compareSpecs(signedSpec, live.spec, context), {
         form: "spec",
         keyId: signer.id,
@@ -290,7 +295,7 @@ class PodVerifier implements Verifier {
 
   /** Checks the signature over the text as it was received, and only then reads it. */
   async #verifyTemplate(signed: Signed, text: string): Promise<VerifiedTemplate | DenyVerdict> {
-    return await this.#templates.get(`${signed.signatureText} ${text}`, async () => {
+    return await this.#templates.get(memoryKey(signed, text), async () => {
       const verified = await this.#findSigners(signed.signature, text);
       if ("decision" in verified) return verified;
       try {
@@ -305,7 +310,7 @@ class PodVerifier implements Verifier {
 
   async #verifyText(signed: Signed, text: string): Promise<SignedText | DenyVerdict> {
     return await this.#texts.get(
-      `${signed.signatureText} ${text}`,
+      memoryKey(signed, text),
       async () => await this.#findSigners(signed.signature, text),
     );
   }
@@ -553,13 +558,24 @@ function listAt(object: JsonObject, key: string): JsonObject[] {
   return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
+/** A signature has no space, so two pairs of signature and text never have the same key. */
+function memoryKey({ signatureText }: Signed, text: string): string {
+  return `${signatureText} ${text}`;
+}
+
 /**
  * Remembers what has been verified, least recently used first out. Refusals are not remembered, so that an API server
  * which makes them up pushes nothing out; and nothing is that depends on the time.
  */
 class Memory<T extends object> {
   readonly #entries = new Map<string, Promise<T | DenyVerdict>>();
+  readonly #made = new Set<string>();
   #characters = 0;
+
+  /** Whether the value is remembered. One that is still being made may yet turn out to be a refusal. */
+  has(key: string): boolean {
+    return this.#made.has(key);
+  }
 
   /** Gives the remembered value, or makes it; whoever asks meanwhile waits for the same. */
   async get(key: string, make: () => Promise<T | DenyVerdict>): Promise<T | DenyVerdict> {
@@ -579,6 +595,7 @@ class Memory<T extends object> {
       return value;
     } finally {
       if (!keep) this.#forget(key, made);
+      else if (this.#entries.get(key) === made) this.#made.add(key);
       this.#trim();
     }
   }
@@ -593,6 +610,7 @@ class Memory<T extends object> {
   #forget(key: string, entry: Promise<T | DenyVerdict> | undefined): void {
     if (entry === undefined || this.#entries.get(key) !== entry) return;
     this.#entries.delete(key);
+    this.#made.delete(key);
     this.#characters -= key.length;
   }
 }

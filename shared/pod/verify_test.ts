@@ -488,6 +488,21 @@ Deno.test("allows a pod by its spec: the minimal form, with what admission adds"
   allowed(await judge(withSecrets));
 });
 
+Deno.test("allows replicas that are judged at the same time, and again when they are known", async () => {
+  const live = livePod("any", liveSpec(), { annotations: await signSpec(minimal(ownerSpec())) });
+  const verifier = createVerifier({
+    keys: [owner.verifier],
+    acceptForms: new Set(["spec"]),
+    requireDigests: false,
+  });
+  for (const _round of ["first time", "known"]) {
+    const verdicts = await Promise.all(
+      Array.from({ length: 8 }, () => verifier.verifyPod(live, { now: NOW })),
+    );
+    for (const verdict of verdicts) allowed(verdict);
+  }
+});
+
 Deno.test("allows a pod by a signature with curl and jq over a manifest without defaults", async () => {
   const plain: JsonObject = { containers: [{ name: "app", image: IMAGE, args: ["<&>"] }] };
   assert.deepEqual(minimal(plain), plain);
