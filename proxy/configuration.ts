@@ -117,6 +117,15 @@ async function readUpstream(
     return undefined;
   }
   const { kubeconfig } = parsed;
+  const { server, certificateAuthority, insecureSkipTlsVerify } = kubeconfig;
+  if (server.protocol === "https:" && certificateAuthority === undefined && !insecureSkipTlsVerify) {
+    // Public authorities vouch for public names; no API server of a node is known by one of theirs alone.
+    report(
+      "--kubeconfig",
+      `"${path}": its cluster has no certificate-authority; name the file of the cluster's CA, on kubeadm nodes ` +
+        "/etc/kubernetes/pki/ca.crt",
+    );
+  }
   const { credentials, problems } = await loadCredentials(
     kubeconfig,
     (file) => files.readText(file),

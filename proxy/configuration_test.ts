@@ -64,9 +64,9 @@ function kubeconfig(user: Record<string, unknown>, cluster: Record<string, unkno
   });
 }
 
-const KUBECONFIG = kubeconfig({ "client-certificate": "node.pem", "client-key": "node.pem" }, {
-  "certificate-authority": "ca.pem",
-});
+const CA = { "certificate-authority": "ca.pem" };
+
+const KUBECONFIG = kubeconfig({ "client-certificate": "node.pem", "client-key": "node.pem" }, CA);
 
 /** A node as it should be. */
 async function goodFiles(): Promise<Record<string, string | Error>> {
@@ -208,6 +208,22 @@ Deno.test("refuses a kubeconfig that is missing or wrong", async () => {
   );
 });
 
+Deno.test("refuses an API server over TLS of which no certificate authority is known", async () => {
+  const user = { "client-certificate": "node.pem", "client-key": "node.pem" };
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/none": kubeconfig(user),
+    "/etc/unchecked": kubeconfig(user, { "insecure-skip-tls-verify": true }),
+  });
+  assert.deepEqual(
+    (await problems([...GOOD.slice(1), "--kubeconfig=/etc/none"], files)).map(({ path }) => path),
+    [
+      "--kubeconfig",
+    ],
+  );
+  await good([...GOOD.slice(1), "--kubeconfig=/etc/unchecked"], files);
+});
+
 Deno.test("refuses serving certificates that cannot be read", async () => {
   const contents = await goodFiles();
   delete contents["/etc/server.pem"];
@@ -222,8 +238,8 @@ Deno.test("refuses a node name that is not known, not one, or of another node", 
   const odd = await issue({ commonName: "system:node:Not_A_Name" });
   const files = new FakeFiles({
     ...await goodFiles(),
-    "/etc/token": kubeconfig({ token: "x" }),
-    "/etc/odd": kubeconfig({ "client-certificate": "odd.pem", "client-key": "odd.pem" }),
+    "/etc/token": kubeconfig({ token: "x" }, CA),
+    "/etc/odd": kubeconfig({ "client-certificate": "odd.pem", "client-key": "odd.pem" }, CA),
     "/etc/odd.pem": odd.certificate + odd.key,
   });
   for (

@@ -36,6 +36,13 @@ settings() {
   esac
 }
 
+# Deno trusts its default certificate authorities beside those it is given; the node trusts the kubeconfig's alone.
+environment() {
+  case $1 in
+    kubelet-proxy) echo 'export DENO_TLS_CA_STORE=system SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/dev/null' ;;
+  esac
+}
+
 launcher() {
   cat <<EOF
 #!/bin/sh
@@ -45,6 +52,7 @@ root=\$(dirname -- "\$(dirname -- "\$(readlink -f -- "\$0")")")
 deno=\$root/.tools/deno
 export DENO_DIR="\$root/.tools/deno_dir" DENO_NO_UPDATE_CHECK=1
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
+$(environment "$1")
 if [ ! -x "\$deno" ]; then
   echo "$1: \$deno is missing: run make setup in \$root" >&2
   exit 1

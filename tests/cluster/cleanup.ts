@@ -5,25 +5,15 @@
  * @module
  */
 import { Containerd } from "./containers.ts";
+import { processesInControlGroup, removeControlGroup } from "./control_groups.ts";
 import { attempt, Program, stopByPidFile } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
 
 /** Kernel settings that a kubelet changes for the whole machine. */
 export const KUBELET_SYSCTLS = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"] as const;
 
-/** Where the kernel shows its control groups. */
-const CGROUP_ROOT = "/sys/fs/cgroup";
-
-/** Folders of control groups that a kubelet makes for its pods, in every hierarchy. */
-export function podControlGroups(): string[] {
-  const hierarchies = [
-    CGROUP_ROOT,
-    ...[...Deno.readDirSync(CGROUP_ROOT)].filter((entry) => entry.isDirectory).map((entry) =>
-      `${CGROUP_ROOT}/${entry.name}`
-    ),
-  ];
-  return hierarchies.map((folder) => `${folder}/kubepods`).filter(exists);
-}
+/** Where the CNI library keeps what its plugins answered, in files that begin with the network's name. */
+const CNI_RESULTS = "/var/lib/cni/results";
 
 function exists(path: string): boolean {
   try {
@@ -50,18 +40,6 @@ async function mountsBelow(folder: string): Promise<string[]> {
   return points.filter((point) => point.startsWith(`${folder}/`)).reverse();
 }
 
-/** Removes a tree of control groups, the leaves first. Groups with processes in them stay. */
-function removeControlGroup(folder: string): void {
-  for (const entry of Deno.readDirSync(folder)) {
-    if (entry.isDirectory) removeControlGroup(`${folder}/${entry.name}`);
-  }
-  try {
-    Deno.removeSync(folder);
-  } catch {
-    // Not empty: some other kubelet's.
-  }
-}
-
 /** Stops the containers through containerd, which is started once more if it has gone before them. */
 async function stopContainers(runDir: string): Promise<void> {
   const socket = `${runDir}/containerd.sock`;
@@ -83,12 +61,42 @@ async function stopContainers(runDir: string): Promise<void> {
     }, { timeoutMs: 30_000 });
     alive = true;
   }
-  const networkNamespaces = await containerd.networkNamespaces();
-  await containerd.removeAll();
-  for (const file of networkNamespaces) {
-    await attempt("umount", [file]);
-    await Deno.remove(file).catch(() => {});
+  // What the kubelet had asked for when it was stopped may still be in the making.
+  let emptyLooks = 0;
+  await until("no container is left", async () => {
+    const ids = await containerd.containerIds();
+    emptyLooks = ids.length === 0 ? emptyLooks + 1 : 0;
+    if (emptyLooks === 3) return done(undefined);
+    const networkNamespaces = await containerd.networkNamespaces();
+    await containerd.removeAll();
+    for (const file of networkNamespaces) {
+      await attempt("umount", [file]);
+      await Deno.remove(file).catch(() => {});
+    }
+    return notYet(ids.join(", "));
+  }, { timeoutMs: 30_000 });
+}
+
+/** Ends a process at once; one that has gone meanwhile is no error. */
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+/** Shims of a containerd, which outlive it: the processes that were given its socket, in this run's folder. */
+function shimsOf(socket: string): number[] {
+  const pids = [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter(Number.isInteger);
+  return pids.filter((pid) => {
+    try {
+      const args = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+      return args.includes("-address") && args[args.indexOf("-address") + 1] === socket;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /**
@@ -118,15 +126,30 @@ export async function cleanUp(runDir: string, keepLogsIn?: string): Promise<void
     others.filter((name) => name !== "etcd").map((name) => step(() => stopByPidFile(runDir, name, 10_000))),
   );
   await step(() => stopByPidFile(runDir, "etcd", 5_000));
+  // By now nothing of the pods should be left. If containerd could not stop something, it ends here.
+  const namespace = await readOr(`${runDir}/namespace`, "");
+  await step(async () => {
+    shimsOf(`${runDir}/containerd.sock`).forEach(kill);
+    if (namespace === "") return;
+    await until("the pods' processes have ended", () => {
+      const pids = processesInControlGroup(namespace);
+      pids.forEach(kill);
+      return pids.size === 0 ? done(undefined) : notYet([...pids].join(", "));
+    }, { timeoutMs: 10_000 });
+    removeControlGroup(namespace);
+  });
   await step(async () => {
     for (const point of await mountsBelow(runDir)) await attempt("umount", ["--lazy", point]);
   });
-  const namespace = await readOr(`${runDir}/namespace`, "");
   if (namespace !== "" && exists(`/run/netns/${namespace}`)) {
     await step(async () => void await attempt("ip", ["netns", "delete", namespace]));
   }
-  if (exists(`${runDir}/own-control-groups`)) {
-    await step(() => podControlGroups().forEach(removeControlGroup));
+  if (namespace !== "" && exists(CNI_RESULTS)) {
+    await step(() => {
+      for (const { name } of [...Deno.readDirSync(CNI_RESULTS)]) {
+        if (name.startsWith(`${namespace}-`)) Deno.removeSync(`${CNI_RESULTS}/${name}`);
+      }
+    });
   }
   const sysctls: Record<string, string> = JSON.parse(await readOr(`${runDir}/sysctls.json`, "{}"));
   for (const [name, value] of Object.entries(sysctls)) {

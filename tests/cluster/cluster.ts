@@ -5,7 +5,8 @@
  * @module
  */
 import type { JsonObject } from "@signed-pods/shared/json";
-import { KUBELET_SYSCTLS, podControlGroups } from "./cleanup.ts";
+import { KUBELET_SYSCTLS } from "./cleanup.ts";
+import { createControlGroup } from "./control_groups.ts";
 import { Containerd, ContainerRecorder } from "./containers.ts";
 import { type Images, writeImages } from "./images.ts";
 import { listAt, parseObject, textAt } from "./json.ts";
@@ -200,7 +201,7 @@ state = "${runDir}/containerd/state"
 `;
 }
 
-function kubeletConfiguration(runDir: string): JsonObject {
+function kubeletConfiguration(runDir: string, controlGroup: string): JsonObject {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -217,6 +218,7 @@ function kubeletConfiguration(runDir: string): JsonObject {
     rotateCertificates: false,
     // Machines with version 1 control groups are served as well.
     cgroupDriver: "cgroupfs",
+    cgroupRoot: `/${controlGroup}`,
     failCgroupV1: false,
     failSwapOn: false,
     containerRuntimeEndpoint: `unix://${runDir}/containerd.sock`,
@@ -338,7 +340,6 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
 async function noteMachineState(runDir: string): Promise<void> {
   const values = KUBELET_SYSCTLS.map((name) => [name, Deno.readTextFileSync(`/proc/sys/${name}`).trim()]);
   await Deno.writeTextFile(`${runDir}/sysctls.json`, JSON.stringify(Object.fromEntries(values)));
-  if (podControlGroups().length === 0) await Deno.writeTextFile(`${runDir}/own-control-groups`, "");
 }
 
 /**
@@ -362,6 +363,7 @@ export async function startCluster(
   await noteMachineState(runDir);
   const network = `signed-pods-${crypto.randomUUID().slice(0, 8)}`;
   await createNamespace(network, runDir);
+  await createControlGroup(network);
   await createCertificates(pki, NODE_NAME, NODE_ADDRESS);
   const direct = { server: API_SERVER, dir: pki, authority: "cluster-ca" };
   for (const user of ["admin", "kube-controller-manager", "kube-scheduler", "node"]) {
@@ -375,13 +377,17 @@ export async function startCluster(
   });
   await Deno.writeTextFile(`${runDir}/trusted/owner.crt`, trusted);
   await Deno.writeTextFile(`${runDir}/containerd.toml`, containerdConfiguration(runDir));
-  await Deno.writeTextFile(`${runDir}/kubelet.json`, JSON.stringify(kubeletConfiguration(runDir), null, 2));
+  await Deno.writeTextFile(
+    `${runDir}/kubelet.json`,
+    JSON.stringify(kubeletConfiguration(runDir, network), null, 2),
+  );
   await Deno.writeTextFile(`${runDir}/resolv.conf`, `nameserver ${NODE_ADDRESS}\n`);
   await Deno.writeTextFile(
     `${runDir}/cni/10-pods.conflist`,
     JSON.stringify({
       cniVersion: "0.4.0",
-      name: "pods",
+      // The CNI library keeps its results under this name, outside the run folder.
+      name: network,
       plugins: [{
         type: "ptp",
         ipMasq: false,

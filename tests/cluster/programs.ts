@@ -116,6 +116,8 @@ export class Program {
     }).spawn();
     const startTime = readProcess(child.pid)?.startTime;
     if (startTime === undefined) throw new Error(`${this.name} did not start; see ${this.logFile}`);
+    // Programs are stopped by `stop` or by their pid files; they do not keep this process from ending.
+    child.unref();
     const id = { pid: child.pid, startTime };
     this.#running = { id, child };
     Deno.writeTextFileSync(`${runDir}/pid/${this.name}`, JSON.stringify(id));

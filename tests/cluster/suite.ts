@@ -341,7 +341,9 @@ function refusalTest(name: string, body: (stage: Stage) => Promise<void>): void 
 }
 
 refusalTest("an unsigned pod", async ({ cluster }) => {
-  await refuses(pod(SHOP, "unsigned", serviceSpec(cluster.images.app)), { shows: "kubelet-proxy.io/signature" });
+  await refuses(pod(SHOP, "unsigned", serviceSpec(cluster.images.app)), {
+    shows: "kubelet-proxy.io/signature",
+  });
 });
 
 refusalTest("an altered image", async ({ cluster }) => {
