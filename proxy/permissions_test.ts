@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { proxyPermissions } from "./permissions.ts";
+
+const FILES: Record<string, string> = {
+  "/etc/k": JSON.stringify({
+    "current-context": "x",
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }, {
+      name: "y",
+      context: { cluster: "d", user: "u" },
+    }],
+    clusters: [
+      { name: "c", cluster: { server: "https://api.example:6443", "certificate-authority": "ca.pem" } },
+      { name: "d", cluster: { server: "https://[fd00::1]", "insecure-skip-tls-verify": true } },
+    ],
+    users: [{ name: "u", user: { "client-certificate": "node.pem", "client-key": "/keys/node,1.key" } }],
+  }),
+};
+
+function readText(path: string): Promise<string> {
+  const text = FILES[path];
+  return text === undefined ? Promise.reject(new Deno.errors.NotFound(path)) : Promise.resolve(text);
+}
+
+Deno.test("permissions name the files, hosts and sockets of the command line and the kubeconfig, and no others", async () => {
+  assert.deepEqual(
+    await proxyPermissions([
+      "--kubeconfig=/etc/k",
+      "--listen-addr=127.0.0.1:6443",
+      "--tls-cert=/tls/crt",
+      "--tls-key=/tls/key",
+      "--client-ca=/tls/ca",
+      "--signature-verification-cert=/trust",
+      "--runtime-dir=/run/p",
+    ], readText),
+    [
+      "--allow-read=/etc/k,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/tls/crt,/tls/key,/tls/ca,/trust,/run/p",
+      "--allow-write=/run/p",
+      "--allow-net=127.0.0.1:6443,api.example:6443,unix:/run/p/http.sock",
+    ],
+  );
+});
+
+Deno.test("permissions follow --context, all interfaces and a server whose certificate is not checked", async () => {
+  assert.deepEqual(
+    await proxyPermissions([
+      "--kubeconfig=/etc/k",
+      "--context=y",
+      "--listen-addr=:6443",
+      "--signature-verification-cert=/trust",
+      "--runtime-dir=/run/p",
+    ], readText),
+    [
+      "--allow-read=/etc/k,/etc/node.pem,/keys/node,,1.key,/trust,/run/p",
+      "--allow-write=/run/p",
+      "--allow-net=[::]:6443,0.0.0.0:6443,[fd00::1]:443,unix:/run/p/upstream.sock,unix:/run/p/http.sock",
+    ],
+  );
+});
+
+Deno.test("help and version need no permission, and a kubeconfig that cannot be read gives none", async () => {
+  assert.deepEqual(await proxyPermissions(["--version"], readText), []);
+  const flags = await proxyPermissions(["--kubeconfig=/gone", "--signature-verification-cert=/t"], readText);
+  assert.deepEqual(flags.filter((flag) => flag.startsWith("--allow-net")), [
+    "--allow-net=127.0.0.1:6443,unix:/run/kubelet-proxy/http.sock",
+  ]);
+});

@@ -1,0 +1,88 @@
+/** What each program is made of: its own folder and shared/, and for the node neither signing code nor a needless library. */
+import assert from "node:assert/strict";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Libraries of each program, by npm name; those that these bring along are in deno.lock. */
+const PROGRAMS: Record<string, string[]> = {
+  proxy: [
+    "@logtape/logtape",
+    "@optique/core",
+    "@peculiar/asn1-ecc",
+    "@peculiar/asn1-rsa",
+    "@peculiar/asn1-schema",
+    "@peculiar/asn1-x509",
+    "yaml",
+  ],
+  signer: [
+    "@optique/core",
+    "@optique/run",
+    "@peculiar/asn1-ecc",
+    "@peculiar/asn1-pkcs8",
+    "@peculiar/asn1-rsa",
+    "@peculiar/asn1-schema",
+    "@peculiar/asn1-x509",
+    "hono",
+  ],
+  cli: [
+    "@optique/core",
+    "@optique/run",
+    "@peculiar/asn1-ecc",
+    "@peculiar/asn1-pkcs8",
+    "@peculiar/asn1-rsa",
+    "@peculiar/asn1-schema",
+    "@peculiar/asn1-x509",
+    "yaml",
+  ],
+};
+
+/** Modules that make keys or signatures. */
+const SIGNING = ["shared/signing.ts", "shared/self_signed.ts"];
+
+interface Graph {
+  files: string[];
+  libraries: string[];
+}
+
+async function graphOf(program: string): Promise<Graph> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", `${program}/main.ts`],
+    cwd: ROOT,
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  const { modules }: { modules: { specifier: string; error?: string }[] } = JSON.parse(
+    new TextDecoder().decode(stdout),
+  );
+  const specifiers = modules.map(({ specifier, error }) => {
+    assert.equal(error, undefined, specifier);
+    return specifier;
+  });
+  const library = /^npm:\/?((?:@[^/]+\/)?[^/@]+)@/;
+  return {
+    files: specifiers.filter((specifier) => specifier.startsWith("file:")).map((specifier) =>
+      specifier.slice(ROOT.href.length)
+    ),
+    libraries: [...new Set(specifiers.flatMap((specifier) => library.exec(specifier)?.[1] ?? []))].sort(),
+  };
+}
+
+for (const [program, libraries] of Object.entries(PROGRAMS)) {
+  Deno.test(`${program} is made of its own folder, shared/ and its libraries`, async () => {
+    const graph = await graphOf(program);
+    assert.ok(graph.files.length > 10);
+    const foreign = graph.files.filter((file) =>
+      !file.startsWith(`${program}/`) && !file.startsWith("shared/")
+    );
+    assert.deepEqual(foreign, []);
+    assert.deepEqual(graph.libraries, libraries);
+    const tests = graph.files.filter((file) => file.endsWith("_test.ts"));
+    assert.deepEqual(tests, []);
+  });
+}
+
+Deno.test("the proxy holds no code that signs; the others do", async () => {
+  const proxy = await graphOf("proxy");
+  assert.deepEqual(proxy.files.filter((file) => SIGNING.includes(file)), []);
+  const signer = await graphOf("signer");
+  assert.deepEqual(signer.files.filter((file) => SIGNING.includes(file)).sort(), [...SIGNING].sort());
+});
