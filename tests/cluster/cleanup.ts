@@ -12,7 +12,7 @@ import { done, notYet, until } from "./wait.ts";
 /** Kernel settings that a kubelet changes for the whole machine. */
 export const KUBELET_SYSCTLS = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops"] as const;
 
-/** Where the CNI library keeps what its plugins answered, in files that begin with the network's name. */
+/** Where the CNI library keeps what its plugins answered, in files named NETWORK-SANDBOX-INTERFACE. */
 const CNI_RESULTS = "/var/lib/cni/results";
 
 function exists(path: string): boolean {
@@ -72,6 +72,9 @@ async function stopContainers(runDir: string): Promise<void> {
     for (const file of networkNamespaces) {
       await attempt("umount", [file]);
       await Deno.remove(file).catch(() => {});
+    }
+    for (const { name } of exists(CNI_RESULTS) ? [...Deno.readDirSync(CNI_RESULTS)] : []) {
+      if (ids.some((id) => name.includes(`-${id}-`))) await Deno.remove(`${CNI_RESULTS}/${name}`);
     }
     return notYet(ids.join(", "));
   }, { timeoutMs: 30_000 });
@@ -143,13 +146,6 @@ export async function cleanUp(runDir: string, keepLogsIn?: string): Promise<void
   });
   if (namespace !== "" && exists(`/run/netns/${namespace}`)) {
     await step(async () => void await attempt("ip", ["netns", "delete", namespace]));
-  }
-  if (namespace !== "" && exists(CNI_RESULTS)) {
-    await step(() => {
-      for (const { name } of [...Deno.readDirSync(CNI_RESULTS)]) {
-        if (name.startsWith(`${namespace}-`)) Deno.removeSync(`${CNI_RESULTS}/${name}`);
-      }
-    });
   }
   const sysctls: Record<string, string> = JSON.parse(await readOr(`${runDir}/sysctls.json`, "{}"));
   for (const [name, value] of Object.entries(sysctls)) {

@@ -386,8 +386,7 @@ export async function startCluster(
     `${runDir}/cni/10-pods.conflist`,
     JSON.stringify({
       cniVersion: "0.4.0",
-      // The CNI library keeps its results under this name, outside the run folder.
-      name: network,
+      name: "pods",
       plugins: [{
         type: "ptp",
         ipMasq: false,

@@ -397,7 +397,7 @@ refusalTest("a signature of a foreign key", async ({ cluster }) => {
 });
 
 refusalTest("a signed template that has expired", async ({ cluster }) => {
-  const notAfter = new Date(Date.now() + 2_000);
+  const notAfter = new Date(Date.now() + 5_000);
   const manifest = await sign(pod(SHOP, "expired", serviceSpec(cluster.images.app)), { notAfter });
   await untilAfter(notAfter);
   await refuses(manifest, { shows: /valid until/ });
