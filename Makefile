@@ -10,7 +10,7 @@ PROGRAMS := kubelet-proxy signing-server podsign
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { gsub(" ", ", ", $$1); if (length($$1) > 15) printf "  %s\n%18s %s\n", $$1, "", $$2; else printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Get the pinned Deno and the libraries
 	@tools/setup.sh
@@ -53,7 +53,7 @@ check: setup ## Type-check everything
 generate: setup ## Write again what is generated: tables in README.md
 	@$(DENO) task --quiet generate
 
-deploy-kind test-kind teardown-kind: ## Not available yet (says so and fails)
+deploy-kind test-kind teardown-kind: ## Not available yet; use make test-cluster
 	@echo "make $@: not available in this version: there are no container images of the three programs yet; use make test-cluster" >&2; exit 1
 
 clean: ## Remove what was built (keeps build/, where Kubernetes is)

@@ -54,8 +54,8 @@ export DENO_DIR="\$root/.tools/deno_dir" DENO_NO_UPDATE_CHECK=1
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
 $(environment "$1")
 if [ ! -x "\$deno" ]; then
-  echo "$1: \$deno is missing: run make setup in \$root" >&2
-  exit 1
+  echo "$1: this is a launcher, which needs the folder that it was made in: \$deno is missing. Run make setup there, or make a symbolic link to the launcher instead of copying it" >&2
+  exit 2
 fi
 permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
 IFS='
@@ -71,7 +71,7 @@ for name in "$@"; do
   # shellcheck disable=SC2046  # the flags are words
   if "$deno" compile --quiet --frozen --no-prompt ${target:+--target "$target"} $(settings "$name") $(frozen_permissions "$name") \
       --output "bin/$name.new" "$folder/main.ts" >"build/compile-$name.log" 2>&1; then
-    form="compiled"
+    form="one file, can be copied"
   else
     if [ -n "$target" ]; then
       echo "build: cannot compile $name for $target: see build/compile-$name.log" >&2
@@ -79,7 +79,7 @@ for name in "$@"; do
     fi
     launcher "$name" "$folder" >"bin/$name.new"
     chmod 755 "bin/$name.new"
-    form="launcher, since deno compile failed: $(grep -m1 -E 'error sending request|error:' "build/compile-$name.log" | cut -c1-100 | sed 's/ for url.*//')"
+    form="a launcher that needs this folder, since deno compile has no base binary here; see build/compile-$name.log"
   fi
   mv -f "bin/$name.new" "bin/$name"
   if [ -z "$target" ]; then

@@ -19,7 +19,7 @@ if [ "$(version_of .tools/deno || true)" != "$wanted" ]; then
       exit 1
     fi
     echo "setup: installing Deno $wanted from npm"
-    npm --prefix tools/deno ci --ignore-scripts --no-audit --no-fund --loglevel=error
+    npm --prefix tools/deno ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
     for binary in tools/deno/node_modules/@deno/*/deno; do
       [ "$(version_of "$binary")" = "$wanted" ] && ln -sf "$PWD/$binary" .tools/deno
     done
