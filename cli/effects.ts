@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { fileProblem, systemReason } from "./file_error.ts";
+import { InputError } from "./input_error.ts";
 
 /** A running program. */
 export interface ChildProcess {
@@ -33,12 +35,30 @@ export interface Effects {
   spawn(program: string, args: readonly string[]): ChildProcess;
 }
 
-/** Reads a file, or standard input for `-`. */
+/** Names of standard input. Deno opens the latter as files only for programs that may do everything. */
+const STANDARD_INPUT: ReadonlySet<string> = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
+
+/** Whether a FILE on the command line means standard input. */
+export function isStandardInput(file: string): boolean {
+  return STANDARD_INPUT.has(file);
+}
+
+/**
+ * Reads a file, or standard input for `-` and its other names.
+ *
+ * @throws {InputError} if it cannot be read
+ */
 export async function readInput(
   effects: Effects,
   file: string,
 ): Promise<{ bytes: Uint8Array; name: string }> {
-  return file === "-"
-    ? { bytes: await effects.readStdin(), name: "standard input" }
-    : { bytes: await effects.readFile(file), name: file };
+  const isStdin = isStandardInput(file);
+  try {
+    return isStdin
+      ? { bytes: await effects.readStdin(), name: "standard input" }
+      : { bytes: await effects.readFile(file), name: file };
+  } catch (error) {
+    const problem = isStdin ? `cannot read standard input: ${systemReason(error)}` : fileProblem(file, error);
+    throw new InputError([problem], { cause: error });
+  }
 }

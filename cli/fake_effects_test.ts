@@ -35,7 +35,9 @@ export function fakeEffects(world: FakeWorld): { effects: Effects; outcome: Omit
     readFile: (path) => {
       const content = world.files?.[path];
       return content === undefined
-        ? Promise.reject(new Error(`no such file: ${path}`))
+        ? Promise.reject(
+          new Deno.errors.NotFound(`No such file or directory (os error 2): readfile '${path}'`),
+        )
         : Promise.resolve(encoder.encode(content));
     },
     readStdin: () => Promise.resolve(encoder.encode(world.stdin ?? "")),

@@ -3,15 +3,17 @@
  *
  * @module
  */
+import { isBearerToken } from "@signed-pods/shared/bearer-token";
 import { SignedPodsError } from "@signed-pods/shared/errors";
 import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/keys";
 import { writePem } from "@signed-pods/shared/pem";
 import { readSigningKey, sign } from "@signed-pods/shared/signing";
 import { decodeUtf8 } from "@signed-pods/shared/strict-json";
 import type { Effects } from "./effects.ts";
+import { fileProblem } from "./file_error.ts";
 import { InputError } from "./input_error.ts";
 import { openPortForward } from "./port_forward.ts";
-import { createSigningClient, isSentInTheClear, type SigningClient } from "./signing_client.ts";
+import { createSigningClient, isSentInTheClear, type SigningClient, type Token } from "./signing_client.ts";
 
 /** Where signing-server listens unless it is told otherwise. */
 export const DEFAULT_SERVER = "http://localhost:8080";
@@ -55,8 +57,7 @@ async function readText(effects: Effects, flag: string, file: string): Promise<s
   try {
     bytes = await effects.readFile(file);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError([`${flag}: cannot read "${file}": ${reason}`], { cause: error });
+    throw new InputError([`${flag}: ${fileProblem(file, error)}`], { cause: error });
   }
   return await inFile(file, () => Promise.resolve(decodeUtf8(bytes)));
 }
@@ -123,15 +124,21 @@ async function readKeyFile(effects: Effects, file: string): Promise<KeySource> {
   };
 }
 
+async function readToken(effects: Effects, file: string): Promise<Token> {
+  const value = (await readText(effects, "--token-file", file)).trim();
+  if (isBearerToken(value)) return { value, file };
+  throw new InputError([
+    `--token-file: "${file}" must hold one token of letters, digits and -._~+/: copy the server's own token file`,
+  ]);
+}
+
 /** Reaches the signing server that the flags or the environment name. */
 export async function withSigningClient<T>(
   effects: Effects,
   options: Omit<KeyOptions, "key">,
   use: (client: SigningClient) => Promise<T>,
 ): Promise<T> {
-  const token = options.tokenFile === undefined
-    ? undefined
-    : (await readText(effects, "--token-file", options.tokenFile)).trim();
+  const token = options.tokenFile === undefined ? undefined : await readToken(effects, options.tokenFile);
   const fetch = (url: string, init: RequestInit) => effects.fetch(url, init);
   if (options.portForward === undefined) {
     const server = options.server ?? effects.env(SERVER_VARIABLE) ?? DEFAULT_SERVER;

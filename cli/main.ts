@@ -10,39 +10,13 @@
  *
  * @module
  */
-import { message } from "@optique/core/message";
-import { run } from "@optique/run";
-import { VERSION } from "@signed-pods/shared/version";
+import { readCommandLine } from "./command_line.ts";
 import type { ChildProcess, Effects } from "./effects.ts";
-import { InputError } from "./input_error.ts";
-import { PODSIGN_PARSER, type PodsignOptions, spellOut } from "./options.ts";
 import { podsign } from "./podsign.ts";
-import { EXIT_USAGE } from "./report.ts";
+import { EXIT_OK, EXIT_USAGE, printErrors } from "./report.ts";
 
 /** Exit code after a defect of podsign itself, as sysexits(3) EX_SOFTWARE. */
 const EXIT_INTERNAL = 70;
-
-/** Columns of the help text. Asking the terminal would need a permission. */
-const HELP_WIDTH = 100;
-
-function parseArguments(args: readonly string[]): PodsignOptions {
-  return run(PODSIGN_PARSER, {
-    programName: "podsign",
-    args: spellOut(args),
-    help: "both",
-    version: { value: `podsign ${VERSION}`, command: true, option: true },
-    completion: "both",
-    brief: message`Signs and verifies Kubernetes manifests, so that nodes run only what their owner signed.`,
-    colors: false,
-    maxWidth: HELP_WIDTH,
-    stdout: (text) => console.log(text),
-    stderr: (text) => console.error(text),
-    // The usage of all subcommands together is longer than the message is worth.
-    aboveError: "none",
-    errorExitCode: EXIT_USAGE,
-    onExit: (code) => Deno.exit(code),
-  });
-}
 
 async function writeAll(text: string): Promise<void> {
   const bytes = new TextEncoder().encode(text);
@@ -80,17 +54,8 @@ function env(name: string): string | undefined {
   return value === "" ? undefined : value;
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(path);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError([`cannot read "${path}": ${reason}`], { cause: error });
-  }
-}
-
 const effects: Effects = {
-  readFile,
+  readFile: (path) => Deno.readFile(path),
   readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
   writeOut: writeAll,
   writeError: (text) => Deno.stderr.writeSync(new TextEncoder().encode(text)),
@@ -103,9 +68,30 @@ const effects: Effects = {
   spawn,
 };
 
+async function main(args: readonly string[]): Promise<number> {
+  const commandLine = readCommandLine(args);
+  switch (commandLine.kind) {
+    case "run":
+      return await podsign(commandLine.options, effects);
+    case "print":
+      await effects.writeOut(commandLine.text);
+      return EXIT_OK;
+    case "nothing":
+      effects.writeError(commandLine.text);
+      return EXIT_USAGE;
+    case "problem":
+      printErrors(effects, [commandLine.problem]);
+      return EXIT_USAGE;
+    default: {
+      const never: never = commandLine;
+      return never;
+    }
+  }
+}
+
 if (import.meta.main) {
   try {
-    Deno.exit(await podsign(parseArguments(Deno.args), effects));
+    Deno.exit(await main(Deno.args));
   } catch (error) {
     // The reader of a pipe that goes away is no defect.
     if (error instanceof Deno.errors.BrokenPipe) Deno.exit(EXIT_USAGE);

@@ -147,8 +147,22 @@ Deno.test("a key file needs no server and no other permission than to read", asy
     permissions,
   });
   assert.equal(missing.code, 2);
-  assert.ok(missing.errors.includes("none.yaml"));
+  assert.match(missing.errors, /^podsign: "\S+none\.yaml" does not exist; see whether the path is right\n$/);
+  const folderAsKey = await run(["sign-spec", "-", "--key", folder], { permissions, stdin: POD });
+  assert.ok(folderAsKey.errors.startsWith(`podsign: --key: "${folder}" is a folder; `), folderAsKey.errors);
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("standard input may be named as a file, and no permission text of Deno's is shown", async () => {
+  const [shown, byName, notAllowed] = await Promise.all([
+    run(["show", "-"], { stdin: POD }),
+    run(["show", "/dev/stdin"], { stdin: POD }),
+    run(["show", "m.yaml"]),
+  ]);
+  assert.equal(byName.code, 0, byName.errors);
+  assert.equal(byName.out, shown.out);
+  assert.equal(notAllowed.code, 2);
+  assert.match(notAllowed.errors, /^podsign: cannot read "m\.yaml": .*--allow-read=m\.yaml\n$/);
 });
 
 Deno.test("version, help and completions need no permission", async () => {
@@ -184,4 +198,7 @@ Deno.test("refuses wrong command lines and unreachable servers with exit code 2"
     assert.ok(errors !== "");
   }
   assert.ok(unreachable.errors.includes("--key FILE"));
+  assert.match(unreachable.errors, /^podsign: .*connection refused/);
+  assert.match(unknown.errors, /^podsign: .*"--nonsense".*; see podsign sign-spec --help\n$/);
+  assert.ok(nothing.errors.includes("podsign sign-spec FILE"));
 });

@@ -8,6 +8,7 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   type Node,
@@ -16,7 +17,7 @@ import {
   type YAMLMap,
 } from "yaml";
 import { type Problem, SignedPodsError } from "@signed-pods/shared/errors";
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from "@signed-pods/shared/json";
 import { findPodTemplates, type PodTemplateLocation } from "@signed-pods/shared/pod/workload";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { InputError } from "./input_error.ts";
@@ -338,8 +339,7 @@ function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
         );
       }
       const value = visit(pair.value, depth + 1);
-      // Not by assignment: `__proto__` is a key like others.
-      Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+      setOwn(object, key, value);
     }
     return object;
   };
@@ -440,6 +440,12 @@ export function nodeAt(root: Node | null, path: Path): unknown {
     else return undefined;
   }
   return node;
+}
+
+/** Where the value at a path begins in the text; where the document does if the path leads nowhere. */
+export function offsetAt(document: ManifestDocument, path: Path): number {
+  const node = nodeAt(document.root(), path);
+  return (isNode(node) ? node.range?.[0] : undefined) ?? document.offset;
 }
 
 /** The pair with a key of a mapping, or undefined. */

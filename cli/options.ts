@@ -22,6 +22,7 @@ import { type Message, message, text } from "@optique/core/message";
 import {
   booleanFlags,
   type FlagDescription,
+  flagHelp,
   parseBoolean,
   spellOutBooleans,
 } from "@signed-pods/shared/command-line";
@@ -186,9 +187,7 @@ function isForm(word: string): word is SignatureForm {
 }
 
 function describe(name: string): { description: Message } {
-  const flag = PODSIGN_FLAGS.find((candidate) => candidate.name === name);
-  const standard = flag === undefined || flag.default === "" ? "" : ` Default: ${flag.default}.`;
-  return { description: message`${text(`${flag?.description ?? ""}${standard}`)}` };
+  return { description: message`${text(flagHelp(PODSIGN_FLAGS, name))}` };
 }
 
 function goBoolean(): ValueParser<"sync", boolean> {

@@ -6,6 +6,7 @@
  */
 import { parse } from "@optique/core";
 import { connectPermissions, permissionFlags } from "@signed-pods/shared/permissions";
+import { isStandardInput } from "./effects.ts";
 import { DEFAULT_SERVER, SERVER_VARIABLE } from "./key_source.ts";
 import { PODSIGN_PARSER, spellOut } from "./options.ts";
 
@@ -22,7 +23,7 @@ export function podsignPermissions(args: readonly string[], serverFromEnv: strin
   if (!result.success) return [];
   const options = result.value;
   const files = [
-    ..."file" in options && options.file !== "-" ? [options.file] : [],
+    ..."file" in options && !isStandardInput(options.file) ? [options.file] : [],
     ..."key" in options && options.key !== undefined ? [options.key] : [],
     ..."cert" in options ? options.cert : [],
   ];

@@ -22,7 +22,9 @@ Deno.test("permissions: kubectl only for --port-forward, and no network for show
     "--allow-env=SIGNING_SERVER_URL",
     "--allow-run=kubectl",
   ]);
-  assert.deepEqual(podsignPermissions(["show", "-"], undefined), []);
+  for (const file of ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]) {
+    assert.deepEqual(podsignPermissions(["show", file], undefined), [], file);
+  }
 });
 
 Deno.test("permissions: none for a command line that cannot be read", () => {

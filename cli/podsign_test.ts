@@ -4,8 +4,7 @@ import { runPodsign } from "./fake_effects_test.ts";
 Deno.test("what is not the input's fault is thrown, not explained", async () => {
   const failure = new RangeError("a defect");
   const broken = {
-    stdin: "",
-    get files(): Record<string, string> {
+    get now(): Date {
       throw failure;
     },
   };

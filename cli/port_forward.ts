@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import type { ChildProcess, Effects } from "./effects.ts";
 import { InputError } from "./input_error.ts";
 
@@ -55,8 +56,9 @@ export async function openPortForward(
   try {
     child = effects.spawn("kubectl", args);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new InputError([`--port-forward: kubectl cannot be started: ${reason}`], { cause: error });
+    throw new InputError([`--port-forward: kubectl cannot be started: ${messageOf(error)}`], {
+      cause: error,
+    });
   }
   const errors = collect(child.stderr);
   let localPort: string | undefined;

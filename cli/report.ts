@@ -20,7 +20,7 @@ export const EXIT_USAGE = 2;
 /** Digits of a key's identifier that are shown: enough to tell keys apart. */
 const SHOWN_KEY_DIGITS = 16;
 
-/** A verdict, and where its object begins. */
+/** A verdict, and where its object begins if something is to be said about it. */
 export interface PlacedVerdict extends ObjectVerdict {
   /** `file:line:column`; absent where finding it would take too long. */
   place?: string;
@@ -46,7 +46,7 @@ function printable(text: string): string {
 }
 
 /** One object as lines: the verdict, then each difference, indented. */
-export function verdictLines({ workload, verdict, place }: PlacedVerdict): string[] {
+function verdictLines({ workload, verdict, place }: PlacedVerdict): string[] {
   const name = workloadName(workload);
   if (verdict.decision === "allow") {
     const key = verdict.keyId.slice(0, SHOWN_KEY_DIGITS);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { equalJson, isJsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 import type { Path } from "./manifest.ts";
 
@@ -20,7 +20,7 @@ export function isSameButForSignatures(before: JsonValue, after: JsonValue, path
     removeSignature(left, path);
     removeSignature(right, path);
   }
-  return equal(left, right);
+  return equalJson(left, right);
 }
 
 /** Takes our annotations away, and the mappings that then are empty or were never there. */
@@ -46,16 +46,4 @@ function removeSignature(root: JsonValue, path: Path): void {
 
 function isEmpty(value: JsonValue): boolean {
   return value === null || (isJsonObject(value) && Object.keys(value).length === 0);
-}
-
-function equal(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) {
-    return a.length === b.length && a.every((item, index) => equal(item, b[index]));
-  }
-  if (isJsonObject(a) && isJsonObject(b)) {
-    const keys = Object.keys(a);
-    return keys.length === Object.keys(b).length &&
-      keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
-  }
-  return a === b;
 }

@@ -9,12 +9,20 @@ import { SignedPodsError } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { InputError } from "./input_error.ts";
+import { networkReason } from "./network_error.ts";
 
 /** A certificate takes 2 KiB, a signature less. */
 const MAX_ANSWER_BYTES: number = 64 * 1024;
 
 /** How long one request may take: an RSA signature takes milliseconds. */
 export const REQUEST_TIMEOUT_MS = 15_000;
+
+/** What the server asks for before it signs. */
+export interface Token {
+  readonly value: string;
+  /** The file it was read from, for messages. */
+  readonly file: string;
+}
 
 /** A signing server. */
 export interface SigningClient {
@@ -36,7 +44,7 @@ export interface SigningClient {
  */
 export function createSigningClient(
   server: string,
-  token: string | undefined,
+  token: Token | undefined,
   fetch: (url: string, init: RequestInit) => Promise<Response>,
 ): SigningClient {
   const base = parseServer(server);
@@ -54,13 +62,12 @@ export function createSigningClient(
       body = await readLimited(response);
     } catch (error) {
       if (error instanceof InputError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
       throw new InputError([
-        `The signing server at ${base} cannot be reached: ${reason}`,
+        `The signing server at ${base} cannot be reached: ${networkReason(base, error)}`,
         "Start signing-server, name another with --server URL, or sign with a key of your own: --key FILE",
       ], { cause: error });
     }
-    if (response.status !== 200) throw refused(url, response.status, body);
+    if (response.status !== 200) throw refused(url, response.status, body, token);
     return body;
   };
   return {
@@ -71,7 +78,7 @@ export function createSigningClient(
         method: "POST",
         headers: {
           "content-type": "application/json",
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token.value}` }),
         },
         body: JSON.stringify({ payload }),
       });
@@ -150,10 +157,15 @@ function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 500);
 }
 
-function refused(url: string, status: number, body: Uint8Array): InputError {
+function refused(url: string, status: number, body: Uint8Array, token: Token | undefined): InputError {
   const answer = jsonOf(body);
   const error = isJsonObject(answer) ? answer.error : undefined;
   if (isJsonObject(error) && typeof error.code === "string" && typeof error.message === "string") {
+    if (error.code === "unauthorized" && token !== undefined) {
+      return new InputError([
+        `${url}: the server does not take the token in "${token.file}": use the one of its own --token-file`,
+      ]);
+    }
     const hint = error.code === "unauthorized" ? ["Give the token with --token-file FILE"] : [];
     return new InputError([`${url}: ${printable(error.code)}: ${printable(error.message)}`, ...hint]);
   }

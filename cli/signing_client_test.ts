@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { InputError } from "./input_error.ts";
-import { createSigningClient, isSentInTheClear } from "./signing_client.ts";
+import { createSigningClient, isSentInTheClear, type Token } from "./signing_client.ts";
 
-function clientOf(respond: (url: string, init: RequestInit) => Response | Promise<Response>, token?: string) {
+function clientOf(respond: (url: string, init: RequestInit) => Response | Promise<Response>, token?: Token) {
   return createSigningClient("http://localhost:8080/", token, async (url, init) => await respond(url, init));
 }
 
@@ -15,7 +15,7 @@ Deno.test("the client asks for a signature with the token, and follows no redire
     assert.equal(new Headers(init.headers).get("content-type"), "application/json");
     assert.equal(init.body, '{"payload":"ä\\n"}');
     return Response.json({ signature: "AQID" });
-  }, "secret");
+  }, { value: "secret", file: "t" });
   assert.deepEqual([...await client.sign("ä\n")], [1, 2, 3]);
 });
 
@@ -83,6 +83,17 @@ Deno.test("refuses with a hint where a token is missing", async () => {
   await assert.rejects(
     clientOf(() => Response.json({ error }, { status: 401 })).sign("x"),
     (error) => error instanceof InputError && error.lines.length === 2,
+  );
+});
+
+Deno.test("refuses with the token's file where the server does not take the token", async () => {
+  const error = { code: "unauthorized", message: "no" };
+  const client = clientOf(() => Response.json({ error }, { status: 401 }), { value: "secret", file: "t" });
+  await assert.rejects(
+    client.sign("x"),
+    (error) =>
+      error instanceof InputError && error.message.includes('does not take the token in "t"') &&
+      !error.message.includes("secret"),
   );
 });
 

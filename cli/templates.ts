@@ -5,7 +5,7 @@
  */
 import { canonicalize } from "@signed-pods/shared/canonical-json";
 import { SignedPodsError } from "@signed-pods/shared/errors";
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, objectsAt } from "@signed-pods/shared/json";
 import { hasDigest } from "@signed-pods/shared/pod/image";
 import { minimal } from "@signed-pods/shared/pod/normal-form";
 import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
@@ -16,8 +16,8 @@ import { InputError } from "./input_error.ts";
 import {
   type Manifest,
   type ManifestDocument,
-  nodeAt,
   objectError,
+  offsetAt,
   placeOf,
   podTemplatesOf,
 } from "./manifest.ts";
@@ -32,6 +32,8 @@ export interface TemplateToSign {
   readonly text: string;
   /** One line each. */
   readonly warnings: readonly string[];
+  /** What to do with the signed manifest, one line each. */
+  readonly notes: readonly string[];
 }
 
 /** Options for signing, read. */
@@ -99,6 +101,11 @@ export function workloadName(workload: WorkloadReference): string {
   return workload.namespace === undefined ? `${kind} ${name}` : `${kind} ${workload.namespace}/${name}`;
 }
 
+/** What to do with a manifest that names no namespace, but is signed for one. */
+export function missingNamespace(signed: string): string {
+  return `is signed for namespace "${signed}", but names none: apply it with kubectl apply -n ${signed}`;
+}
+
 /**
  * Everything that is to be signed in a manifest, in its order.
  *
@@ -133,7 +140,7 @@ function templateToSign(
   choices: SigningChoices,
 ): TemplateToSign {
   const { form, namespace, notBefore, notAfter } = choices;
-  const place = placeOf(manifest, placeOfTemplate(document, location));
+  const place = placeOf(manifest, offsetAt(document, location.path));
   const name = workloadName(location.workload);
   const own = location.workload.namespace;
   if (namespace !== undefined && own !== undefined && own !== namespace) {
@@ -156,6 +163,9 @@ function templateToSign(
         "has no namespace, so its pods may run in any: give --namespace NAMESPACE, or write it into the manifest",
       );
     }
+    const notes = namespace !== undefined && own === undefined
+      ? [`${place}: ${name} ${missingNamespace(namespace)}`]
+      : [];
     for (const volume of replacedVolumes(location)) {
       warn(
         `volume "${volume}" of the template is not signed: the volume claim of the same name takes its place`,
@@ -168,19 +178,11 @@ function templateToSign(
       );
     }
     for (const image of tagged) warn(tagProblem(image));
-    return { document, location, form, text, warnings };
+    return { document, location, form, text, warnings, notes };
   } catch (error) {
     if (error instanceof SignedPodsError) throw objectError(manifest, document, location.path, error);
     throw error;
   }
-}
-
-/** Where the object that holds the template's spec begins. */
-function placeOfTemplate(document: ManifestDocument, location: PodTemplateLocation): number {
-  const node = nodeAt(document.root(), location.path);
-  const range = typeof node === "object" && node !== null && "range" in node ? node.range : undefined;
-  const start: unknown = Array.isArray(range) ? range[0] : undefined;
-  return typeof start === "number" ? start : document.offset;
 }
 
 /** The text that is signed in the spec form. */
@@ -204,21 +206,17 @@ function tagProblem(image: string): string {
 /** Volumes in the template that a StatefulSet's claims of the same name take the place of. */
 function replacedVolumes(location: PodTemplateLocation): string[] {
   const claims = new Set(location.statefulSet?.volumeClaims ?? []);
-  return objectsIn(location.spec.volumes).map((volume) => volume.name)
+  return objectsAt(location.spec, "volumes").map((volume) => volume.name)
     .filter((name): name is string => typeof name === "string" && claims.has(name));
 }
 
 /** Every image that a pod names, in containers and in volumes, each once. */
-export function imagesOf(spec: JsonObject): string[] {
-  const containers = [spec.initContainers, spec.containers, spec.ephemeralContainers]
-    .flatMap(objectsIn).map((container) => container.image);
-  const volumes = objectsIn(spec.volumes).map((volume) => volume.image)
+function imagesOf(spec: JsonObject): string[] {
+  const containers = ["initContainers", "containers", "ephemeralContainers"]
+    .flatMap((list) => objectsAt(spec, list)).map((container) => container.image);
+  const volumes = objectsAt(spec, "volumes").map((volume) => volume.image)
     .map((source) => isJsonObject(source) ? source.reference : undefined);
   return [
     ...new Set([...containers, ...volumes].filter((image): image is string => typeof image === "string")),
   ];
-}
-
-function objectsIn(list: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(list) ? list.filter((item) => isJsonObject(item)) : [];
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { splitAddress } from "@signed-pods/shared/address";
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -14,25 +15,16 @@ export interface ListenAddress {
 
 /** Reads `127.0.0.1:6443`, `:6443`, `[::1]:6443` or `localhost:6443`; undefined if it is none of these. */
 export function parseListenAddress(text: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]*)):([0-9]{1,5})$/.exec(text);
-  if (match === null) {
+  const address = splitAddress(text);
+  if (address === undefined) {
     return undefined;
   }
-  const [, ipv6, host, digits] = match;
-  const port = Number(digits);
-  const hostname = ipv6 ?? host;
-  if (port > 65535 || (ipv6 !== undefined && !ipv6.includes(":"))) {
-    return undefined;
-  }
-  return { hostname: hostname === "" ? undefined : hostname, port };
+  const { host, bracketed, port } = address;
+  const fits = bracketed ? host.includes(":") : /^[A-Za-z0-9.-]*$/.test(host);
+  return fits ? { hostname: host === "" ? undefined : host, port } : undefined;
 }
 
-/** Writes an address with its port, IPv6 in brackets. */
-export function formatAddress(hostname: string, port: number): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
-
-/** Tells whether an IP address is of this machine's loopback interface (RFC 1122, RFC 4291, RFC 4291 2.5.5.2). */
+/** Tells whether an IP address is of this machine's loopback interface (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.3 and 2.5.5.2). */
 export function isLoopbackAddress(address: string | undefined): boolean {
   if (address === undefined) {
     return false;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatAddress, isLoopbackAddress, parseListenAddress } from "./address.ts";
+import { isLoopbackAddress, parseListenAddress } from "./address.ts";
 
 Deno.test("addresses to listen on", () => {
   assert.deepEqual(parseListenAddress("127.0.0.1:6443"), { hostname: "127.0.0.1", port: 6443 });
@@ -24,11 +24,6 @@ Deno.test("refuses what is no address", () => {
   ) {
     assert.equal(parseListenAddress(text), undefined, text);
   }
-});
-
-Deno.test("addresses are written with their port", () => {
-  assert.equal(formatAddress("127.0.0.1", 1), "127.0.0.1:1");
-  assert.equal(formatAddress("::1", 1), "[::1]:1");
 });
 
 Deno.test("loopback is 127/8 and ::1, mapped or not, and nothing else", () => {

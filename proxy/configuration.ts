@@ -4,11 +4,12 @@
  *
  * @module
  */
-import type { Problem } from "@signed-pods/shared/errors";
+import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/keys";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
-import { type Credentials, loadCredentials, nodeNameOf } from "./credentials.ts";
-import { type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { isLoopbackAddress, type ListenAddress } from "./address.ts";
+import { type Credentials, loadCredentials, nodeNameInCertificate } from "./credentials.ts";
+import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
 import { readCertificateAuthorities, readTlsIdentity } from "./tls_identity.ts";
@@ -99,17 +100,16 @@ export async function complete(
 type Report = (path: string, message: string) => void;
 
 async function readUpstream(
-  { kubeconfig: path, context }: Options,
+  options: Options,
   files: Files,
   report: Report,
 ): Promise<{ kubeconfig: Kubeconfig; credentials: Credentials } | undefined> {
+  const { kubeconfig: path, context } = options;
   const text = await attempt(() => files.readText(path), "--kubeconfig", path, report);
   if (text === undefined) {
     return undefined;
   }
-  const slash = path.lastIndexOf("/");
-  const directory = slash < 0 ? "." : path.slice(0, slash);
-  const parsed = parseKubeconfig(text, directory, context);
+  const parsed = parseKubeconfig(text, folderOf(path), context);
   if (!parsed.ok) {
     for (const problem of parsed.problems) {
       report("--kubeconfig", `"${path}": ${problem}`);
@@ -126,6 +126,13 @@ async function readUpstream(
         "/etc/kubernetes/pki/ca.crt",
     );
   }
+  if (isOwnAddress(server, options.listenAddress)) {
+    report(
+      "--kubeconfig",
+      `"${path}": its server ${server.origin} is this proxy itself; give the proxy the kubeconfig that names the API ` +
+        "server, and the kubelet a copy that names the proxy",
+    );
+  }
   const { credentials, problems } = await loadCredentials(
     kubeconfig,
     (file) => files.readText(file),
@@ -137,12 +144,23 @@ async function readUpstream(
   return { kubeconfig, credentials };
 }
 
+/** Whether a request to the server would come back to this very proxy. */
+function isOwnAddress(server: URL, { hostname, port }: ListenAddress): boolean {
+  const host = server.hostname.replace(/^\[|\]$/g, "");
+  const serverPort = Number(server.port || (server.protocol === "https:" ? 443 : 80));
+  const isLocal = (name: string) => name === "localhost" || isLoopbackAddress(name);
+  return serverPort === port &&
+    (hostname === host || (isLocal(host) && (hostname === undefined || isLocal(hostname))));
+}
+
 function findNodeName(
   { nodeName, kubeconfig }: Options,
   credentials: Credentials | undefined,
   report: Report,
 ): string | undefined {
-  const own = credentials?.identity === undefined ? undefined : nodeNameOf(credentials.identity.der);
+  const own = credentials?.identity === undefined
+    ? undefined
+    : nodeNameInCertificate(credentials.identity.der);
   const name = nodeName ?? own;
   if (credentials === undefined) {
     return name;
@@ -334,5 +352,5 @@ export function describeError(error: unknown): string {
   if (error instanceof Deno.errors.IsADirectory) {
     return "is a folder; name a file";
   }
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

@@ -224,6 +224,32 @@ Deno.test("refuses an API server over TLS of which no certificate authority is k
   await good([...GOOD.slice(1), "--kubeconfig=/etc/unchecked"], files);
 });
 
+Deno.test("refuses a kubeconfig that names the proxy itself", async () => {
+  const user = { "client-certificate": "node.pem", "client-key": "node.pem" };
+  for (
+    const [server, listen, own] of [
+      ["https://127.0.0.1:6444", "127.0.0.1:6444", true],
+      ["https://localhost:6444", ":6444", true],
+      ["https://[::1]:6444", "localhost:6444", true],
+      ["https://127.0.0.1:6443", "127.0.0.1:6444", false],
+      ["https://10.0.0.1:6444", "127.0.0.1:6444", false],
+      ["https://10.0.0.1:6444", "10.0.0.1:6444", true],
+    ] as const
+  ) {
+    const files = new FakeFiles({ ...await goodFiles(), "/etc/own": kubeconfig(user, { ...CA, server }) });
+    const args = [...GOOD.slice(1), "--kubeconfig=/etc/own", `--listen-addr=${listen}`];
+    if (own) {
+      assert.deepEqual(
+        (await problems(args, files)).map(({ path }) => path),
+        ["--kubeconfig"],
+        `${server} ${listen}`,
+      );
+    } else {
+      await good(args, files);
+    }
+  }
+});
+
 Deno.test("refuses serving certificates that cannot be read", async () => {
   const contents = await goodFiles();
   delete contents["/etc/server.pem"];

@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { isBearerToken } from "@signed-pods/shared/bearer-token";
 import { readCertificate } from "@signed-pods/shared/certificate";
-import { isToken, type Kubeconfig, type PemSource } from "./kubeconfig.ts";
+import type { Kubeconfig, PemSource } from "./kubeconfig.ts";
 import { readCertificateAuthorities, readTlsIdentity, type TlsIdentity } from "./tls_identity.ts";
 
 /** Longest token that is read from a file, in characters. Those of service accounts have about 1,000. */
@@ -88,7 +89,7 @@ function tokenSource(kubeconfig: Kubeconfig, readText: ReadText): () => Promise<
   }
   return async () => {
     const text = (await readText(tokenFile)).trim();
-    if (text.length > MAX_TOKEN_CHARACTERS || !isToken(text)) {
+    if (text.length > MAX_TOKEN_CHARACTERS || !isBearerToken(text)) {
       // Never with the text: it may be a token with a stray character.
       throw new Error("holds no token (RFC 6750 section 2.1)");
     }
@@ -102,7 +103,7 @@ function tokenSource(kubeconfig: Kubeconfig, readText: ReadText): () => Promise<
  *
  * @returns undefined if it is no node's certificate
  */
-export function nodeNameOf(der: Uint8Array): string | undefined {
+export function nodeNameInCertificate(der: Uint8Array): string | undefined {
   let subject: string;
   try {
     subject = readCertificate(der).subject;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadCredentials, nodeNameOf } from "./credentials.ts";
+import { loadCredentials, nodeNameInCertificate } from "./credentials.ts";
 import { issue, testPki } from "./fixture_test.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 
@@ -77,9 +77,9 @@ Deno.test("refuses all files that cannot be used, at once", async () => {
 
 Deno.test("the node of a certificate", async () => {
   const { node, server } = await testPki();
-  assert.equal(nodeNameOf(node.der), "worker");
-  assert.equal(nodeNameOf(server.der), undefined);
-  assert.equal(nodeNameOf(new Uint8Array([1])), undefined);
-  const forged = nodeNameOf((await issue({ commonName: "system:node:a,CN=system:node:b" })).der);
+  assert.equal(nodeNameInCertificate(node.der), "worker");
+  assert.equal(nodeNameInCertificate(server.der), undefined);
+  assert.equal(nodeNameInCertificate(new Uint8Array([1])), undefined);
+  const forged = nodeNameInCertificate((await issue({ commonName: "system:node:a,CN=system:node:b" })).der);
   assert.ok(forged !== "a" && forged !== "b", forged);
 });

@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
 import type { PodGate } from "./pod_gate.ts";
@@ -174,7 +175,7 @@ export function createHandler(options: HandlerOptions): Handler {
       }
     }
     // A defect. The message may hold anything, so only the log gets it.
-    log.error("request-failed", error instanceof Error ? error.message : String(error), fields);
+    log.error("request-failed", messageOf(error), fields);
     return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
   }
 

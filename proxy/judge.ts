@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import type { JsonObject } from "@signed-pods/shared/json";
 import {
   isMirrorPod,
@@ -28,11 +29,14 @@ import {
   formatDifference,
   type Verdict,
 } from "@signed-pods/shared/verdict";
+import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "./clock.ts";
 import { type Ledger, type LedgerEntry, podKey } from "./ledger.ts";
 import { controllerOf, hasTerminalPhase, isBeingDeleted, nodeNameOf, resourceVersionOf } from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
+import type { Mode } from "./mode.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
+import type { RetiredUid } from "./retired_uids.ts";
 import { stoppingPod } from "./stopping.ts";
 
 /**
@@ -100,8 +104,14 @@ export interface Judge {
   beginSnapshot(unique: boolean): Snapshot;
   /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
   completeSnapshot(snapshot: Snapshot): Promise<void>;
-  /** A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen. */
-  resumeWatch(): void;
+  /**
+   * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
+   *
+   * @param moment of the resourceVersion at which it resumes: the kubelet knows all that was sent until then
+   */
+  resumeWatch(moment: number): void;
+  /** Count of what has been seen and retired so far. It never goes back. */
+  readonly moment: number;
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
@@ -118,7 +128,7 @@ export interface JudgeOptions {
   rejector: Rejector | undefined;
   log: Log;
   /** In audit nothing is ever stopped: refusals are logged, and the pod stays admitted. */
-  mode: "enforce" | "audit";
+  mode: Mode;
   nodeName: string;
   clock: Clock;
   /** For tests. */
@@ -278,7 +288,12 @@ class NodeJudge implements Judge {
     });
   }
 
-  resumeWatch(): void {
+  get moment(): number {
+    return this.#sightings;
+  }
+
+  resumeWatch(moment: number): void {
+    this.#ledger.settle(moment);
     for (const entry of this.#ledger.entries()) {
       const tracked = this.#tracked.get(entry.uid);
       if (entry.state === "stopped" && tracked !== undefined) {
@@ -378,10 +393,9 @@ class NodeJudge implements Judge {
       });
     } catch (error) {
       // A pod that cannot be judged is not known to be good.
-      const reason = error instanceof Error ? error.message : String(error);
       this.#log.error("judge-failed", "a pod could not be judged and is refused", {
         ...candidate.identity,
-        reason,
+        reason: messageOf(error),
       });
       return deny("pod-malformed", "the pod cannot be judged");
     }
@@ -421,6 +435,10 @@ class NodeJudge implements Judge {
     if (candidate.refusal !== undefined) {
       return this.#refuseOrStop(entry, candidate.refusal);
     }
+    const reused = entry === undefined ? this.#refuseReuse(candidate) : undefined;
+    if (reused !== undefined) {
+      return { kind: "refuse", refusal: reused };
+    }
     if (candidate.mirror && entry !== undefined) {
       const verdict = deny("identity-conflict", "an admitted pod has turned into a mirror pod");
       return this.#refuseOrStop(entry, { verdict, reject: true });
@@ -449,6 +467,30 @@ class NodeJudge implements Judge {
     return this.#decideByVerdict(candidate, entry, replaces);
   }
 
+  /** A UID that has had its pod comes back, if at all, as that pod. */
+  #refuseReuse({ identity, mirror }: Candidate): Refusal | undefined {
+    const retired = this.#ledger.retired(identity.uid);
+    if (retired === undefined) {
+      return undefined;
+    }
+    if (keyOf(retired) !== keyOf(identity)) {
+      return {
+        verdict: deny("identity-conflict", `the UID belonged to the pod ${keyOf(retired)}`),
+        reject: false,
+      };
+    }
+    if (mirror !== (retired.signedHash === undefined)) {
+      const verdict = deny("identity-conflict", "the UID belonged to a pod of another kind, mirror or not");
+      return { verdict, reject: false };
+    }
+    return retired.stopped
+      ? {
+        verdict: deny("changed-after-admission", "the pod was stopped, since it had changed"),
+        reject: true,
+      }
+      : undefined;
+  }
+
   #decideByVerdict(
     candidate: Candidate,
     entry: LedgerEntry | undefined,
@@ -459,7 +501,8 @@ class NodeJudge implements Judge {
     if (verdict.decision === "deny") {
       return this.#refuseOrStop(entry, { verdict, reject: true });
     }
-    if (entry !== undefined && entry.signedHash !== verdict.signedHash) {
+    const admittedHash = (entry ?? this.#ledger.retired(candidate.identity.uid))?.signedHash;
+    if (admittedHash !== undefined && admittedHash !== verdict.signedHash) {
       const changed = deny("changed-after-admission", "the pod was admitted with other signed bytes");
       return this.#refuseOrStop(entry, { verdict: changed, reject: true });
     }
@@ -551,7 +594,7 @@ class NodeJudge implements Judge {
     const stopping: LedgerEntry = {
       ...entry,
       state: "stopping",
-      stoppingSince: this.#clock.now().toISOString().replace(/\.[0-9]+Z$/, "Z"),
+      stoppingSince: formatTime(this.#clock.now()),
       refusal: formatDenial(verdict, MAX_REFUSAL_LENGTH),
     };
     this.#ledger.put(stopping);
@@ -653,14 +696,31 @@ class NodeJudge implements Judge {
     return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion: this.#resourceVersion(object) };
   }
 
+  /** The pod is gone, but its UID stays its own: see `retired_uids.ts`. */
   #forget(uid: string): void {
+    const retired = this.#retiredFrom(uid);
     const tracked = this.#tracked.get(uid);
     if (tracked !== undefined) {
       this.#untrack(tracked);
     }
-    this.#ledger.remove(uid);
+    if (retired !== undefined) {
+      this.#ledger.retire(retired, ++this.#sightings);
+    }
     this.#finishing.delete(uid);
     this.#rejector?.forget(uid);
+  }
+
+  /** What is remembered of a UID that the kubelet was shown; nothing of one that was hidden from it. */
+  #retiredFrom(uid: string): RetiredUid | undefined {
+    const entry = this.#ledger.get(uid);
+    if (entry !== undefined) {
+      const { namespace, name, signedHash, state } = entry;
+      return { uid, namespace, name, signedHash, stopped: state !== "admitted" };
+    }
+    const tracked = this.#tracked.get(uid);
+    return tracked?.mirror === true
+      ? { uid, namespace: tracked.namespace, name: tracked.name, stopped: false }
+      : undefined;
   }
 
   /** The admitted pod, or mirror pod, that another UID's name belongs to. */

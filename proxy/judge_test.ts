@@ -375,7 +375,7 @@ Deno.test("a stopped pod is removed once, hidden from then on, and removed again
   assert.equal(fateOf(await bench.judge.preview(EVIL)), "hide");
   assert.equal(await bench.fate(EVIL), "remove");
   assert.equal(await bench.fate(GOOD), "hide");
-  bench.judge.resumeWatch();
+  bench.judge.resumeWatch(bench.judge.moment);
   assert.equal(await bench.fate(GOOD), "remove");
   assert.equal(await bench.fate(GOOD), "hide");
   assert.equal(bench.refused.size, 0);
@@ -625,4 +625,49 @@ Deno.test("refuses more admissions than the ledger holds", async () => {
   const bench = await makeBench({ maxEntries: 1 });
   await bench.see(GOOD);
   await assert.rejects(bench.see(await owner.signedPod({ name: "other", uid: uidOf(2) })), LedgerFullError);
+});
+
+Deno.test("refuses a UID that comes back under another name, with other signed bytes, or after it was stopped", async () => {
+  const elsewhere = await owner.signedPod({ name: "other", uid: uidOf(1) });
+  const resigned = await owner.signedPod({ uid: uidOf(1), image: "registry.example/other:2" });
+  for (const again of [elsewhere, resigned]) {
+    const bench = await makeBench();
+    await bench.see(GOOD);
+    assert.equal(await bench.gone(GOOD), "remove");
+    assert.equal(await bench.fate(again), "hide");
+    assert.equal(bench.ledger.size, 0);
+    const next = await makeBench({ store: bench.store });
+    assert.equal(await next.fate(again), "hide", "also after a restart");
+    assert.equal(
+      await bench.fate(GOOD),
+      "new",
+      "the pod itself may come back: a list may have been out of date",
+    );
+  }
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  await bench.gone(EVIL);
+  assert.equal(await bench.fate(GOOD), "hide", "it was being stopped");
+});
+
+Deno.test("refuses an expired pod that comes back after it was gone", async () => {
+  const bench = await makeBench();
+  const expiring = await owner.signedPod({}, { notAfter: new Date(bench.clock.now().getTime() + 1000) });
+  assert.equal(await bench.fate(expiring), "new");
+  assert.equal(await bench.gone(expiring), "remove");
+  await bench.clock.advance(5000);
+  assert.equal(await bench.fate(expiring), "hide");
+});
+
+Deno.test("refuses a mirror's UID to a pod, and a pod's to a mirror, after they are gone", async () => {
+  const bench = await makeBench();
+  const mirror = makeMirror({ uid: uidOf(1) });
+  await bench.see(mirror);
+  await bench.gone(mirror);
+  assert.equal(await bench.fate(GOOD), "hide");
+  const other = await makeBench();
+  await other.see(GOOD);
+  await other.gone(GOOD);
+  assert.equal(await other.fate(makeMirror({ uid: uidOf(1) })), "hide");
 });

@@ -8,6 +8,8 @@
  * @module
  */
 import { decodeBase64 } from "@signed-pods/shared/base64";
+import { isBearerToken } from "@signed-pods/shared/bearer-token";
+import { messageOf } from "@signed-pods/shared/errors";
 import { parseDocument } from "yaml";
 
 /** A PEM text in the kubeconfig, or the path of a file that holds one. */
@@ -82,6 +84,12 @@ const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
 
 type Fields = Record<string, unknown>;
 
+/** The folder that a kubeconfig lies in, to which relative paths in it are relative. */
+export function folderOf(path: string): string {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 ? "." : path.slice(0, slash);
+}
+
 /**
  * Reads a kubeconfig.
  *
@@ -103,7 +111,7 @@ export function parseKubeconfig(text: string, directory: string, context?: strin
     }
     root = document.toJS({ maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
+    return { ok: false, problems: [messageOf(error)] };
   }
   if (!isFields(root) || (root["kind"] ?? "Config") !== "Config" || (root["apiVersion"] ?? "v1") !== "v1") {
     return {
@@ -176,7 +184,7 @@ class Reader {
     }
     const token = this.text(user, "token", place);
     const tokenFile = this.text(user, "tokenFile", place);
-    if (token !== undefined && !isToken(token)) {
+    if (token !== undefined && !isBearerToken(token)) {
       this.problems.push(`${place}: token holds characters that no token has (RFC 6750 section 2.1)`);
     }
     return {
@@ -275,11 +283,6 @@ class Reader {
   private path(path: string): string {
     return path.startsWith("/") ? path : `${this.directory}/${path}`;
   }
-}
-
-/** Tells whether a text can be a bearer token: RFC 6750 section 2.1, b64token. */
-export function isToken(text: string): boolean {
-  return /^[A-Za-z0-9._~+/-]+=*$/.test(text);
 }
 
 function isFields(value: unknown): value is Fields {

@@ -8,9 +8,11 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import type { Log } from "./log.ts";
+import { createRetiredUids, type RetiredUid } from "./retired_uids.ts";
 
 /**
  * Most pods that are remembered. A node runs some hundreds; beyond this the API server is making them up, and the gate
@@ -68,10 +70,19 @@ export interface Ledger {
    * Adds an entry, or puts one in the place of an earlier one with the same UID.
    *
    * @param durable false if the journal need not hold this version, since it only keeps the last good pod fresh
-   * @throws LedgerFullError if it would be one too many
+   * @throws LedgerFullError if it would be one too many, or one more UID to remember for ever
    */
   put(entry: LedgerEntry, durable?: boolean): void;
-  remove(uid: string): void;
+  /**
+   * Removes the entry of a UID, if it has one, and remembers whose it was.
+   *
+   * @param moment when, on the judge's count
+   */
+  retire(pod: RetiredUid, moment: number): void;
+  /** Whose a UID was that has no entry any more. */
+  retired(uid: string): RetiredUid | undefined;
+  /** The kubelet knows all that was sent until then; see `retired_uids.ts`. */
+  settle(moment: number): void;
   /** Writes what has changed, all in one append. A failure leaves it to be written by the next call. */
   flush(): Promise<void>;
 }
@@ -98,6 +109,7 @@ export async function openLedger(
 ): Promise<Ledger> {
   const entries = new Map<string, LedgerEntry>();
   const names = new Map<string, string>();
+  const retired = createRetiredUids();
 
   function insert(entry: LedgerEntry): void {
     const before = entries.get(entry.uid);
@@ -133,16 +145,19 @@ export async function openLedger(
       }
       for (const change of journal.changes) {
         if (change.kind === "put") {
+          retired.delete(change.entry.uid);
           insert(change.entry);
         } else {
-          erase(change.uid);
+          erase(change.retired.uid);
+          // Of what an earlier process sent, nothing is known to have arrived until a watch resumes in this one.
+          retired.add(change.retired, 0);
         }
       }
     }
-    await store.replace(writeEntries(entries.values()));
+    await store.replace(writeJournal(entries.values(), retired.values()));
   }
 
-  let lines = entries.size;
+  let lines = entries.size + retired.size;
   let pending: string[] = [];
   let writing: Promise<void> = Promise.resolve();
 
@@ -154,9 +169,9 @@ export async function openLedger(
     pending = [];
     try {
       const total = lines + taken.length;
-      if (total >= MIN_LINES_BEFORE_COMPACTION && total > entries.size * COMPACTION_FACTOR) {
-        const count = entries.size;
-        await store.replace(writeEntries(entries.values()));
+      const count = entries.size + retired.size;
+      if (total >= MIN_LINES_BEFORE_COMPACTION && total > count * COMPACTION_FACTOR) {
+        await store.replace(writeJournal(entries.values(), retired.values()));
         lines = count;
       } else {
         await store.append(taken.join(""));
@@ -182,19 +197,22 @@ export async function openLedger(
       return entries.size;
     },
     put(entry, durable = true) {
-      if (!entries.has(entry.uid) && entries.size >= maxEntries) {
+      if (!entries.has(entry.uid) && (entries.size >= maxEntries || retired.full)) {
         throw new LedgerFullError(maxEntries);
       }
+      retired.delete(entry.uid);
       insert(entry);
       if (durable) {
         pending.push(writeEntry(entry));
       }
     },
-    remove(uid) {
-      if (erase(uid)) {
-        pending.push(JSON.stringify({ forget: uid }) + "\n");
-      }
+    retire(pod, moment) {
+      erase(pod.uid);
+      retired.add(pod, moment);
+      pending.push(writeRetired(pod));
     },
+    retired: (uid) => retired.get(uid),
+    settle: (moment) => retired.settle(moment),
     flush() {
       writing = writing.then(write, write);
       return writing;
@@ -208,7 +226,7 @@ export function podKey(namespace: string, name: string): string {
 }
 
 /** What a line of the journal says. */
-type Change = { kind: "put"; entry: LedgerEntry } | { kind: "remove"; uid: string };
+type Change = { kind: "put"; entry: LedgerEntry } | { kind: "retire"; retired: RetiredUid };
 
 interface Journal {
   changes: Change[];
@@ -234,8 +252,7 @@ function readJournal(bytes: Uint8Array): Journal {
       changes.push(change);
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { changes, torn, damage: `after line ${number}: ${reason}` };
+    return { changes, torn, damage: `after line ${number}: ${messageOf(error)}` };
   }
   return { changes, torn };
 }
@@ -244,9 +261,8 @@ function readChange(value: JsonValue): Change | undefined {
   if (!isJsonObject(value)) {
     return undefined;
   }
-  const forget = value["forget"];
-  if (typeof forget === "string") {
-    return { kind: "remove", uid: forget };
+  if (isJsonObject(value["retired"])) {
+    return readRetired(value["retired"]);
   }
   const { uid, namespace, name, signedHash, admittedAt, state, stoppingSince, refusal, pod } = value;
   if (
@@ -273,6 +289,19 @@ function readChange(value: JsonValue): Change | undefined {
   };
 }
 
+function readRetired({ uid, namespace, name, signedHash, stopped }: JsonObject): Change | undefined {
+  if (
+    typeof uid !== "string" || typeof namespace !== "string" || typeof name !== "string" ||
+    typeof stopped !== "boolean" || (signedHash !== undefined && typeof signedHash !== "string")
+  ) {
+    return undefined;
+  }
+  return {
+    kind: "retire",
+    retired: { uid, namespace, name, stopped, ...(signedHash === undefined ? {} : { signedHash }) },
+  };
+}
+
 function isState(value: JsonValue | undefined): value is AdmissionState {
   return value === "admitted" || value === "stopping" || value === "stopped";
 }
@@ -283,8 +312,15 @@ function writeEntry(entry: LedgerEntry): string {
   return `${JSON.stringify(fields).slice(0, -1)},"pod":${pod}}\n`;
 }
 
-function writeEntries(entries: Iterable<LedgerEntry>): string {
+function writeRetired(retired: RetiredUid): string {
+  return JSON.stringify({ retired }) + "\n";
+}
+
+function writeJournal(entries: Iterable<LedgerEntry>, retired: Iterable<RetiredUid>): string {
   let text = "";
+  for (const pod of retired) {
+    text += writeRetired(pod);
+  }
   for (const entry of entries) {
     text += writeEntry(entry);
   }

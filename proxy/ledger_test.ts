@@ -7,6 +7,7 @@ import {
   openLedger,
 } from "./ledger.ts";
 import { MemoryLedgerStore } from "../tests/fakes/ledger.ts";
+import type { RetiredUid } from "./retired_uids.ts";
 import { MemoryLog } from "../tests/fakes/log.ts";
 
 function entry(number: number, changes: Partial<LedgerEntry> = {}): LedgerEntry {
@@ -19,6 +20,16 @@ function entry(number: number, changes: Partial<LedgerEntry> = {}): LedgerEntry 
     state: "admitted",
     pod: `{"kind":"Pod","metadata":{"name":"web-${number}","labels":{"é":"\\n"}}}`,
     ...changes,
+  };
+}
+
+function retired(number: number): RetiredUid {
+  return {
+    uid: `uid-${number}`,
+    namespace: "default",
+    name: `web-${number}`,
+    signedHash: "aa",
+    stopped: false,
   };
 }
 
@@ -35,14 +46,17 @@ Deno.test("entries outlive the process, with what was changed and forgotten", as
     refusal: "image differs",
   });
   first.put(stopping);
-  first.remove("uid-3");
-  first.remove("uid-4");
+  first.retire(retired(3), 1);
+  first.retire({ uid: "uid-4", namespace: "kube-system", name: "mirror", stopped: false }, 2);
   await first.flush();
   assert.equal(store.appends, 2, "one append for each flush");
 
   const second = await openLedger(store, new MemoryLog());
   assert.deepEqual([...second.entries()], [entry(1), stopping]);
   assert.deepEqual(second.get("uid-2"), stopping);
+  assert.deepEqual(second.retired("uid-3"), retired(3));
+  assert.equal(second.retired("uid-4")?.name, "mirror");
+  assert.equal(second.retired("uid-1"), undefined);
   assert.equal(second.size, 2);
 });
 
@@ -53,7 +67,7 @@ Deno.test("a name leads to the entry that has it", async () => {
   ledger.put(entry(1, { name: "other" }));
   assert.equal(ledger.holder("default", "web-1"), undefined);
   ledger.put(entry(2, { name: "other" }));
-  ledger.remove("uid-1");
+  ledger.retire(retired(1), 1);
   assert.equal(ledger.holder("default", "other")?.uid, "uid-2");
 });
 

@@ -13,6 +13,7 @@
  */
 import net from "node:net";
 import tls from "node:tls";
+import { messageOf } from "@signed-pods/shared/errors";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
 import type { Log } from "./log.ts";
 import { statusResponse } from "./status.ts";
@@ -93,7 +94,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     transport: "unix",
     onListen: () => {},
     onError(error) {
-      log.error("request-failed", error instanceof Error ? error.message : String(error));
+      log.error("request-failed", messageOf(error));
       return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
     },
   }, handle);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { type JsonObject, type JsonValue, objectAt, objectsAt } from "@signed-pods/shared/json";
 
 /** Longest controller UID that is used as a key; a real one has 36 characters. */
 const MAX_UID_LENGTH = 64;
@@ -16,42 +16,29 @@ export function isTerminalPhase(phase: JsonValue | undefined): boolean {
 
 /** The pod's status.phase is terminal. */
 export function hasTerminalPhase(pod: JsonObject): boolean {
-  const status = pod["status"];
-  return isJsonObject(status) && isTerminalPhase(status["phase"]);
+  return isTerminalPhase(objectAt(pod, "status")["phase"]);
 }
 
 /** Somebody has asked for the pod's deletion. */
 export function isBeingDeleted(pod: JsonObject): boolean {
-  return typeof metadataOf(pod)["deletionTimestamp"] === "string";
+  return typeof objectAt(pod, "metadata")["deletionTimestamp"] === "string";
 }
 
 /** The Node object that the pod is bound to. */
 export function nodeNameOf(pod: JsonObject): JsonValue | undefined {
-  const spec = pod["spec"];
-  return isJsonObject(spec) ? spec["nodeName"] : undefined;
+  return objectAt(pod, "spec")["nodeName"];
 }
 
 /** UID of the owner that makes a new pod in the place of this one; none for a bare pod. */
 export function controllerOf(pod: JsonObject): string | undefined {
-  const owners = metadataOf(pod)["ownerReferences"];
-  if (!Array.isArray(owners)) {
-    return undefined;
-  }
-  for (const owner of owners) {
-    if (isJsonObject(owner) && owner["controller"] === true) {
-      const uid = owner["uid"];
-      return typeof uid === "string" && uid.length <= MAX_UID_LENGTH ? uid : undefined;
-    }
-  }
-  return undefined;
+  const owner = objectsAt(objectAt(pod, "metadata"), "ownerReferences").find((one) =>
+    one["controller"] === true
+  );
+  const uid = owner?.["uid"];
+  return typeof uid === "string" && uid.length <= MAX_UID_LENGTH ? uid : undefined;
 }
 
 /** The pod's metadata.resourceVersion, whatever it is. */
 export function resourceVersionOf(pod: JsonObject): JsonValue | undefined {
-  return metadataOf(pod)["resourceVersion"];
-}
-
-function metadataOf(pod: JsonObject): JsonObject {
-  const metadata = pod["metadata"];
-  return isJsonObject(metadata) ? metadata : {};
+  return objectAt(pod, "metadata")["resourceVersion"];
 }

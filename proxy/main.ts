@@ -5,10 +5,11 @@
  *
  * @module
  */
-import type { Problem } from "@signed-pods/shared/errors";
+import { formatAddress } from "@signed-pods/shared/address";
+import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { VERSION } from "@signed-pods/shared/version";
-import { formatAddress, type ListenAddress } from "./address.ts";
+import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import { createHandler } from "./handler.ts";
@@ -90,7 +91,7 @@ async function main(args: readonly string[]): Promise<void> {
   try {
     await run(configuration, listenAddress, log);
   } catch (error) {
-    log.error("start-failed", error instanceof Error ? error.message : String(error));
+    log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
   }
 }
@@ -248,7 +249,7 @@ async function tryAddresses({ options, socketPath }: Configuration): Promise<Lis
   } catch (error) {
     problems.push({
       path: "--runtime-dir",
-      message: `"${socketPath}" cannot be used (${error instanceof Error ? error.message : String(error)})`,
+      message: `"${socketPath}" cannot be used (${messageOf(error)})`,
     });
   }
   return problems.length === 0 ? address : problems;
@@ -279,7 +280,7 @@ function describeListening(error: unknown, { hostname, port }: ListenAddress): s
   if (error instanceof Deno.errors.NotCapable) {
     return `Deno was started without the permission to listen on "${address}"; add it to --allow-net, or start the program by its launcher`;
   }
-  return `"${address}" cannot be listened on (${error instanceof Error ? error.message : String(error)})`;
+  return `"${address}" cannot be listened on (${messageOf(error)})`;
 }
 
 /** Whether a process listens on a Unix socket. A socket that nobody listens on is left over from one that was killed. */

@@ -21,6 +21,7 @@ import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { type ListenAddress, parseListenAddress } from "./address.ts";
+import type { Mode } from "./mode.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -139,7 +140,7 @@ export interface Options {
   tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
   /** Files and folders. */
   verificationCerts: readonly string[];
-  mode: "enforce" | "audit";
+  mode: Mode;
   nodeName?: string;
   acceptForms: ReadonlySet<SignatureForm>;
   requireDigests: boolean;

@@ -123,6 +123,7 @@ Deno.test("refuses to enforce without a trusted key; audit may do without", () =
 Deno.test("refuses a client CA or half a certificate without TLS", () => {
   assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--client-ca=/x"])), ["--client-ca"]);
   assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--tls-cert=/x"])), ["--tls-key"]);
+  assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--tls-key=/x"])), ["--tls-cert"]);
   assert.deepEqual(problemPaths(parseCommandLine([...NEEDED, "--tls-cert="])), ["--tls-cert"]);
 });
 

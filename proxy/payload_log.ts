@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { PodVerifier } from "./judge.ts";
 import type { Log } from "./log.ts";
 
@@ -15,7 +15,7 @@ export function withPayloadLog(verifier: PodVerifier, log: Log): PodVerifier {
   return {
     async verifyPod(pod, time) {
       const verdict = await verifier.verifyPod(pod, time);
-      const metadata = isJsonObject(pod["metadata"]) ? pod["metadata"] : {};
+      const metadata = objectAt(pod, "metadata");
       log.info("pod-payload", "judged", {
         namespace: textOf(metadata["namespace"]),
         name: textOf(metadata["name"]),

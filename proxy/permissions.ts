@@ -7,7 +7,7 @@
  */
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
-import { type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
 
 /**
@@ -25,6 +25,7 @@ export async function proxyPermissions(
     commandLine.options;
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
+  hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
     const { server, certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
@@ -45,7 +46,8 @@ export async function proxyPermissions(
   return permissionFlags({
     read: [...files, ...verificationCerts, runtimeDir],
     write: [runtimeDir],
-    net: [...hosts, `unix:${runtimeDir}/${SOCKET_NAME}`],
+    // Deno takes absolute paths of sockets only; another one is refused with the flags.
+    net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });
 }
 
@@ -55,8 +57,7 @@ async function readKubeconfig(
   readText: (path: string) => Promise<string>,
 ): Promise<Kubeconfig | undefined> {
   try {
-    const slash = path.lastIndexOf("/");
-    const parsed = parseKubeconfig(await readText(path), slash < 0 ? "." : path.slice(0, slash), context);
+    const parsed = parseKubeconfig(await readText(path), folderOf(path), context);
     return parsed.ok ? parsed.kubeconfig : undefined;
   } catch {
     return undefined;

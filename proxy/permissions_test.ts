@@ -35,7 +35,7 @@ Deno.test("permissions name the files, hosts and sockets of the command line and
     [
       "--allow-read=/etc/k,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/tls/crt,/tls/key,/tls/ca,/trust,/run/p",
       "--allow-write=/run/p",
-      "--allow-net=127.0.0.1:6443,api.example:6443,unix:/run/p/http.sock",
+      "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,api.example:6443",
     ],
   );
 });
@@ -52,7 +52,7 @@ Deno.test("permissions follow --context, all interfaces and a server whose certi
     [
       "--allow-read=/etc/k,/etc/node.pem,/keys/node,,1.key,/trust,/run/p",
       "--allow-write=/run/p",
-      "--allow-net=[::]:6443,0.0.0.0:6443,[fd00::1]:443,unix:/run/p/upstream.sock,unix:/run/p/http.sock",
+      "--allow-net=[::]:6443,0.0.0.0:6443,unix:/run/p/http.sock,[fd00::1]:443,unix:/run/p/upstream.sock",
     ],
   );
 });
@@ -63,4 +63,9 @@ Deno.test("help and version need no permission, and a kubeconfig that cannot be 
   assert.deepEqual(flags.filter((flag) => flag.startsWith("--allow-net")), [
     "--allow-net=127.0.0.1:6443,unix:/run/kubelet-proxy/http.sock",
   ]);
+});
+
+Deno.test("a relative runtime folder, which is refused with the flags, gets no socket", async () => {
+  const flags = await proxyPermissions(["--kubeconfig=/gone", "--runtime-dir=run"], readText);
+  assert.deepEqual(flags, ["--allow-read=/gone,run", "--allow-write=run", "--allow-net=127.0.0.1:6443"]);
 });

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { readBody } from "./body.ts";
@@ -109,9 +110,17 @@ export function isKind(object: JsonObject, kind: string): boolean {
   return object["kind"] === kind && object["apiVersion"] === "v1";
 }
 
-/** An error's message, whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/**
+ * An answer passed on as it came, as audit does: status, content type and bytes.
+ *
+ * @param body what is sent in the place of the answer's own body, for example a copy that was looked into
+ */
+export function unchanged(answer: Response, body: ReadableStream<Uint8Array> | null = answer.body): Response {
+  const contentType = answer.headers.get("content-type");
+  return new Response(body, {
+    status: answer.status,
+    headers: contentType === null ? {} : { "content-type": contentType },
+  });
 }
 
 function problemOf(response: Response, codes: readonly number[]): string | undefined {

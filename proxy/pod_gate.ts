@@ -19,15 +19,13 @@ import type { Clock } from "./clock.ts";
 import { createJudge, type PodVerifier } from "./judge.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
+import type { Mode } from "./mode.ts";
 import { createPodLists } from "./pod_list.ts";
 import { createPodObjects, type PodWrite } from "./pod_object.ts";
 import { createPodWatches } from "./pod_watch.ts";
 import { createRejector } from "./rejector.ts";
 import { createServedVersions } from "./served_versions.ts";
 import type { Upstream } from "./upstream.ts";
-
-/** Whether verdicts have effects: `audit` decides and logs, and changes nothing. */
-export type GateMode = "enforce" | "audit";
 
 /** What a gate is made of. */
 export interface PodGateOptions {
@@ -37,7 +35,7 @@ export interface PodGateOptions {
   /** What was admitted before; `openLedger` makes it. */
   ledger: Ledger;
   log: Log;
-  mode: GateMode;
+  mode: Mode;
   /** Name of the Node object that this node's pods are bound to. */
   nodeName: string;
   clock: Clock;

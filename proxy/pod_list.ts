@@ -5,17 +5,19 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
+import { messageOf } from "@signed-pods/shared/errors";
+import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import type { Judge, Sighting, Snapshot } from "./judge.ts";
 import type { Log } from "./log.ts";
+import type { Mode } from "./mode.ts";
 import {
   badAnswer,
   checkAnswer,
   isKind,
-  messageOf,
   podRequestHeaders,
   queryText,
   readObject,
+  unchanged,
 } from "./pod_answer.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
 import { statusResponse } from "./status.ts";
@@ -49,7 +51,7 @@ export interface PodListOptions {
   served: ServedVersions;
   log: Log;
   /** `audit` judges, and passes on the bytes that came. */
-  mode: "enforce" | "audit";
+  mode: Mode;
   nodeName: string;
 }
 
@@ -119,9 +121,10 @@ export function createPodLists(options: PodListOptions): PodLists {
       }
       const { resourceVersion, continueToken, sightings } = decoded.list;
       try {
+        const { moment } = judge;
         const showings = await judge.judge(sightings, snapshot ?? judge.beginSnapshot(true));
         await end(snapshot, continueToken);
-        served.add(resourceVersion);
+        served.add(resourceVersion, moment);
         const items: string[] = [];
         for (const showing of showings) {
           if (showing.kind === "show") {
@@ -144,11 +147,8 @@ export function createPodLists(options: PodListOptions): PodLists {
 
   /** Passes everything on as it came, and judges it if it can be read. */
   async function auditList(answer: Response, snapshot: Snapshot | undefined): Promise<Response> {
-    const { status } = answer;
-    const contentType = answer.headers.get("content-type");
-    const headers = new Headers(contentType === null ? {} : { "content-type": contentType });
-    if (status !== 200) {
-      return new Response(answer.body, { status, headers });
+    if (answer.status !== 200) {
+      return unchanged(answer);
     }
     const [copy, original] = answer.body === null ? [null, null] : answer.body.tee();
     const read = await readObject(copy, MAX_LIST_BYTES);
@@ -165,7 +165,7 @@ export function createPodLists(options: PodListOptions): PodLists {
         route: "pod-list",
       });
     }
-    return new Response(original, { status, headers });
+    return unchanged(answer, original);
   }
 }
 
@@ -179,12 +179,10 @@ function decodeList(object: JsonObject): Decoded {
   if (!isKind(object, "PodList")) {
     return { ok: false, problem: "it is not a v1 PodList" };
   }
-  const metadata = object["metadata"];
-  const resourceVersion = isJsonObject(metadata) ? metadata["resourceVersion"] : undefined;
+  const { resourceVersion, continue: token } = objectAt(object, "metadata");
   if (!isResourceVersion(resourceVersion)) {
     return { ok: false, problem: "its resourceVersion is not a number" };
   }
-  const token = isJsonObject(metadata) ? metadata["continue"] : undefined;
   if (token !== undefined && token !== "" && (typeof token !== "string" || !CONTINUE_TOKEN.test(token))) {
     return { ok: false, problem: "its continue token is not one that Kubernetes makes" };
   }

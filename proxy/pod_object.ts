@@ -3,22 +3,24 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
+import { messageOf } from "@signed-pods/shared/errors";
+import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { readIdentity, rebuildIdentityOnly } from "@signed-pods/shared/pod/rebuild";
 import { BodyTooLargeError, readBody } from "./body.ts";
 import type { Judge } from "./judge.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { isTerminalPhase } from "./live_pod.ts";
 import type { Log } from "./log.ts";
+import type { Mode } from "./mode.ts";
 import {
   badAnswer,
   checkAnswer,
   isKind,
-  messageOf,
   parseObject,
   podRequestHeaders,
   queryText,
   readObject,
+  unchanged,
 } from "./pod_answer.ts";
 import { REJECTION_REASON, rejectionMessage } from "./rejector.ts";
 import { statusResponse, successStatus } from "./status.ts";
@@ -58,7 +60,7 @@ export interface PodObjectOptions {
   judge: Judge;
   log: Log;
   /** `audit` passes on the bytes that came. */
-  mode: "enforce" | "audit";
+  mode: Mode;
 }
 
 /** A status PATCH for a pod that is being stopped. */
@@ -219,8 +221,8 @@ async function rewriteStatusPatch(request: Request, entry: LedgerEntry): Promise
   if (!parsed.ok) {
     return refuse(400, "BadRequest", `the patch cannot be read: ${parsed.problem}`);
   }
-  const { metadata, status } = parsed.object;
-  const uid = isJsonObject(metadata) ? metadata["uid"] : undefined;
+  const { status } = parsed.object;
+  const uid = objectAt(parsed.object, "metadata")["uid"];
   if (typeof uid !== "string") {
     return refuse(400, "BadRequest", "the patch of a pod that is being stopped needs metadata.uid");
   }
@@ -258,13 +260,4 @@ function notFound(name: string): Response {
 
 function jsonResponse(text: string, status: number): Response {
   return new Response(text + "\n", { status, headers: { "content-type": "application/json" } });
-}
-
-/** Everything as it came. */
-function unchanged(answer: Response): Response {
-  const contentType = answer.headers.get("content-type");
-  return new Response(answer.body, {
-    status: answer.status,
-    headers: contentType === null ? {} : { "content-type": contentType },
-  });
 }

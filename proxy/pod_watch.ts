@@ -5,11 +5,13 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { messageOf } from "@signed-pods/shared/errors";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import { createLineSplitter, type LineSplitter } from "./json_lines.ts";
 import type { Judge, Showing, Sighting, Snapshot } from "./judge.ts";
 import type { Log } from "./log.ts";
-import { checkAnswer, isKind, messageOf, parseObject, podRequestHeaders, queryText } from "./pod_answer.ts";
+import type { Mode } from "./mode.ts";
+import { checkAnswer, isKind, parseObject, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
 import { coversNode } from "./pod_list.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
 import { rebuildStatus, statusResponse } from "./status.ts";
@@ -42,7 +44,7 @@ export interface PodWatchOptions {
   served: ServedVersions;
   log: Log;
   /** `audit` judges, and passes on the bytes that came. */
-  mode: "enforce" | "audit";
+  mode: Mode;
   nodeName: string;
 }
 
@@ -65,7 +67,8 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       const initialEvents = isTrue(query.get("sendInitialEvents"));
       const resumeAt = query.get("resourceVersion") ?? "";
       const resumes = !initialEvents && resumeAt !== "" && resumeAt !== "0";
-      if (mode === "enforce" && resumes && !served.has(resumeAt)) {
+      const resumedFrom = resumes ? served.momentOf(resumeAt) : undefined;
+      if (mode === "enforce" && resumes && resumedFrom === undefined) {
         return expired(resumeAt);
       }
       if (open >= MAX_OPEN_WATCHES) {
@@ -77,8 +80,8 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       // Without a resourceVersion, or with 0, a watch begins with all pods too, but nothing tells where they end: then the
       // snapshot is never completed, and nothing is forgotten for its sake.
       const snapshot = !resumes && coversNode(query, nodeName) ? judge.beginSnapshot(false) : undefined;
-      if (resumes) {
-        judge.resumeWatch();
+      if (resumedFrom !== undefined) {
+        judge.resumeWatch(resumedFrom);
       }
       // Ends the upstream request whoever ends the watch: the kubelet (its signal, or cancelling the body) or we.
       const ending = new AbortController();
@@ -106,10 +109,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           signal: ending.signal,
         });
         if (mode === "audit" && answer.status !== 200) {
-          return new Response(relayed(answer.body, ending.signal, release), {
-            status: answer.status,
-            headers: contentTypeOf(answer),
-          });
+          return unchanged(answer, relayed(answer.body, ending.signal, release));
         }
         if (mode === "enforce") {
           const checked = await checkAnswer(answer, "pod-watch", log);
@@ -120,9 +120,9 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         }
         const run: WatchRun = { snapshot, splitter: createLineSplitter(MAX_WATCH_LINE_BYTES), audited: true };
         const body = relayed(answer.body, ending.signal, release, (chunk) => take(run, chunk));
-        return new Response(body, {
-          headers: mode === "audit" ? contentTypeOf(answer) : { "content-type": "application/json" },
-        });
+        return mode === "audit"
+          ? unchanged(answer, body)
+          : new Response(body, { headers: { "content-type": "application/json" } });
       } catch (error) {
         release();
         throw error;
@@ -161,6 +161,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const { lines, problem: cut } = linesOf(run.splitter, chunk);
     const events: WatchEvent[] = [];
     let problem = cut;
+    let failed = false;
     for (const line of lines) {
       const decoded = decodeEvent(line);
       if (!decoded.ok) {
@@ -168,6 +169,12 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         break;
       }
       events.push(decoded.event);
+      if (decoded.event.kind === "error") {
+        // client-go reads no further (`tools/cache/reflector.go`, handleAnyWatch), so nothing more may be judged: what
+        // is judged counts as known to the kubelet.
+        failed = true;
+        break;
+      }
     }
     let text = "";
     try {
@@ -181,7 +188,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     if (problem !== undefined) {
       log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
     }
-    return { bytes: new TextEncoder().encode(text), ended: problem !== undefined || chunk === undefined };
+    return {
+      bytes: new TextEncoder().encode(text),
+      ended: problem !== undefined || failed || chunk === undefined,
+    };
   }
 
   /** Judges events in order; those between two bookmarks at once. */
@@ -190,8 +200,9 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const judgeBatch = async () => {
       const sightings = batch;
       batch = [];
+      const { moment } = judge;
       const showings = sightings.length === 0 ? [] : await judge.judge(sightings, run.snapshot);
-      return showings.map(encodeShowing).join("");
+      return showings.map((showing) => encodeShowing(showing, moment)).join("");
     };
     for (const event of events) {
       if (event.kind === "pod") {
@@ -201,27 +212,28 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       yield await judgeBatch();
       if (event.kind === "error") {
         yield encodeEvent("ERROR", JSON.stringify(event.status));
-        continue;
+        return;
       }
+      const { moment } = judge;
       if (event.initialEventsEnd && run.snapshot !== undefined) {
         const { snapshot } = run;
         run.snapshot = undefined;
         await judge.completeSnapshot(snapshot);
       }
-      served.add(event.resourceVersion);
+      served.add(event.resourceVersion, moment);
       yield encodeEvent("BOOKMARK", JSON.stringify(bookmark(event)));
     }
     yield await judgeBatch();
   }
 
-  function encodeShowing(showing: Showing): string {
+  function encodeShowing(showing: Showing, moment: number): string {
     switch (showing.kind) {
       case "hide":
         return "";
       case "show":
       case "remove":
         if (showing.resourceVersion !== undefined) {
-          served.add(showing.resourceVersion);
+          served.add(showing.resourceVersion, moment);
         }
         return encodeEvent(
           showing.kind === "remove" ? "DELETED" : showing.known ? "MODIFIED" : "ADDED",
@@ -391,13 +403,12 @@ function decodeBookmark(object: JsonObject): DecodedEvent {
   if (!isKind(object, "Pod")) {
     return { ok: false, problem: "its object is not a v1 Pod" };
   }
-  const metadata = object["metadata"];
-  const resourceVersion = isJsonObject(metadata) ? metadata["resourceVersion"] : undefined;
-  if (!isJsonObject(metadata) || !isResourceVersion(resourceVersion)) {
+  const metadata = objectAt(object, "metadata");
+  const { resourceVersion } = metadata;
+  if (!isResourceVersion(resourceVersion)) {
     return { ok: false, problem: "its resourceVersion is not a number" };
   }
-  const annotations = metadata["annotations"];
-  const initialEventsEnd = isJsonObject(annotations) && annotations[INITIAL_EVENTS_END] === "true";
+  const initialEventsEnd = objectAt(metadata, "annotations")[INITIAL_EVENTS_END] === "true";
   return { ok: true, event: { kind: "bookmark", resourceVersion, initialEventsEnd } };
 }
 
@@ -425,9 +436,4 @@ function errorCode(code: JsonValue | undefined): number {
 /** What Go's strconv.ParseBool takes for true. */
 function isTrue(text: string | null): boolean {
   return text !== null && ["1", "t", "T", "true", "TRUE", "True"].includes(text);
-}
-
-function contentTypeOf(answer: Response): Headers {
-  const contentType = answer.headers.get("content-type");
-  return new Headers(contentType === null ? {} : { "content-type": contentType });
 }

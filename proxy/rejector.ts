@@ -8,8 +8,11 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { MAX_DNS_SUBDOMAIN_LENGTH } from "@signed-pods/shared/pod/grammar";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
+import { formatTime } from "@signed-pods/shared/time";
 import { readBody } from "./body.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
@@ -342,8 +345,7 @@ class BackgroundRejector implements Rejector {
       const response = await this.#upstream.send({ ...request, signal: controller.signal });
       return await understand(job.task, response);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return { kind: "retry", why, leastMs: 0, conflict: false };
+      return { kind: "retry", why: messageOf(error), leastMs: 0, conflict: false };
     } finally {
       cancelTimer();
     }
@@ -493,7 +495,7 @@ class BackgroundRejector implements Rejector {
 
   /** The time as metav1.Time is written. */
   #timestamp(): string {
-    return this.#clock.now().toISOString().replace(/\.[0-9]+Z$/, "Z");
+    return formatTime(this.#clock.now());
   }
 }
 
@@ -517,11 +519,11 @@ function cutToBytes(text: string, maxBytes: number): string {
 
 /**
  * One name per pod, so that a proxy that was restarted does not record the same Event again: the API server answers
- * that it exists. Names have 253 characters at most.
+ * that it exists.
  */
 function eventName(pod: RefusedPod): string {
   const suffix = `.${pod.uid.replaceAll("-", "")}`;
-  return pod.name.slice(0, 253 - suffix.length).replace(/[.-]+$/, "") + suffix;
+  return pod.name.slice(0, MAX_DNS_SUBDOMAIN_LENGTH - suffix.length).replace(/[.-]+$/, "") + suffix;
 }
 
 function jsonHeaders(contentType: string): Headers {

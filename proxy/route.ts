@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
 import type { RequestTarget } from "./request_target.ts";
 
 /** The methods that Kubernetes resources have. */
@@ -410,11 +411,6 @@ function allows(allowed: AllowedPath, method: Method, path: string): boolean {
 
 function isMethod(method: string): method is Method {
   return METHODS.has(method);
-}
-
-/** RFC 1123 label, as Kubernetes demands of namespaces. */
-function isDnsLabel(text: string): boolean {
-  return text.length <= 63 && /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(text);
 }
 
 /**

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { isResourceVersion as hasGrammar } from "@signed-pods/shared/pod/grammar";
 
 /**
  * How many versions are remembered. A client resumes at one of the last that it received; this many events do not fit
@@ -14,35 +15,37 @@
  */
 export const MAX_SERVED_VERSIONS = 10_000;
 
-/** A resourceVersion as kube-apiserver makes it: an unsigned 64-bit integer in decimal. */
-const RESOURCE_VERSION = /^[0-9]{1,20}$/;
-
-/** Tells whether a text may be a resourceVersion. To clients it is opaque, but all that etcd gives are digits. */
-export function isResourceVersion(text: unknown): text is string {
-  return typeof text === "string" && RESOURCE_VERSION.test(text);
+/** Tells whether a value is a text, and as a text a resourceVersion. */
+export function isResourceVersion(value: unknown): value is string {
+  return typeof value === "string" && hasGrammar(value);
 }
 
 /** Remembers the latest versions that were served. */
 export interface ServedVersions {
-  add(resourceVersion: string): void;
-  has(resourceVersion: string): boolean;
+  /**
+   * @param moment of the judge's count, at or before which everything was sent that was sent before this version
+   */
+  add(resourceVersion: string, moment: number): void;
+  /** The moment with which the version was added first; nothing if it was not, or is forgotten. */
+  momentOf(resourceVersion: string): number | undefined;
 }
 
 /** @param limit how many to remember */
 export function createServedVersions(limit = MAX_SERVED_VERSIONS): ServedVersions {
-  const versions = new Set<string>();
+  const versions = new Map<string, number>();
   return {
-    add(resourceVersion) {
-      // Deleted first, so that the set's order is that of the latest use.
+    add(resourceVersion, moment) {
+      const first = versions.get(resourceVersion) ?? moment;
+      // Deleted first, so that the map's order is that of the latest use.
       versions.delete(resourceVersion);
-      versions.add(resourceVersion);
+      versions.set(resourceVersion, first);
       if (versions.size > limit) {
-        for (const oldest of versions) {
+        for (const oldest of versions.keys()) {
           versions.delete(oldest);
           break;
         }
       }
     },
-    has: (resourceVersion) => versions.has(resourceVersion),
+    momentOf: (resourceVersion) => versions.get(resourceVersion),
   };
 }

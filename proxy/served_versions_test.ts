@@ -3,18 +3,18 @@ import { createServedVersions, isResourceVersion } from "./served_versions.ts";
 
 Deno.test("versions that were served are known", () => {
   const served = createServedVersions();
-  served.add("12");
-  assert.equal(served.has("12"), true);
-  assert.equal(served.has("13"), false);
+  served.add("12", 7);
+  assert.equal(served.momentOf("12"), 7);
+  assert.equal(served.momentOf("13"), undefined);
 });
 
 Deno.test("the oldest are forgotten first, and serving one again makes it the latest", () => {
   const served = createServedVersions(2);
-  served.add("1");
-  served.add("2");
-  served.add("1");
-  served.add("3");
-  assert.deepEqual(["1", "2", "3"].map((version) => served.has(version)), [true, false, true]);
+  served.add("1", 1);
+  served.add("2", 2);
+  served.add("1", 3);
+  served.add("3", 4);
+  assert.deepEqual(["1", "2", "3"].map((version) => served.momentOf(version)), [1, undefined, 4]);
 });
 
 Deno.test("refuses as a resourceVersion what is not digits", () => {

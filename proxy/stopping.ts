@@ -7,9 +7,9 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import { isTime } from "@signed-pods/shared/pod/grammar";
-import { rebuildStatus } from "@signed-pods/shared/pod/rebuild";
+import { rebuildPodStatus } from "@signed-pods/shared/pod/rebuild";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import type { LedgerEntry } from "./ledger.ts";
 import { isResourceVersion } from "./served_versions.ts";
@@ -32,10 +32,10 @@ export function stoppingPod(
   live: JsonObject,
   deletion: Deletion,
 ): JsonObject {
-  const good = objectOf(parseStrictJson(entry.pod));
-  const spec = objectOf(good["spec"]);
-  const liveMetadata = objectOf(live["metadata"]);
-  const metadata: JsonObject = { ...objectOf(good["metadata"]) };
+  const good = readPod(entry);
+  const spec = objectAt(good, "spec");
+  const liveMetadata = objectAt(live, "metadata");
+  const metadata: JsonObject = { ...objectAt(good, "metadata") };
   const version = liveMetadata["resourceVersion"];
   if (isResourceVersion(version)) {
     metadata["resourceVersion"] = version;
@@ -52,7 +52,7 @@ export function stoppingPod(
     );
   }
   // A status that is not well-formed is left off: the kubelet knows best how its containers are.
-  const status = rebuildStatus(live["status"]);
+  const status = rebuildPodStatus(live["status"]);
   return { apiVersion: "v1", kind: "Pod", metadata, spec, ...(status.ok ? { status: status.status } : {}) };
 }
 
@@ -70,6 +70,7 @@ function timestampOf(value: JsonValue | undefined): string | undefined {
   return typeof value === "string" && isTime(value) ? value : undefined;
 }
 
-function objectOf(value: JsonValue | undefined): JsonObject {
+function readPod({ pod }: LedgerEntry): JsonObject {
+  const value = parseStrictJson(pod);
   return isJsonObject(value) ? value : {};
 }

@@ -12,8 +12,8 @@
 export const MAX_SIGNED_TEMPLATE_BYTES: number = 256 * 1024;
 
 /**
- * Longest signature annotation, in characters. The longest signature that is supported, RSA with 8192 bits, is
- * 1024 bytes, which is 1368 characters of base64.
+ * Longest signature annotation, in characters. The longest signature that is supported, RSA with 4096 bits, is
+ * 512 bytes, which is 684 characters of base64.
  */
 export const MAX_SIGNATURE_CHARACTERS = 2048;
 
@@ -22,9 +22,6 @@ export const MAX_DIFFERENCES = 100;
 
 /** Longest value printed in a difference or a message, in characters, so that a denial stays readable. */
 export const MAX_PRINTED_CHARACTERS = 80;
-
-/** Longest name of an object: a DNS subdomain (RFC 1123, as Kubernetes reads it). */
-export const MAX_NAME_CHARACTERS = 253;
 
 /** Deepest nesting of lists of objects in one document. kubectl writes one level; more than a few is no list. */
 export const MAX_LIST_DEPTH = 8;

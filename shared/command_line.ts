@@ -53,6 +53,13 @@ export function booleanFlags(flags: readonly FlagDescription[]): Set<string> {
   return new Set(flags.filter((flag) => flag.value === "").map((flag) => flag.name));
 }
 
+/** A flag's description and default, as help texts show them; empty if the table has no such flag. */
+export function flagHelp(flags: readonly FlagDescription[], name: string): string {
+  const flag = flags.find((candidate) => candidate.name === name);
+  if (flag === undefined) return "";
+  return flag.default === "" ? flag.description : `${flag.description} Default: ${flag.default}.`;
+}
+
 /** A table of flags in Markdown, as the README shows it. */
 export function flagTable(flags: readonly FlagDescription[]): string {
   const rows = flags.map((flag) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { booleanFlags, flagTable, parseBoolean, spellOutBooleans } from "./command_line.ts";
+import { booleanFlags, flagHelp, flagTable, parseBoolean, spellOutBooleans } from "./command_line.ts";
 
 const FLAGS = [
   { name: "--listen", value: "ADDR", default: ":80", description: "Where to listen: tcp|unix." },
@@ -28,6 +28,12 @@ Deno.test("a bare boolean flag gets its value, other arguments stay", () => {
 
 Deno.test("arguments after -- are left alone", () => {
   assert.deepEqual(spellOutBooleans(["--", "--quiet"], booleanFlags(FLAGS)), ["--", "--quiet"]);
+});
+
+Deno.test("help texts show description and default", () => {
+  assert.equal(flagHelp(FLAGS, "--listen"), "Where to listen: tcp|unix. Default: :80.");
+  assert.equal(flagHelp([{ name: "--a", value: "A", default: "", description: "First." }], "--a"), "First.");
+  assert.equal(flagHelp(FLAGS, "--unknown"), "");
 });
 
 Deno.test("the Markdown table escapes pipes and shows defaults", () => {

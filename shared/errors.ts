@@ -39,6 +39,11 @@ export interface Problem {
   message: string;
 }
 
+/** An error's message, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** An error with a stable code and, where there are several, all problems with their paths. */
 export class SignedPodsError extends Error {
   /** What went wrong, as a stable word. */

@@ -1,5 +1,5 @@
 /**
- * The shapes of JSON (RFC 8259) as this project reads and writes it.
+ * The shapes of JSON (RFC 8259) as this project reads and writes it, and how to reach into them safely.
  *
  * @module
  */
@@ -18,4 +18,52 @@ export interface JsonObject {
 /** Tells an object from the other JSON values. */
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** An own property; nothing if the object lacks it, whatever its prototype has. */
+export function getOwn(object: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+/** Sets an own property whatever its name, also `__proto__`, which plain assignment would take for the prototype. */
+export function setOwn(object: JsonObject, key: string, value: JsonValue): void {
+  if (key === "__proto__") {
+    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
+  } else {
+    object[key] = value;
+  }
+}
+
+/** The object under a key; an empty one if there is none. For reading only: changes to the empty one are lost. */
+export function objectAt(object: JsonObject, key: string): JsonObject {
+  const value = getOwn(object, key);
+  return isJsonObject(value) ? value : {};
+}
+
+/** The objects in the list under a key, without what is no object; none if there is no list. */
+export function objectsAt(object: JsonObject, key: string): JsonObject[] {
+  const value = getOwn(object, key);
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
+
+/** Whether two values are the same JSON: objects by their keys whatever the order, lists in order. */
+export function equalJson(a: JsonValue, b: JsonValue): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length &&
+      a.every((item, index) => equalJson(item, b[index] ?? null));
+  }
+  if (!isJsonObject(a) || !isJsonObject(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && equalJson(a[key] ?? null, b[key] ?? null));
+}
+
+/** Makes a value and all its parts unchangeable, so that it can be shared. */
+export function deepFreeze<T extends JsonValue>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part);
+    Object.freeze(value);
+  }
+  return value;
 }

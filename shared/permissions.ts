@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { formatAddress, formatHost } from "./address.ts";
 
 /** What a program may do, beyond nothing. */
 export interface Permissions {
@@ -52,10 +53,7 @@ export function permissionFlags(permissions: Permissions): string[] {
  */
 export function listenPermissions(hostname: string, port: number): string[] {
   const hosts = ["", "::", "0.0.0.0"].includes(hostname) ? ["::", "0.0.0.0"] : [hostname];
-  return hosts.map((host) => {
-    const shown = host.includes(":") ? `[${host}]` : host;
-    return port === 0 ? shown : `${shown}:${port}`;
-  });
+  return hosts.map((host) => port === 0 ? formatHost(host) : formatAddress(host, port));
 }
 
 /** What connecting to a URL needs; nothing if it is none, so that the program reports it. */

@@ -18,7 +18,7 @@
 import { MAX_SIGNED_TEMPLATE_BYTES } from "./bounds.ts";
 import { canonicalize } from "./canonical_json.ts";
 import { type Problem, SignedPodsError } from "./errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "./json.ts";
 import { isDnsLabel, isLabelValue, isQualifiedName } from "./pod/grammar.ts";
 import { expand, minimal } from "./pod/normal_form.ts";
 import {
@@ -29,6 +29,7 @@ import {
   workloadProblems,
 } from "./pod/workload.ts";
 import { parseStrictJson } from "./strict_json.ts";
+import { formatTime } from "./time.ts";
 import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION, type WorkloadReference } from "./verdict.ts";
 
 /** `apiVersion` of every signed template. */
@@ -60,7 +61,7 @@ export const SERVICE_ACCOUNT_VOLUME_PREFIX = "kube-api-access-";
  * Annotations that are never signed: ours, which hold the signature itself, and kubectl's copy of the whole manifest,
  * which holds ours in turn.
  */
-const UNSIGNED_ANNOTATIONS: ReadonlySet<string> = new Set([
+const NEVER_SIGNED_ANNOTATIONS: ReadonlySet<string> = new Set([
   SIGNATURE_ANNOTATION,
   SIGNED_TEMPLATE_ANNOTATION,
   "kubectl.kubernetes.io/last-applied-configuration",
@@ -116,7 +117,7 @@ export function buildSignedTemplate(
     metadata: {
       labels,
       annotations: Object.fromEntries(
-        Object.entries(annotations).filter(([key]) => !UNSIGNED_ANNOTATIONS.has(key)),
+        Object.entries(annotations).filter(([key]) => !NEVER_SIGNED_ANNOTATIONS.has(key)),
       ),
     },
     spec: minimal(withoutClaimVolumes(location.spec, location.statefulSet)),
@@ -227,10 +228,10 @@ export function withoutClaimVolumes(spec: JsonObject, statefulSet: StatefulSetSh
  */
 export function specProblems(spec: JsonObject): Problem[] {
   const problems: Problem[] = [];
-  if (listOf(spec, "containers").length === 0) {
+  if (objectsAt(spec, "containers").length === 0) {
     problems.push({ path: "spec.containers", message: "is empty; a pod needs at least one container" });
   }
-  if (listOf(spec, "ephemeralContainers").length > 0) {
+  if (objectsAt(spec, "ephemeralContainers").length > 0) {
     problems.push({
       path: "spec.ephemeralContainers",
       message: "cannot be signed; they are added to running pods only",
@@ -238,10 +239,10 @@ export function specProblems(spec: JsonObject): Problem[] {
   }
   const containers = new Set<JsonValue>();
   for (const list of ["initContainers", "containers"]) {
-    for (const [index, container] of listOf(spec, list).entries()) {
+    for (const [index, container] of objectsAt(spec, list).entries()) {
       checkName(container, containers, `spec.${list}[${index}].name`, problems);
       for (const use of ["volumeMounts", "volumeDevices"]) {
-        for (const [useIndex, { name }] of listOf(container, use).entries()) {
+        for (const [useIndex, { name }] of objectsAt(container, use).entries()) {
           if (isServiceAccountVolumeName(name)) {
             problems.push(reservedVolume(`spec.${list}[${index}].${use}[${useIndex}].name`));
           }
@@ -250,16 +251,11 @@ export function specProblems(spec: JsonObject): Problem[] {
     }
   }
   const volumes = new Set<JsonValue>();
-  for (const [index, volume] of listOf(spec, "volumes").entries()) {
+  for (const [index, volume] of objectsAt(spec, "volumes").entries()) {
     checkName(volume, volumes, `spec.volumes[${index}].name`, problems);
     if (isServiceAccountVolumeName(volume.name)) problems.push(reservedVolume(`spec.volumes[${index}].name`));
   }
   return problems;
-}
-
-function listOf(object: JsonObject, key: string): JsonObject[] {
-  const value = Object.hasOwn(object, key) ? object[key] : undefined;
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 function checkName(item: JsonObject, seen: Set<JsonValue>, path: string, problems: Problem[]): void {
@@ -294,7 +290,7 @@ function templateProblems(template: SignedTemplate): Problem[] {
   if (statefulSet !== undefined) {
     problems.push(...statefulSetProblems(statefulSet, "statefulSet.serviceName", "statefulSet.volumeClaims"));
     const claims = new Set<JsonValue>(statefulSet.volumeClaims);
-    for (const [index, { name }] of listOf(spec, "volumes").entries()) {
+    for (const [index, { name }] of objectsAt(spec, "volumes").entries()) {
       if (claims.has(name ?? null)) {
         problems.push({
           path: `spec.volumes[${index}].name`,
@@ -323,7 +319,7 @@ function templateProblems(template: SignedTemplate): Problem[] {
     if (!isQualifiedName(key.toLowerCase())) {
       problems.push({ path: "metadata.annotations", message: `${quote(key)} is not an annotation key` });
     }
-    if (UNSIGNED_ANNOTATIONS.has(key) || key.startsWith(KUBELET_ANNOTATION_PREFIX)) {
+    if (NEVER_SIGNED_ANNOTATIONS.has(key) || key.startsWith(KUBELET_ANNOTATION_PREFIX)) {
       problems.push({
         path: `metadata.annotations[${quote(key)}]`,
         message: "cannot be signed; leave it out",
@@ -344,18 +340,16 @@ function checkDate(text: string | undefined, path: string, problems: Problem[]):
   if (text === undefined) return undefined;
   const time = DATE.test(text) ? Date.parse(text) : Number.NaN;
   // Engines read 30 February as 2 March: only a date that prints as it was written is one.
-  if (!Number.isNaN(time) && isoSeconds(new Date(time)) === text) return time;
+  if (!Number.isNaN(time) && formatTime(new Date(time)) === text) return time;
   problems.push({ path, message: "is not a date like 2030-01-31T12:00:00Z (RFC 3339, UTC, whole seconds)" });
   return undefined;
 }
 
 function formatDate(date: Date, path: string, problems: Problem[]): string {
-  if (!Number.isNaN(date.getTime())) return isoSeconds(date);
+  if (!Number.isNaN(date.getTime())) return formatTime(date);
   problems.push({ path, message: "is not a date" });
   return "1970-01-01T00:00:00Z";
 }
-
-const isoSeconds = (date: Date): string => date.toISOString().replace(/\.[0-9]{3}Z$/, "Z");
 
 // ---------------------------------------------------------------------------------------------------------------
 // Reading
@@ -472,7 +466,7 @@ function readFields(
 }
 
 function readText(object: JsonObject, key: string, path: string, problems: Problem[]): string | undefined {
-  const value = Object.hasOwn(object, key) ? object[key] : undefined;
+  const value = getOwn(object, key);
   if (value === undefined || typeof value === "string") return value;
   problems.push({ path: path === "" ? key : `${path}.${key}`, message: "is not a text" });
   return undefined;
@@ -484,7 +478,7 @@ function readTextMap(
   path: string,
   problems: Problem[],
 ): Record<string, string> {
-  const value = (Object.hasOwn(object, key) ? object[key] : undefined) ?? {};
+  const value = getOwn(object, key) ?? {};
   if (!isJsonObject(value)) {
     problems.push({ path, message: "is not a mapping" });
     return {};

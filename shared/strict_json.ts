@@ -6,7 +6,7 @@
  * @module
  */
 import { SignedPodsError } from "./errors.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import { type JsonObject, type JsonValue, setOwn } from "./json.ts";
 
 /** Nesting that is admitted unless the caller says otherwise: a pod's schema is about 12 levels deep. */
 export const DEFAULT_MAX_DEPTH = 100;
@@ -147,7 +147,7 @@ class Reader {
           }
           if (code !== RIGHT_BRACKET) throw this.#error('expected "," or "]"');
         } else {
-          setMember(container, frame.key, value);
+          setOwn(container, frame.key, value);
           if (code === COMMA) {
             this.#position++;
             this.#skipSpace();
@@ -351,15 +351,6 @@ class Reader {
     const where = `line ${line}, column ${position - lineStart + 1}`;
     const found = position >= text.length ? `${what}, but the text ends` : what;
     return new SignedPodsError("json-malformed", `Not strict JSON at ${where}: ${found}`);
-  }
-}
-
-/** Sets a member as an own property whatever its key: plain assignment to `__proto__` would set the prototype. */
-function setMember(object: JsonObject, key: string, value: JsonValue): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
-  } else {
-    object[key] = value;
   }
 }
 

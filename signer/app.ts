@@ -107,10 +107,6 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }
 
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** Compares digests, so that the time taken says nothing about the token, not even its length. */
 async function sameText(left: string, right: string): Promise<boolean> {
   const encoder = new TextEncoder();
@@ -126,12 +122,17 @@ function isLoopbackHost(host: string): boolean {
 
 async function authorize(request: Request, token: string | undefined): Promise<void> {
   if (token === undefined) return;
-  const match = /^Bearer +(\S+)$/i.exec(request.headers.get("authorization") ?? "");
+  const authorization = request.headers.get("authorization");
+  const match = /^Bearer +(\S+)$/i.exec(authorization ?? "");
   if (match !== null && await sameText(match[1] ?? "", token)) return;
   throw new RequestError(
     401,
     "unauthorized",
-    'Signing needs the token of the server\'s --token-file: send it as "Authorization: Bearer TOKEN"',
+    `${
+      authorization === null
+        ? "Signing needs the token of the server's --token-file"
+        : "That is not the token of the server's --token-file"
+    }: send it as "Authorization: Bearer TOKEN"`,
     { "www-authenticate": 'Bearer realm="signing-server"' },
   );
 }
@@ -294,7 +295,7 @@ export function createApp(options: AppOptions): App {
     // Before the answer: a signature that no log knows of must not exist outside.
     audit({
       time: now(),
-      payloadSha256: hex(await sha256(bytes)),
+      payloadSha256: (await sha256(bytes)).toHex(),
       payloadBytes: bytes.length,
       peer: context.env.peer,
     });

@@ -305,6 +305,12 @@ Deno.test("refuses to sign without the token, and signs with it", async () => {
       await assertRefused(response, 401, "unauthorized");
     }
   }
+  const messageFor = async (headers: Record<string, string>) =>
+    await (await request("/sign", signRequest('{"payload":"x"}', headers))).text();
+  assert.ok((await messageFor({})).includes("needs the token"));
+  assert.ok(
+    (await messageFor({ authorization: `Bearer ${TOKEN}x` })).includes("not the token of the server"),
+  );
   assert.deepEqual(audit, []);
   for (const scheme of ["Bearer", "bearer", "Bearer "]) {
     const headers = { authorization: `${scheme} ${TOKEN}` };

@@ -9,6 +9,8 @@
  */
 import { run } from "@optique/run";
 import { message } from "@optique/core/message";
+import { formatAddress } from "@signed-pods/shared/address";
+import { messageOf } from "@signed-pods/shared/errors";
 import { VERSION } from "@signed-pods/shared/version";
 import { type AuditRecord, createApp } from "./app.ts";
 import { createKeyStore } from "./key_store.ts";
@@ -62,10 +64,6 @@ function logAudit(record: AuditRecord, fingerprint: string): void {
   }));
 }
 
-function displayAddress(hostname: string, port: number): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
-}
-
 function listen(
   hostname: string,
   port: number,
@@ -93,20 +91,19 @@ async function serve(options: SignerOptions): Promise<void> {
     reportError: (error) => console.error("signing-server: error:", error),
   });
   const handler: Deno.ServeHandler<Deno.NetAddr> = (request, info) =>
-    app.fetch(request, { peer: displayAddress(info.remoteAddr.hostname, info.remoteAddr.port) });
+    app.fetch(request, { peer: formatAddress(info.remoteAddr.hostname, info.remoteAddr.port) });
   const onListen = (address: Deno.NetAddr) => {
     console.log(`signing-server ${VERSION}`);
     console.log(`key type ${keyStore.keyType}, certificate valid until ${keyStore.notAfter.toISOString()}`);
     console.log(`certificate SHA-256 fingerprint ${keyStore.fingerprint}`);
-    console.log(`listening on http://${displayAddress(address.hostname, address.port)}`);
+    console.log(`listening on http://${formatAddress(address.hostname, address.port)}`);
   };
   const { hostname, port } = options.listen;
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = listen(hostname, port, onListen, handler);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    fail([`--listen-addr: cannot listen on ${displayAddress(hostname, port)}: ${reason}`]);
+    fail([`--listen-addr: cannot listen on ${formatAddress(hostname, port)}: ${messageOf(error)}`]);
   }
   await stopOnSignal(server);
 }

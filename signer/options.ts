@@ -5,13 +5,17 @@
  */
 import { choice, object, option, optional, type Parser, string, type ValueParser } from "@optique/core";
 import { message, text } from "@optique/core/message";
+import { splitAddress } from "@signed-pods/shared/address";
+import { isBearerToken } from "@signed-pods/shared/bearer-token";
 import {
   booleanFlags,
   type FlagDescription,
+  flagHelp,
   parseBoolean,
   spellOutBooleans,
 } from "@signed-pods/shared/command-line";
 import { SIGNING_KEY_TYPES, type SigningKeyType } from "@signed-pods/shared/signing";
+import { fileProblem } from "./file_error.ts";
 
 /** A shorter token could be guessed by trying: 16 characters of hexadecimal are 64 bits. */
 export const MIN_TOKEN_LENGTH = 16;
@@ -74,9 +78,7 @@ export interface SignerOptions {
 }
 
 function describe(name: string): { description: ReturnType<typeof message> } {
-  const flag = SIGNER_FLAGS.find((candidate) => candidate.name === name);
-  const standard = flag === undefined || flag.default === "" ? "" : ` Default: ${flag.default}.`;
-  return { description: message`${text(`${flag?.description ?? ""}${standard}`)}` };
+  return { description: message`${text(flagHelp(SIGNER_FLAGS, name))}` };
 }
 
 /** Reads a boolean as Go does. */
@@ -145,19 +147,13 @@ function isHostname(text: string): boolean {
  * @returns undefined if the text is none of these
  */
 export function parseListenAddress(address: string): ListenAddress | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(address);
-  if (match === null) return undefined;
-  const [, ipv6, name = "", digits = ""] = match;
-  const port = Number(digits);
-  if (port > 65535) return undefined;
-  if (ipv6 !== undefined) {
-    return URL.canParse(`http://[${ipv6}]/`)
-      ? { hostname: ipv6, port, loopback: isLoopback(ipv6) }
-      : undefined;
-  }
+  const parts = splitAddress(address);
+  if (parts === undefined) return undefined;
+  const { host, bracketed, port } = parts;
   // An IPv6 socket on the unspecified address takes IPv4 connections too.
-  if (name === "") return { hostname: "::", port, loopback: false };
-  return isHostname(name) ? { hostname: name, port, loopback: isLoopback(name) } : undefined;
+  if (host === "") return { hostname: "::", port, loopback: false };
+  const fits = bracketed ? URL.canParse(`http://[${host}]/`) : isHostname(host);
+  return fits ? { hostname: host, port, loopback: isLoopback(host) } : undefined;
 }
 
 async function readToken(
@@ -168,12 +164,10 @@ async function readToken(
   try {
     content = await readTextFile(file);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    return { problem: `--token-file: cannot read "${file}": ${reason}` };
+    return { problem: `--token-file: ${fileProblem(file, error)}` };
   }
   const token = content.trim();
-  // RFC 6750 section 2.1: the characters that a bearer token may have.
-  if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token)) {
+  if (!isBearerToken(token)) {
     return {
       problem: `--token-file: "${file}" must hold one token of letters, digits and -._~+/; make one with ` +
         "`openssl rand -hex 32`",

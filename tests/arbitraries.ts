@@ -6,9 +6,9 @@
  * @module
  */
 import fc from "fast-check";
-import { isJsonObject, type JsonObject, type JsonValue } from "../shared/json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, setOwn } from "../shared/json.ts";
 import { DEFAULT_ROWS } from "../shared/pod/defaults.ts";
-import { type Field, fieldsOf, KUBERNETES_VERSIONS, type RootType, setOwn } from "../shared/pod/schema.ts";
+import { type Field, fieldsOf, KUBERNETES_VERSIONS, type RootType } from "../shared/pod/schema.ts";
 
 /** What the arbitrary objects look like. */
 export interface ArbitraryOptions {

@@ -6,7 +6,7 @@
 import { type Effects, readInput } from "../effects.ts";
 import { readManifest } from "../manifest.ts";
 import type { ShowOptions } from "../options.ts";
-import { EXIT_OK, printWarnings } from "../report.ts";
+import { EXIT_OK, printErrors, printWarnings } from "../report.ts";
 import { readChoices, templatesToSign } from "../templates.ts";
 
 /**
@@ -21,6 +21,7 @@ export async function show(options: ShowOptions, effects: Effects): Promise<numb
   const manifest = readManifest(bytes, name, { edit: false });
   const templates = templatesToSign(manifest, choices);
   printWarnings(effects, templates.flatMap((template) => template.warnings));
+  printErrors(effects, templates.flatMap((template) => template.notes));
   if (templates.length === 0) printWarnings(effects, [`${name}: holds no pods: nothing would be signed`]);
   for (const { text } of templates) {
     const parsed: unknown = options.output === "json" ? JSON.parse(text) : undefined;

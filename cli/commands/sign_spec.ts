@@ -71,6 +71,7 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
 /** Says what will not be signed, and what the owner should know of what will. */
 function reportInput(effects: Effects, manifest: Manifest, templates: readonly TemplateToSign[]): void {
   printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
+  printErrors(effects, templates.flatMap(({ notes }) => notes));
   const ignored = new Map<string, number>();
   for (const document of manifest.documents) {
     const locations = templates.filter((template) => template.document === document).map(({ location }) =>
@@ -181,7 +182,7 @@ function defect(what: string): Error {
 
 /** The manifest as JSON: one object, or a List of several. */
 function asJson(manifest: Manifest): string {
-  if (manifest.format === "json") return manifest.text;
+  if (manifest.format === "json") return manifest.text.endsWith("\n") ? manifest.text : `${manifest.text}\n`;
   const objects: JsonObject[] = manifest.documents.map(({ value }) => value).filter(isJsonObject);
   const [only, ...others] = objects;
   const root = only !== undefined && others.length === 0

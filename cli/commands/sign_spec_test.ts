@@ -158,7 +158,7 @@ Deno.test("JSON stays JSON", async () => {
     const signed = output(await withKey(JSON.stringify(object, null, space)));
     JSON.parse(signed);
     assert.equal((await verify(signed)).code, 0);
-    assert.equal(output(await withKey(signed, ["-o", "json"])).trim().startsWith("{"), true);
+    assert.match(output(await withKey(signed, ["-o", "json"])), /^\{[^]*\}\n$/);
   }
 });
 
@@ -224,6 +224,10 @@ Deno.test("the environment names the server, a flag wins, a token is sent", asyn
   output(await sign(POD, ["--token-file=token", "--server=http://signer:2"], world));
   assert.deepEqual([...hosts], ["127.0.0.1:1", "signer:2"]);
   refusal(await sign(POD, [], world));
+  const wrong = { ...world, files: { token: "another" } };
+  assert.ok(refusal(await sign(POD, ["--token-file=token"], wrong)).includes('the token in "token"'));
+  const odd = { ...world, files: { token: "two words" } };
+  assert.ok(refusal(await sign(POD, ["--token-file=token"], odd)).startsWith("podsign: --token-file: "));
 });
 
 Deno.test("refuses to print what a server signed with another key than its certificate's", async () => {
@@ -253,9 +257,16 @@ Deno.test("a namespace from the command line is signed, and must not contradict 
   assert.ok(warned.errors.includes("has no namespace"));
   const given = await withKey(bare, ["-n", "prod"]);
   assert.ok(output(given).includes('"namespace":"prod"'));
-  assert.equal(given.errors, "");
+  assert.match(
+    given.errors,
+    /^podsign: m\.yaml:2:1: pod web is signed for namespace "prod", but names none: .*kubectl apply -n prod\n$/,
+  );
+  assert.match(
+    (await verify(given.out)).errors,
+    /^podsign: warning: m\.yaml:2:1: pod web is signed for .*-n prod\n$/,
+  );
   assert.equal((await verify(given.out.replace("name: web", "namespace: other\n  name: web"))).code, 1);
-  output(await withKey(POD, ["--namespace=prod"]));
+  assert.equal((await withKey(POD, ["--namespace=prod"])).errors, "");
   assert.match(refusal(await withKey(POD, ["--namespace=test"])), /^podsign: m\.yaml:2:1: .*--namespace/);
   refusal(await withKey(bare, ["--namespace=Not_A_Name"]));
 });

@@ -6,12 +6,12 @@
 import { SignedPodsError } from "@signed-pods/shared/errors";
 import { isJsonObject } from "@signed-pods/shared/json";
 import type { VerificationKey } from "@signed-pods/shared/keys";
-import { createVerifier } from "@signed-pods/shared/pod/verify";
+import { createVerifier, type ObjectVerdict } from "@signed-pods/shared/pod/verify";
 import { type Effects, readInput } from "../effects.ts";
 import { countIgnored } from "../ignored.ts";
 import { InputError } from "../input_error.ts";
 import { readCertificates, withKeySource } from "../key_source.ts";
-import { nodeAt, objectError, placeOf, podTemplatesOf, readManifest } from "../manifest.ts";
+import { objectError, offsetAt, placeOf, podTemplatesOf, readManifest } from "../manifest.ts";
 import type { VerifySpecOptions } from "../options.ts";
 import {
   countRefused,
@@ -23,8 +23,9 @@ import {
   printWarnings,
   textReport,
 } from "../report.ts";
+import { missingNamespace, workloadName } from "../templates.ts";
 
-/** Places of refused objects are looked up in inputs up to this length; beyond it takes seconds. */
+/** Places of objects are looked up in inputs up to this length; beyond it takes seconds. */
 const MAX_PLACED_LENGTH: number = 1024 * 1024;
 
 async function trustedKeys(
@@ -64,6 +65,7 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
   });
   const now = effects.now();
   const verdicts: PlacedVerdict[] = [];
+  const warnings: string[] = [];
   const ignored = new Map<string, number>();
   for (const document of manifest.documents) {
     const locations = podTemplatesOf(manifest, document);
@@ -72,10 +74,13 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
     progress.show(`judging ${locations.length} objects`);
     try {
       for (const result of await verifier.verifyObject(document.value, { now })) {
-        const isPlaced = result.verdict.decision === "deny" && manifest.text.length <= MAX_PLACED_LENGTH;
-        const node = isPlaced ? nodeAt(document.root(), result.path) : undefined;
-        verdicts.push(
-          isPlaced ? { ...result, place: placeOf(manifest, startOf(node) ?? document.offset) } : result,
+        const advice = adviceOf(result);
+        const isPlaced = (result.verdict.decision === "deny" || advice.length > 0) &&
+          manifest.text.length <= MAX_PLACED_LENGTH;
+        const place = isPlaced ? placeOf(manifest, offsetAt(document, result.path)) : undefined;
+        verdicts.push(place === undefined ? result : { ...result, place });
+        warnings.push(
+          ...advice.map((line) => `${place ?? name}: ${workloadName(result.workload)}${line}`),
         );
       }
     } catch (error) {
@@ -86,16 +91,19 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
     }
   }
   const report = { verdicts, ignored };
-  for (const { verdict } of verdicts) {
-    if (verdict.decision === "allow") printWarnings(effects, verdict.warnings);
-  }
+  printWarnings(effects, warnings);
   if (verdicts.length === 0) printWarnings(effects, [`${name}: holds no pods: nothing was judged`]);
   await effects.writeOut(options.output === "json" ? jsonReport(report) : textReport(report));
   return countRefused(report) === 0 ? EXIT_OK : EXIT_REFUSED;
 }
 
-function startOf(node: unknown): number | undefined {
-  const range = typeof node === "object" && node !== null && "range" in node ? node.range : undefined;
-  const start: unknown = Array.isArray(range) ? range[0] : undefined;
-  return typeof start === "number" ? start : undefined;
+/** What the owner should know of an object that is good, to stand behind its name. */
+function adviceOf({ workload, verdict }: ObjectVerdict): string[] {
+  if (verdict.decision === "deny") return [];
+  const signed = verdict.workload?.namespace;
+  const hasNone = signed !== undefined && workload.namespace === undefined;
+  return [
+    ...verdict.warnings.map((warning) => `: ${warning}`),
+    ...(hasNone ? [` ${missingNamespace(signed)}`] : []),
+  ];
 }

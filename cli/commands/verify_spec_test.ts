@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { stringify } from "yaml";
+import { parse as parseYaml, stringify } from "yaml";
 import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import { fakeServer, makeKey, type Outcome, runPodsign } from "../fake_effects_test.ts";
@@ -101,7 +101,10 @@ Deno.test("images without digest are warned about, or refused", async () => {
   const text = await signed(DEPLOYMENT.replace(`@${DIGEST}`, ":1"));
   const warned = await verify(text);
   assert.equal(warned.code, 0);
-  assert.ok(warned.errors.includes("digest"));
+  assert.match(warned.errors, /^podsign: warning: standard input:6:5: deployment prod\/web: .*digest/);
+  const item = (await signed(JSON.stringify(parseYaml(DEPLOYMENT.replace(`@${DIGEST}`, ":1"))))).trim();
+  const list = await verify(`{"apiVersion":"v1","kind":"List","items":[\n${item},\n${item}]}`);
+  assert.equal(list.errors.match(/standard input:[23]:\d+: deployment prod\/web: .*digest/g)?.length, 2);
   assert.equal((await verify(text, ["--cert=cert", "--require-digests"])).code, 1);
 });
 

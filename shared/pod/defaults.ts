@@ -17,10 +17,9 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectsAt, setOwn } from "../json.ts";
 import { defaultPullPolicy } from "./image.ts";
 import { canonicalAmount } from "./quantity.ts";
-import { getOwn, setOwn } from "./schema.ts";
 
 /** A field that gets a value if it has none. */
 export interface DefaultRow {
@@ -195,8 +194,7 @@ function roundAmounts(...fields: string[]): RewriteRow["expand"] {
 
 /** The ports of a container that is on the node's network; none otherwise. */
 function hostNetworkPorts(container: JsonObject, spec: JsonObject): JsonObject[] {
-  const ports = getOwn(container, "ports");
-  return getOwn(spec, "hostNetwork") === true && Array.isArray(ports) ? ports.filter(isJsonObject) : [];
+  return getOwn(spec, "hostNetwork") === true ? objectsAt(container, "ports") : [];
 }
 
 const DEFAULT_SERVICE_ACCOUNT = "default";

@@ -22,6 +22,7 @@ const DNS_LABEL = /^[0-9a-z](?:[0-9a-z-]*[0-9a-z])?$/;
 const DNS_1035_LABEL = /^[a-z](?:[0-9a-z-]*[0-9a-z])?$/;
 const LABEL = /^[0-9A-Za-z](?:[0-9A-Za-z_.-]*[0-9A-Za-z])?$/;
 const DIGITS = /^(?:0|[1-9][0-9]*)$/;
+const RESOURCE_VERSION = /^[0-9]{1,20}$/;
 const TIME =
   /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?(?:Z|[+-]([0-9]{2}):([0-9]{2}))$/;
 
@@ -70,6 +71,14 @@ export function isLabelValue(text: string): boolean {
 /** Whether this is a decimal integer from 0 below 10^18, without sign and leading zeros: the form of ordinals. */
 export function isDigits(text: string): boolean {
   return text.length <= MAX_DIGITS && DIGITS.test(text);
+}
+
+/**
+ * Whether this is a resourceVersion as kube-apiserver makes it: an unsigned 64-bit integer in decimal. To clients it is
+ * opaque, but all that etcd gives are digits.
+ */
+export function isResourceVersion(text: string): boolean {
+  return RESOURCE_VERSION.test(text);
 }
 
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

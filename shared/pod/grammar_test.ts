@@ -6,6 +6,7 @@ import {
   isDnsSubdomain,
   isLabelValue,
   isQualifiedName,
+  isResourceVersion,
   isTime,
   isUid,
 } from "./grammar.ts";
@@ -98,6 +99,12 @@ const GRAMMARS: { name: string; is: (text: string) => boolean; good: string[]; b
       "2026-01-31T12:00:00Z\n",
       "12026-01-31T12:00:00Z",
     ],
+  },
+  {
+    name: "resourceVersions",
+    is: isResourceVersion,
+    good: ["0", "1", "007", "18446744073709551615"],
+    bad: ["", "-1", "1.0", "0x1", "1\n", "１", "1".repeat(21)],
   },
 ];
 

@@ -16,10 +16,10 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { deepFreeze, equalJson, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "../json.ts";
 import { isDnsSubdomain } from "./grammar.ts";
 import { hasDigest } from "./image.ts";
-import { parseQuantity } from "./quantity.ts";
+import { isAmount } from "./quantity.ts";
 import { RANDOM_ALPHABET, RANDOM_LENGTH, type StatefulSetShape } from "./workload.ts";
 
 /** What is known about the pod whose live spec is compared. */
@@ -129,7 +129,7 @@ export function withInjected(
 export function beforeAdmission(live: JsonObject): JsonObject[] {
   const volume = tokenVolume(live);
   const bare = volume === undefined ? live : withoutTokenVolume(live, volume.name);
-  if (listOf(bare, "imagePullSecrets").length === 0) return [bare];
+  if (objectsAt(bare, "imagePullSecrets").length === 0) return [bare];
   const { imagePullSecrets: _taken, ...rest } = bare;
   return [bare, rest];
 }
@@ -144,7 +144,7 @@ function statefulSet(spec: JsonObject, _live: JsonObject, context: InjectionCont
     persistentVolumeClaim: { claimName: `${claim}-${podName}` },
   }));
   for (const claim of shape.volumeClaims) note(`spec.volumes[${claim}]`, "stateful set");
-  const kept = listOf(spec, "volumes").filter(({ name }) => !claims.has(name ?? null));
+  const kept = objectsAt(spec, "volumes").filter(({ name }) => !claims.has(name ?? null));
   note("spec.hostname", "stateful set");
   const { subdomain: _replaced, ...rest } = spec;
   return {
@@ -162,7 +162,7 @@ function indexedJob(spec: JsonObject, live: JsonObject, context: InjectionContex
   note("spec.hostname", "indexed job");
   const named = { ...spec, hostname: indexedHostname(live.hostname, job, podName) };
   return mapContainers(named, live, (container, _liveContainer, path) => {
-    const env = listOf(container, "env");
+    const env = objectsAt(container, "env");
     if (env.some(({ name }) => name === COMPLETION_INDEX_ENV.name)) return container;
     note(`${path}.env[JOB_COMPLETION_INDEX]`, "indexed job");
     return { ...container, env: [...env, COMPLETION_INDEX_ENV] };
@@ -198,18 +198,18 @@ function serviceAccountToken(
   if (spec.automountServiceAccountToken === false) return spec;
   const volume = tokenVolume(live);
   if (volume === undefined || mentions(spec, volume.name)) return spec;
-  const needy = CONTAINER_LISTS.flatMap((list) => listOf(spec, list)).some(needsToken);
+  const needy = CONTAINER_LISTS.flatMap((list) => objectsAt(spec, list)).some(needsToken);
   if (!needy) return spec;
   note(`spec.volumes[${volume.name}]`, "service account token");
   const mounted = mapContainers(spec, live, (container) => {
     if (!needsToken(container)) return container;
-    return { ...container, volumeMounts: [...listOf(container, "volumeMounts"), tokenMount(volume.name)] };
+    return { ...container, volumeMounts: [...objectsAt(container, "volumeMounts"), tokenMount(volume.name)] };
   });
-  return { ...mounted, volumes: [...listOf(spec, "volumes"), volume.value] };
+  return { ...mounted, volumes: [...objectsAt(spec, "volumes"), volume.value] };
 }
 
 function needsToken(container: JsonObject): boolean {
-  return listOf(container, "volumeMounts").every(({ mountPath }) => mountPath !== TOKEN_MOUNT_PATH);
+  return objectsAt(container, "volumeMounts").every(({ mountPath }) => mountPath !== TOKEN_MOUNT_PATH);
 }
 
 function tokenMount(name: string): JsonObject {
@@ -219,7 +219,7 @@ function tokenMount(name: string): JsonObject {
 /** The one service account volume of a live spec, as it is written down here; none if there are two. */
 function tokenVolume(live: JsonObject): { name: string; value: JsonObject } | undefined {
   const found: { name: string; value: JsonObject }[] = [];
-  for (const volume of listOf(live, "volumes")) {
+  for (const volume of objectsAt(live, "volumes")) {
     const { name } = volume;
     if (typeof name !== "string" || !TOKEN_VOLUME_NAME.test(name)) continue;
     for (const sources of [[...TOKEN_SOURCES], [...TOKEN_SOURCES, OPENSHIFT_SOURCE]]) {
@@ -232,12 +232,12 @@ function tokenVolume(live: JsonObject): { name: string; value: JsonObject } | un
 
 function withoutTokenVolume(live: JsonObject, name: string): JsonObject {
   const stripped = mapContainers(live, live, (container) => {
-    const mounts = listOf(container, "volumeMounts");
+    const mounts = objectsAt(container, "volumeMounts");
     const last = mounts.at(-1);
     if (last === undefined || !equalJson(last, tokenMount(name))) return container;
     return withList(container, "volumeMounts", mounts.slice(0, -1));
   });
-  return withList(stripped, "volumes", listOf(live, "volumes").filter((volume) => volume.name !== name));
+  return withList(stripped, "volumes", objectsAt(live, "volumes").filter((volume) => volume.name !== name));
 }
 
 /** The service account's pull secrets, only where the owner named none. */
@@ -247,9 +247,9 @@ function imagePullSecrets(
   _context: InjectionContext,
   note: Note,
 ): JsonObject {
-  if (listOf(spec, "imagePullSecrets").length > 0) return spec;
+  if (objectsAt(spec, "imagePullSecrets").length > 0) return spec;
   const secrets: JsonObject[] = [];
-  for (const secret of listOf(live, "imagePullSecrets")) {
+  for (const secret of objectsAt(live, "imagePullSecrets")) {
     const { name } = secret;
     if (typeof name !== "string" || !isDnsSubdomain(name) || !equalJson(secret, { name })) return spec;
     secrets.push({ name });
@@ -268,7 +268,7 @@ function pullPolicy(spec: JsonObject, live: JsonObject, _context: InjectionConte
     note(`${path}.imagePullPolicy`, "pull policy");
     return { ...container, imagePullPolicy: "Always" };
   });
-  const volumes = listOf(pulled, "volumes");
+  const volumes = objectsAt(pulled, "volumes");
   if (volumes.every(({ image }) => image === undefined)) return pulled;
   return {
     ...pulled,
@@ -309,11 +309,6 @@ function limitRange(spec: JsonObject, live: JsonObject, _context: InjectionConte
   });
 }
 
-/** Decoding has read it as a quantity already. */
-function isAmount(text: string): boolean {
-  return parseQuantity(text).nano >= 0n;
-}
-
 // ---------------------------------------------------------------------------------------------------------------
 
 /** Changes each container and init container that the live spec has under the same name in the same list. */
@@ -324,8 +319,8 @@ function mapContainers(
 ): JsonObject {
   let changed = spec;
   for (const list of CONTAINER_LISTS) {
-    if (listOf(spec, list).length === 0) continue;
-    const containers = listOf(spec, list).map((container) => {
+    if (objectsAt(spec, list).length === 0) continue;
+    const containers = objectsAt(spec, list).map((container) => {
       const liveContainer = itemNamed(live, list, container.name) ?? {};
       return change(container, liveContainer, `spec.${list}[${String(container.name)}]`);
     });
@@ -335,12 +330,7 @@ function mapContainers(
 }
 
 function itemNamed(spec: JsonObject, list: string, name: JsonValue | undefined): JsonObject | undefined {
-  return listOf(spec, list).find((item) => item.name === name);
-}
-
-function listOf(object: JsonObject, key: string): JsonObject[] {
-  const value = Object.hasOwn(object, key) ? object[key] : undefined;
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+  return objectsAt(spec, list).find((item) => item.name === name);
 }
 
 function withList(object: JsonObject, key: string, list: JsonObject[]): JsonObject {
@@ -353,26 +343,4 @@ function mentions(value: JsonValue, text: string): boolean {
   if (typeof value === "string") return value === text;
   if (Array.isArray(value)) return value.some((item) => mentions(item, text));
   return isJsonObject(value) && Object.values(value).some((item) => mentions(item, text));
-}
-
-/** Whether two values are the same JSON: objects by their keys whatever the order, lists in order. */
-export function equalJson(a: JsonValue, b: JsonValue): boolean {
-  if (a === b) return true;
-  if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length &&
-      a.every((item, index) => equalJson(item, b[index] ?? null));
-  }
-  if (!isJsonObject(a) || !isJsonObject(b)) return false;
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && equalJson(a[key] ?? null, b[key] ?? null));
-}
-
-/** Makes a value and all its parts unchangeable, so that many verdicts can share them. */
-export function deepFreeze<T extends JsonValue>(value: T): T {
-  if (typeof value === "object" && value !== null) {
-    for (const part of Object.values(value)) deepFreeze(part);
-    Object.freeze(value);
-  }
-  return value;
 }

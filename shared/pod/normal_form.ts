@@ -5,9 +5,9 @@
  * @module
  */
 import { SignedPodsError } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { DEFAULT_ROWS, type DefaultRow, REWRITE_ROWS, type RewriteRow } from "./defaults.ts";
-import { decode, type Field, fieldsOf, getOwn } from "./schema.ts";
+import { decode, type Field, fieldsOf } from "./schema.ts";
 
 /**
  * The fields of a spec that only say whether, where and when it is scheduled, or how much room it takes. Schedulers

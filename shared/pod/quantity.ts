@@ -169,3 +169,8 @@ export function compareQuantities(a: string | number, b: string | number): -1 | 
   const second = parseQuantity(typeof b === "number" ? numberText(b) : b).nano;
   return first < second ? -1 : first > second ? 1 : 0;
 }
+
+/** Whether a quantity is one that a resource can have: not negative. The text must have been read as a quantity before. */
+export function isAmount(text: string): boolean {
+  return parseQuantity(text).nano >= 0n;
+}

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Problem } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "../json.ts";
 import type { AllowVerdict, DenyCode, WorkloadReference } from "../verdict.ts";
 import {
   isDigits,
@@ -14,11 +14,13 @@ import {
   isDnsSubdomain,
   isLabelValue,
   isQualifiedName,
+  isResourceVersion,
   isTime,
   isUid,
+  MAX_LABEL_LENGTH,
 } from "./grammar.ts";
-import { parseQuantity } from "./quantity.ts";
-import { decode, type Field, fieldSegment, fieldsOf, getOwn, keySegment } from "./schema.ts";
+import { isAmount } from "./quantity.ts";
+import { decode, type Field, fieldSegment, fieldsOf, keySegment } from "./schema.ts";
 import { isIndex, isTemplateHash, jobNameFits } from "./workload.ts";
 
 /** What could not be built, and the refusal that it amounts to. */
@@ -49,9 +51,6 @@ const COMPLETION_INDEX_KEY = "batch.kubernetes.io/job-completion-index";
 
 /** Longest value of an allow-listed annotation; the limit range's has about 60 characters a container. */
 const MAX_ANNOTATION_CHARACTERS = 16 * 1024;
-
-/** A resourceVersion is a decimal number; etcd's revisions are int64. */
-const RESOURCE_VERSION = /^[0-9]{1,20}$/;
 
 /**
  * Reads UID (RFC 4122, lower case), namespace (DNS label) and name (DNS subdomain) of a pod.
@@ -108,7 +107,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
   }
   const scheduling = readScheduling(live, options.nodeName);
   if (!scheduling.ok) return scheduling;
-  const status = rebuildStatus(getOwn(live, "status"));
+  const status = rebuildPodStatus(getOwn(live, "status"));
   if (!status.ok) return status;
   return {
     ok: true,
@@ -175,7 +174,7 @@ export function rebuildMirror(live: JsonObject, options: RebuildOptions): Rebuil
   if (annotations[MIRROR_ANNOTATION] === undefined) {
     return failure("pod-malformed", `metadata.annotations[${MIRROR_ANNOTATION}]`, "is missing");
   }
-  const status = rebuildStatus(getOwn(live, "status"));
+  const status = rebuildPodStatus(getOwn(live, "status"));
   if (!status.ok) return status;
   return {
     ok: true,
@@ -224,7 +223,7 @@ export function rebuildIdentityOnly(live: JsonObject): Rebuilt {
  *
  * @param status the status as the API server sent it; a pod may have none
  */
-export function rebuildStatus(
+export function rebuildPodStatus(
   status: JsonValue | undefined,
 ): { ok: true; status: JsonObject } | RebuildFailure {
   const { value, problems } = decode("PodStatus", knownFields("PodStatus", status ?? {}), "status");
@@ -266,7 +265,7 @@ function readMetadata(live: JsonObject): Metadata {
     typeof found === "string" && grammar(found);
   const isCount = (found: JsonValue) =>
     typeof found === "number" && Number.isSafeInteger(found) && found >= 0;
-  take("resourceVersion", true, isText((text) => RESOURCE_VERSION.test(text)), "is not a decimal number");
+  take("resourceVersion", true, isText(isResourceVersion), "is not a decimal number");
   take("generation", false, isCount, "is not a number from 0");
   take("creationTimestamp", false, isText(isTime), "is not a time (RFC 3339)");
   take("deletionTimestamp", false, isText(isTime), "is not a time (RFC 3339)");
@@ -333,7 +332,7 @@ function isStaticPodHash(value: string): boolean {
 
 /** DaemonSets write the hash alone, StatefulSets the name of the ControllerRevision, `name-hash`. */
 function isRevision(value: string, { workload }: MetadataContext): boolean {
-  if (value.length > 63) return false;
+  if (value.length > MAX_LABEL_LENGTH) return false;
   if (isTemplateHash(value)) return true;
   const dash = value.lastIndexOf("-");
   const owner = value.slice(0, Math.max(dash, 0));
@@ -348,7 +347,7 @@ function isPodIndex(value: string, { podName, workload }: MetadataContext): bool
 }
 
 function isJobName(value: string, { podName, workload, completionIndex }: MetadataContext): boolean {
-  if (value.length > 63 || !isDnsSubdomain(value)) return false;
+  if (value.length > MAX_LABEL_LENGTH || !isDnsSubdomain(value)) return false;
   // Without a workload, a Job's pods still begin with its name, as far as it was not cut.
   if (workload === undefined) return podName.startsWith(value.slice(0, 40));
   return jobNameFits(workload, value, podName, completionIndex);
@@ -424,11 +423,6 @@ function allowed(
 
 function annotationsOf(live: JsonObject): JsonObject {
   return objectAt(objectAt(live, "metadata"), "annotations");
-}
-
-function objectAt(object: JsonObject, key: string): JsonObject {
-  const value = getOwn(object, key);
-  return isJsonObject(value) ? value : {};
 }
 
 function nonEmpty(key: string, map: Record<string, string>): JsonObject {
@@ -514,9 +508,9 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
   }
   const affinity = objectAt(objectAt(objectAt(fields, "affinity"), "nodeAffinity"), REQUIRED_NODE_AFFINITY);
   const affinityPath = `spec.affinity.nodeAffinity.${REQUIRED_NODE_AFFINITY}`;
-  for (const [index, term] of listAt(affinity, "nodeSelectorTerms").entries()) {
+  for (const [index, term] of objectsAt(affinity, "nodeSelectorTerms").entries()) {
     for (const list of ["matchExpressions", "matchFields"]) {
-      for (const [place, { key, operator, values }] of listAt(term, list).entries()) {
+      for (const [place, { key, operator, values }] of objectsAt(term, list).entries()) {
         const path = `${affinityPath}.nodeSelectorTerms[${index}].${list}[${place}]`;
         check(`${path}.key`, key, isQualifiedName, "a label key");
         check(`${path}.operator`, operator, (text) => SELECTOR_OPERATORS.has(text), "a known operator");
@@ -528,7 +522,7 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
       }
     }
   }
-  for (const [index, { key, operator, value, effect }] of listAt(fields, "tolerations").entries()) {
+  for (const [index, { key, operator, value, effect }] of objectsAt(fields, "tolerations").entries()) {
     const path = `spec.tolerations[${index}]`;
     check(`${path}.key`, key, isQualifiedName, "a taint's key");
     check(`${path}.operator`, operator, (text) => TOLERATION_OPERATORS.has(text), "a known operator");
@@ -542,7 +536,7 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
     (text) => PREEMPTION_POLICIES.has(text),
     "a known policy",
   );
-  for (const [index, { conditionType }] of listAt(fields, "readinessGates").entries()) {
+  for (const [index, { conditionType }] of objectsAt(fields, "readinessGates").entries()) {
     check(
       `spec.readinessGates[${index}].conditionType`,
       conditionType,
@@ -554,16 +548,6 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
     check("spec.overhead", resource, isQualifiedName, "a map with names of resources");
     check(`spec.overhead${keySegment(resource)}`, amount, isAmount, "an amount");
   }
-}
-
-/** Decoding has read it as a quantity already. */
-function isAmount(text: string): boolean {
-  return parseQuantity(text).nano >= 0n;
-}
-
-function listAt(object: JsonObject, key: string): JsonObject[] {
-  const value = getOwn(object, key);
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import {
   rebuildIdentityOnly,
   rebuildMirror,
   rebuildPod,
-  rebuildStatus,
+  rebuildPodStatus,
   type Rebuilt,
 } from "./rebuild.ts";
 
@@ -434,7 +434,7 @@ Deno.test("forwards the typed status without what would steer the kubelet", () =
     }],
     podIPs: [{ ip: "10.244.0.8" }],
   };
-  const found = rebuildStatus({
+  const found = rebuildPodStatus({
     ...status,
     qosClass: "Guaranteed",
     resourceClaimStatuses: [{ name: "gpu", resourceClaimName: "stolen" }],
@@ -457,7 +457,7 @@ Deno.test("forwards the typed status without what would steer the kubelet", () =
     container.containerID,
     "containerd://3a47c8422dfef5f36eb13ce063a9b2dfccf3a083b73e1c8907bcd0f07c1a0371",
   );
-  assert.deepEqual(rebuildStatus(undefined), { ok: true, status: {} });
+  assert.deepEqual(rebuildPodStatus(undefined), { ok: true, status: {} });
 });
 
 const STATUSES: [string, JsonValue][] = [
@@ -476,7 +476,7 @@ const STATUSES: [string, JsonValue][] = [
 
 for (const [name, status] of STATUSES) {
   Deno.test(`refuses ${name}`, () => {
-    assertRefused(rebuildStatus(status), "pod-malformed");
+    assertRefused(rebuildPodStatus(status), "pod-malformed");
     assertRefused(rebuildPod({ ...livePod("web", liveSpec()), status }, allow(), HERE), "pod-malformed");
     const mirror = livePod("web", { nodeName: NODE }, { annotations: { [MIRROR_ANNOTATION]: "abc" } });
     assertRefused(rebuildMirror({ ...mirror, status }, HERE), "pod-malformed");

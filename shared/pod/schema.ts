@@ -5,7 +5,8 @@
  * @module
  */
 import { type Problem, SignedPodsError } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, setOwn } from "../json.ts";
+import { formatTime } from "../time.ts";
 import { isTime } from "./grammar.ts";
 import { canonicalQuantity } from "./quantity.ts";
 import table from "./schema.json" with { type: "json" };
@@ -124,22 +125,6 @@ export function fieldsOf(type: string): ReadonlyMap<string, Field> {
   const fields = typesByName.get(type);
   if (fields === undefined) throw new RangeError(`The schema has no type "${type}"`);
   return fields;
-}
-
-/**
- * Sets an own property whatever its name, also `__proto__`, which plain assignment would take for the prototype.
- */
-export function setOwn(object: JsonObject, key: string, value: JsonValue): void {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
-  } else {
-    object[key] = value;
-  }
-}
-
-/** An own property; nothing if the object lacks it, whatever its prototype has. */
-export function getOwn(object: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
 /** A field's part of a path, to be put behind that of its object: `.image`. */
@@ -349,7 +334,7 @@ class Decoder {
 function canonicalTime(text: string): string | undefined {
   if (!isTime(text)) return undefined;
   if (CANONICAL_TIME_LENGTH === text.length) return text;
-  const printed = new Date(text.replace(/\.[0-9]+/, "")).toISOString().replace(".000Z", "Z");
+  const printed = formatTime(new Date(text.replace(/\.[0-9]+/, "")));
   return printed.length === CANONICAL_TIME_LENGTH ? printed : undefined;
 }
 

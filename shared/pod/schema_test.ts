@@ -7,14 +7,12 @@ import {
   type Field,
   fieldSegment,
   fieldsOf,
-  getOwn,
   itemName,
   itemSegment,
   keySegment,
   KUBERNETES_VERSIONS,
   MAX_PROBLEMS,
   type RootType,
-  setOwn,
 } from "./schema.ts";
 import table from "./schema.json" with { type: "json" };
 
@@ -314,16 +312,6 @@ Deno.test("path segments quote and shorten what is not plain", () => {
   assert.equal(itemName(env, { name: "A" }), "A");
   assert.equal(itemName(env, "A"), undefined);
   assert.equal(itemName(env, undefined), undefined);
-});
-
-Deno.test("own properties are read and written whatever their names", () => {
-  const object: JsonObject = {};
-  setOwn(object, "__proto__", "a");
-  setOwn(object, "b", "c");
-  assert.equal(JSON.stringify(object), `{"__proto__":"a","b":"c"}`);
-  assert.equal(getOwn(object, "__proto__"), "a");
-  assert.equal(getOwn({}, "__proto__"), undefined);
-  assert.equal(getOwn({}, "toString"), undefined);
 });
 
 Deno.test("refuses types that the schema does not have", () => {

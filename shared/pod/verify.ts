@@ -9,7 +9,16 @@ import { decodeBase64 } from "../base64.ts";
 import { MAX_DIFFERENCES, MAX_SIGNATURE_CHARACTERS, MAX_SIGNED_TEMPLATE_BYTES } from "../bounds.ts";
 import { canonicalize } from "../canonical_json.ts";
 import { type Problem, SignedPodsError } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import {
+  deepFreeze,
+  equalJson,
+  getOwn,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectAt,
+  objectsAt,
+} from "../json.ts";
 import type { VerificationKey } from "../keys.ts";
 import { verifySignature } from "../signature.ts";
 import {
@@ -30,12 +39,13 @@ import {
   type Verdict,
   type WorkloadReference,
 } from "../verdict.ts";
-import { compareSpecs, type Comparison, printable, printValue } from "./compare.ts";
+import { compareSpecs, type Comparison } from "./compare.ts";
 import { hasDigest } from "./image.ts";
-import { beforeAdmission, deepFreeze, equalJson, type InjectionContext } from "./injected.ts";
+import { beforeAdmission, type InjectionContext } from "./injected.ts";
 import { expand, minimal } from "./normal_form.ts";
+import { printable, printValue } from "./printing.ts";
 import { readIdentity } from "./rebuild.ts";
-import { getOwn } from "./schema.ts";
+import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
   isMadeBy,
@@ -87,12 +97,6 @@ export interface Verifier {
   verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]>;
 }
 
-/** Most signed texts that are remembered: a node runs some hundreds of pods of fewer workloads. */
-const MAX_REMEMBERED = 4096;
-
-/** Most characters of signed texts that are remembered, all together. */
-const MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;
-
 /**
  * Makes a verifier.
  *
@@ -142,8 +146,8 @@ class PodVerifier implements Verifier {
   readonly #keys: readonly VerificationKey[];
   readonly #acceptForms: ReadonlySet<SignatureForm>;
   readonly #requireDigests: boolean;
-  readonly #templates = new Memory<VerifiedTemplate>();
-  readonly #texts = new Memory<SignedText>();
+  readonly #templates = new VerifiedMemory<VerifiedTemplate>();
+  readonly #texts = new VerifiedMemory<SignedText>();
 
   constructor({ keys, acceptForms, requireDigests }: VerifierOptions) {
     this.#keys = [...keys];
@@ -524,9 +528,9 @@ function imagesWithoutDigest(spec: JsonObject): Difference[] {
     found.push({ path, kind: "invalid", detail: `${printValue(image ?? "")} has no digest` });
   };
   for (const list of ["initContainers", "containers"]) {
-    for (const { name, image } of listAt(spec, list)) check(`spec.${list}[${String(name)}].image`, image);
+    for (const { name, image } of objectsAt(spec, list)) check(`spec.${list}[${String(name)}].image`, image);
   }
-  for (const { name, image } of listAt(spec, "volumes")) {
+  for (const { name, image } of objectsAt(spec, "volumes")) {
     if (isJsonObject(image)) check(`spec.volumes[${String(name)}].image.reference`, image.reference);
   }
   return found;
@@ -548,69 +552,7 @@ function denyProblems(
   );
 }
 
-function objectAt(object: JsonObject, key: string): JsonObject {
-  const value = getOwn(object, key);
-  return isJsonObject(value) ? value : {};
-}
-
-function listAt(object: JsonObject, key: string): JsonObject[] {
-  const value = getOwn(object, key);
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
 /** A signature has no space, so two pairs of signature and text never have the same key. */
 function memoryKey({ signatureText }: Signed, text: string): string {
   return `${signatureText} ${text}`;
-}
-
-/**
- * Remembers what has been verified, least recently used first out. Refusals are not remembered, so that an API server
- * which makes them up pushes nothing out; and nothing is that depends on the time.
- */
-class Memory<T extends object> {
-  readonly #entries = new Map<string, Promise<T | DenyVerdict>>();
-  readonly #made = new Set<string>();
-  #characters = 0;
-
-  /** Whether the value is remembered. One that is still being made may yet turn out to be a refusal. */
-  has(key: string): boolean {
-    return this.#made.has(key);
-  }
-
-  /** Gives the remembered value, or makes it; whoever asks meanwhile waits for the same. */
-  async get(key: string, make: () => Promise<T | DenyVerdict>): Promise<T | DenyVerdict> {
-    const known = this.#entries.get(key);
-    if (known !== undefined) {
-      this.#entries.delete(key);
-      this.#entries.set(key, known);
-      return await known;
-    }
-    const made = make();
-    this.#entries.set(key, made);
-    this.#characters += key.length;
-    let keep = false;
-    try {
-      const value = await made;
-      keep = !("decision" in value);
-      return value;
-    } finally {
-      if (!keep) this.#forget(key, made);
-      else if (this.#entries.get(key) === made) this.#made.add(key);
-      this.#trim();
-    }
-  }
-
-  #trim(): void {
-    for (const key of this.#entries.keys()) {
-      if (this.#entries.size <= MAX_REMEMBERED && this.#characters <= MAX_REMEMBERED_CHARACTERS) return;
-      this.#forget(key, this.#entries.get(key));
-    }
-  }
-
-  #forget(key: string, entry: Promise<T | DenyVerdict> | undefined): void {
-    if (entry === undefined || this.#entries.get(key) !== entry) return;
-    this.#entries.delete(key);
-    this.#made.delete(key);
-    this.#characters -= key.length;
-  }
 }

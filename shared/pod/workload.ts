@@ -6,11 +6,11 @@
  *
  * @module
  */
-import { MAX_LIST_DEPTH, MAX_NAME_CHARACTERS } from "../bounds.ts";
+import { MAX_LIST_DEPTH } from "../bounds.ts";
 import { type Problem, SignedPodsError } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { WorkloadReference } from "../verdict.ts";
-import { isDnsLabel, isDnsSubdomain } from "./grammar.ts";
+import { isDnsLabel, isDnsSubdomain, MAX_DNS_SUBDOMAIN_LENGTH } from "./grammar.ts";
 
 /** What a StatefulSet's controller puts into its pods beyond the template. */
 export interface StatefulSetShape {
@@ -138,8 +138,8 @@ function templatesIn(
   if (!isJsonObject(value)) {
     throw malformed(path, "is not a Kubernetes object; expected a mapping with apiVersion and kind");
   }
-  const kind = own(value, "kind") ?? implied?.kind;
-  const apiVersion = own(value, "apiVersion") ?? implied?.apiVersion;
+  const kind = getOwn(value, "kind") ?? implied?.kind;
+  const apiVersion = getOwn(value, "apiVersion") ?? implied?.apiVersion;
   if (typeof kind !== "string" || kind === "") {
     throw malformed([...path, "kind"], "is missing or not a text; every object needs apiVersion and kind");
   }
@@ -149,7 +149,7 @@ function templatesIn(
       "is missing or not a text; every object needs apiVersion and kind",
     );
   }
-  const items = own(value, "items");
+  const items = getOwn(value, "items");
   if (kind.endsWith("List") && Array.isArray(items)) {
     if (depth >= MAX_LIST_DEPTH) {
       throw malformed(
@@ -207,7 +207,9 @@ function templateOf(
     : kind === "CronJob"
     ? requireObject(requireObject(requireObject(object, "spec", path), "jobTemplate", path), "spec", path)
     : undefined;
-  if (jobSpec !== undefined && own(jobSpec, "completionMode") === "Indexed") location.job = { indexed: true };
+  if (jobSpec !== undefined && getOwn(jobSpec, "completionMode") === "Indexed") {
+    location.job = { indexed: true };
+  }
   return location;
 }
 
@@ -279,12 +281,12 @@ export function workloadProblems(workload: WorkloadReference, path: string): Pro
 
 /** What Kubernetes accepts as generateName: with one more character it would be a name. */
 function isNamePrefix(text: string): boolean {
-  return text.length < MAX_NAME_CHARACTERS && isDnsSubdomain(`${text}a`);
+  return text.length < MAX_DNS_SUBDOMAIN_LENGTH && isDnsSubdomain(`${text}a`);
 }
 
 function statefulSetShape(spec: JsonObject, path: (string | number)[]): StatefulSetShape {
   const serviceName = optionalText(spec, "serviceName", path);
-  const templates = own(spec, "volumeClaimTemplates") ?? [];
+  const templates = getOwn(spec, "volumeClaimTemplates") ?? [];
   const listPath = [...path, "volumeClaimTemplates"];
   if (!Array.isArray(templates)) throw malformed(listPath, "is not a list");
   const volumeClaims = templates.map((template, index) => {
@@ -549,25 +551,21 @@ export function isMadeBy(owner: WorkloadReference, made: WorkloadReference): boo
 // ---------------------------------------------------------------------------------------------------------------
 // Reading documents
 
-function own(object: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined;
-}
-
 function requireObject(object: JsonObject, key: string, path: (string | number)[]): JsonObject {
-  const value = own(object, key);
+  const value = getOwn(object, key);
   if (!isJsonObject(value)) throw malformed([...path, key], "is missing or not a mapping");
   return value;
 }
 
 function optionalObject(object: JsonObject, key: string, path: (string | number)[]): JsonObject {
-  const value = own(object, key) ?? null;
+  const value = getOwn(object, key) ?? null;
   if (value === null) return {};
   if (!isJsonObject(value)) throw malformed([...path, key], "is not a mapping");
   return value;
 }
 
 function optionalText(object: JsonObject, key: string, path: (string | number)[]): string {
-  const value = own(object, key) ?? null;
+  const value = getOwn(object, key) ?? null;
   if (value === null) return "";
   if (typeof value !== "string") throw malformed([...path, key], "is not a text");
   return value;

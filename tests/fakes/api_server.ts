@@ -1,7 +1,7 @@
 /**
  * An API server that knows pods and Events, as a kubelet sees it. In-process as an upstream, or on loopback over HTTP.
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { upstreamOf } from "./upstream.ts";
 
@@ -62,7 +62,7 @@ export class FakeApiServer {
 
   /** Stores a pod, new or changed, and tells the watches. */
   put(pod: JsonObject): JsonObject {
-    const metadata = member(pod, "metadata");
+    const metadata = objectAt(pod, "metadata");
     const key = `${text(metadata.namespace)}/${text(metadata.name)}`;
     const type = this.#pods.has(key) ? "MODIFIED" : "ADDED";
     const version = ++this.#version;
@@ -89,7 +89,7 @@ export class FakeApiServer {
       const version = ++this.#version;
       const object: JsonObject = {
         ...pod,
-        metadata: { ...member(pod, "metadata"), resourceVersion: String(version) },
+        metadata: { ...objectAt(pod, "metadata"), resourceVersion: String(version) },
       };
       this.#record({ version, type: "DELETED", object });
     }
@@ -101,16 +101,16 @@ export class FakeApiServer {
     if (pod === undefined) {
       return;
     }
-    const grace = graceSeconds ?? number(member(pod, "spec").terminationGracePeriodSeconds, 30);
-    const ended = ["Failed", "Succeeded"].includes(text(member(pod, "status").phase));
-    if (grace === 0 || ended || member(pod, "spec").nodeName === undefined) {
+    const grace = graceSeconds ?? number(objectAt(pod, "spec").terminationGracePeriodSeconds, 30);
+    const ended = ["Failed", "Succeeded"].includes(text(objectAt(pod, "status").phase));
+    if (grace === 0 || ended || objectAt(pod, "spec").nodeName === undefined) {
       this.remove(namespace, name);
       return;
     }
     this.put({
       ...pod,
       metadata: {
-        ...member(pod, "metadata"),
+        ...objectAt(pod, "metadata"),
         deletionTimestamp: "2026-01-01T01:00:00Z",
         deletionGracePeriodSeconds: grace,
       },
@@ -224,7 +224,7 @@ export class FakeApiServer {
       return answer({ kind: "Status", apiVersion: "v1", metadata: {}, status: "Success" }, 201);
     }
     const pod = parse(served.body);
-    const metadata = member(pod, "metadata");
+    const metadata = objectAt(pod, "metadata");
     if (this.pod(namespace, text(metadata.name)) !== undefined) {
       return failure(409, "AlreadyExists", `pods "${text(metadata.name)}" already exists`);
     }
@@ -232,7 +232,7 @@ export class FakeApiServer {
   }
 
   #patch(pod: JsonObject, subresource: string | undefined, patch: JsonObject): Response {
-    const metadata = member(pod, "metadata");
+    const metadata = objectAt(pod, "metadata");
     const uid = isJsonObject(patch.metadata) ? patch.metadata.uid : undefined;
     if (uid !== undefined && uid !== metadata.uid) {
       return failure(409, "Conflict", uidConflict(text(metadata.name), uid, metadata.uid));
@@ -247,7 +247,7 @@ export class FakeApiServer {
   #delete(pod: JsonObject, namespace: string, name: string, served: ServedRequest): Response {
     const options = served.contentType === "application/json" && served.body !== "" ? parse(served.body) : {};
     const wanted = isJsonObject(options.preconditions) ? options.preconditions.uid : undefined;
-    const uid = member(pod, "metadata").uid;
+    const uid = objectAt(pod, "metadata").uid;
     if (wanted !== undefined && wanted !== uid) {
       return failure(409, "Conflict", uidConflict(name, wanted, uid));
     }
@@ -257,16 +257,16 @@ export class FakeApiServer {
 
   #postEvent(namespace: string, body: string): Response {
     const event = parse(body);
-    const name = text(member(event, "metadata").name);
-    if (this.events.some((other) => member(other, "metadata").name === name)) {
+    const name = text(objectAt(event, "metadata").name);
+    if (this.events.some((other) => objectAt(other, "metadata").name === name)) {
       return failure(409, "AlreadyExists", `events "${name}" already exists`);
     }
-    this.events.push({ ...event, metadata: { ...member(event, "metadata"), namespace } });
+    this.events.push({ ...event, metadata: { ...objectAt(event, "metadata"), namespace } });
     return answer(event, 201);
   }
 
   #listEvents(namespace: string): Response {
-    const items = this.events.filter((event) => member(event, "metadata").namespace === namespace);
+    const items = this.events.filter((event) => objectAt(event, "metadata").namespace === namespace);
     return answer({ kind: "EventList", apiVersion: "v1", metadata: this.#listMetadata(), items });
   }
 
@@ -363,7 +363,7 @@ export class FakeApiServer {
 
 function selectorOf(query: URLSearchParams): (pod: JsonObject) => boolean {
   const nodeName = /^spec\.nodeName=(.+)$/.exec(query.get("fieldSelector") ?? "")?.[1];
-  return (pod) => nodeName === undefined || member(pod, "spec").nodeName === nodeName;
+  return (pod) => nodeName === undefined || objectAt(pod, "spec").nodeName === nodeName;
 }
 
 function bookmark(version: number, initialEventsEnd: boolean): JsonObject {
@@ -452,11 +452,6 @@ function parse(body: string): JsonObject {
     throw new TypeError("the body is not a JSON object");
   }
   return value;
-}
-
-function member(object: JsonObject, key: string): JsonObject {
-  const value = object[key];
-  return isJsonObject(value) ? value : {};
 }
 
 function text(value: JsonValue | undefined): string {

@@ -2,9 +2,10 @@
  * A stand-in for Kubernetes' controllers and admission: turns a workload into the pods that a real API server would
  * show of it, closely enough for demonstrations and scenarios. tests/cluster has the real ones.
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { type JsonObject, objectAt, objectsAt } from "@signed-pods/shared/json";
 import { expand } from "@signed-pods/shared/pod/normal-form";
 import { findPodTemplates } from "@signed-pods/shared/pod/workload";
+import { formatTime } from "@signed-pods/shared/time";
 
 const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 const TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -21,15 +22,6 @@ export interface ClusterFacts {
 function random(length: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(length));
   return Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("");
-}
-
-function objects(value: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
-function child(object: JsonObject, key: string): JsonObject {
-  const value = object[key];
-  return isJsonObject(value) ? value : {};
 }
 
 /** What the service account admission plugin adds. */
@@ -51,10 +43,10 @@ function addServiceAccountToken(spec: JsonObject): void {
       ],
     },
   };
-  spec.volumes = [...objects(spec.volumes), volume];
-  for (const container of [...objects(spec.initContainers), ...objects(spec.containers)]) {
+  spec.volumes = [...objectsAt(spec, "volumes"), volume];
+  for (const container of [...objectsAt(spec, "initContainers"), ...objectsAt(spec, "containers")]) {
     container.volumeMounts = [
-      ...objects(container.volumeMounts),
+      ...objectsAt(container, "volumeMounts"),
       { name, readOnly: true, mountPath: TOKEN_MOUNT_PATH },
     ];
   }
@@ -90,7 +82,7 @@ export function podsOf(workload: JsonObject, { nodeName, namespace, replicas }: 
     throw new Error("This workload has no pod template or no name");
   }
   const { kind, namespace: written } = template.workload;
-  const workloadSpec = child(workload, "spec");
+  const workloadSpec = objectAt(workload, "spec");
   const wanted = kind === "Job" ? workloadSpec.completions : workloadSpec.replicas;
   const count = kind === "Pod" ? 1 : typeof wanted === "number" ? wanted : replicas ?? 1;
   const controllerUid = crypto.randomUUID();
@@ -98,8 +90,8 @@ export function podsOf(workload: JsonObject, { nodeName, namespace, replicas }: 
 
   return Array.from({ length: count }, (_, index) => {
     const spec = structuredClone(expand(template.spec));
-    const labels: JsonObject = { ...child(template.metadata, "labels") };
-    const annotations: JsonObject = { ...child(template.metadata, "annotations") };
+    const labels: JsonObject = { ...objectAt(template.metadata, "labels") };
+    const annotations: JsonObject = { ...objectAt(template.metadata, "annotations") };
     let podName: string;
     switch (kind) {
       case "Pod":
@@ -116,11 +108,11 @@ export function podsOf(workload: JsonObject, { nodeName, namespace, replicas }: 
         labels["controller-revision-hash"] = `${name}-${hash}`;
         spec.hostname = podName;
         if (workloadSpec.serviceName !== undefined) spec.subdomain = workloadSpec.serviceName;
-        const claims = objects(workloadSpec.volumeClaimTemplates).map((claim) => {
-          const claimName = String(child(claim, "metadata").name);
+        const claims = objectsAt(workloadSpec, "volumeClaimTemplates").map((claim) => {
+          const claimName = String(objectAt(claim, "metadata").name);
           return { name: claimName, persistentVolumeClaim: { claimName: `${claimName}-${podName}` } };
         });
-        if (claims.length > 0) spec.volumes = [...claims, ...objects(spec.volumes)];
+        if (claims.length > 0) spec.volumes = [...claims, ...objectsAt(spec, "volumes")];
         break;
       }
       case "Job": {
@@ -140,8 +132,8 @@ export function podsOf(workload: JsonObject, { nodeName, namespace, replicas }: 
             name: "JOB_COMPLETION_INDEX",
             valueFrom: { fieldRef: { apiVersion: "v1", fieldPath } },
           };
-          for (const container of [...objects(spec.initContainers), ...objects(spec.containers)]) {
-            container.env = [...objects(container.env), structuredClone(variable)];
+          for (const container of [...objectsAt(spec, "initContainers"), ...objectsAt(spec, "containers")]) {
+            container.env = [...objectsAt(container, "env"), structuredClone(variable)];
           }
         }
         break;
@@ -158,7 +150,7 @@ export function podsOf(workload: JsonObject, { nodeName, namespace, replicas }: 
         name: podName,
         namespace: written ?? namespace,
         uid: crypto.randomUUID(),
-        creationTimestamp: new Date().toISOString().replace(/\.\d+Z$/, "Z"),
+        creationTimestamp: formatTime(new Date()),
         labels,
         annotations,
         ...(kind === "Pod" ? {} : {

@@ -1,6 +1,7 @@
 /** A gate with all its parts in memory, and a client's way into it. */
 import type { Ledger } from "../../proxy/ledger.ts";
-import { createPodGate, type GateMode, type PodGate } from "../../proxy/pod_gate.ts";
+import type { Mode } from "../../proxy/mode.ts";
+import { createPodGate, type PodGate } from "../../proxy/pod_gate.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { ManualClock } from "./clock.ts";
 import type { Fetch } from "./kubelet.ts";
@@ -19,7 +20,7 @@ export interface TestGate {
 export interface TestGateOptions {
   upstream: Upstream;
   owner: Owner;
-  mode?: GateMode;
+  mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;
 }
@@ -42,7 +43,7 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
 }
 
 /** The routes that lead to a gate. */
-export function fetchFrom(gate: PodGate): Fetch {
+function fetchFrom(gate: PodGate): Fetch {
   return async (path, init = {}) => {
     const request = new Request(`http://proxy.invalid${path}`, init);
     const { pathname, searchParams } = new URL(request.url);

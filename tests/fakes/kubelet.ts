@@ -2,7 +2,7 @@
  * A kubelet as far as the API sees it: a reflector that lists and watches like client-go's, the store that it fills,
  * and a status manager that reports the end of pods. It records everything that it was shown.
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import { NODE_NAME } from "./owner.ts";
 
 /** How it gets its answers: a gate in the same process, or HTTP. */
@@ -85,7 +85,9 @@ export class FakeKubelet {
 
   /** What it was told of a pod. */
   types(name: string): string[] {
-    return this.told.filter(({ object }) => member(object, "metadata").name === name).map(({ type }) => type);
+    return this.told.filter(({ object }) => objectAt(object, "metadata").name === name).map(({ type }) =>
+      type
+    );
   }
 
   pod(name: string, namespace = "default"): JsonObject | undefined {
@@ -103,7 +105,7 @@ export class FakeKubelet {
     return await this.#fetch(`${path}/status`, {
       method: "PATCH",
       headers: { "content-type": "application/strategic-merge-patch+json" },
-      body: JSON.stringify({ metadata: { uid: member(pod, "metadata").uid ?? null }, status }),
+      body: JSON.stringify({ metadata: { uid: objectAt(pod, "metadata").uid ?? null }, status }),
     });
   }
 
@@ -152,7 +154,7 @@ export class FakeKubelet {
           this.#tell({ type: "LISTED", object: item });
         }
       }
-      const metadata = member(list, "metadata");
+      const metadata = objectAt(list, "metadata");
       continueToken = typeof metadata.continue === "string" ? metadata.continue : "";
       this.#version = String(metadata.resourceVersion);
     } while (continueToken !== "");
@@ -174,7 +176,7 @@ export class FakeKubelet {
       if (synced) {
         this.#apply({ type, object });
       } else if (type === "BOOKMARK") {
-        const annotations = member(member(object, "metadata"), "annotations");
+        const annotations = objectAt(objectAt(object, "metadata"), "annotations");
         if (annotations["k8s.io/initial-events-end"] === "true") {
           synced = true;
           this.#replace(found);
@@ -223,7 +225,7 @@ export class FakeKubelet {
             return false;
           }
           take(told);
-          this.#version = String(member(told.object, "metadata").resourceVersion);
+          this.#version = String(objectAt(told.object, "metadata").resourceVersion);
           this.#wake();
         }
       }
@@ -259,8 +261,8 @@ export class FakeKubelet {
 
   #tell(told: Told): void {
     this.told.push(told);
-    const uid = String(member(told.object, "metadata").uid);
-    const { containers } = member(told.object, "spec");
+    const uid = String(objectAt(told.object, "metadata").uid);
+    const { containers } = objectAt(told.object, "spec");
     for (const container of Array.isArray(containers) ? containers : []) {
       if (isJsonObject(container)) {
         const images = this.images.get(uid) ?? new Set<string>();
@@ -287,14 +289,14 @@ function readEvent(line: string): Told {
     case "DELETED":
     case "BOOKMARK":
     case "ERROR":
-      return { type, object: member(event, "object") };
+      return { type, object: objectAt(event, "object") };
     default:
       throw new TypeError(`an event of type ${JSON.stringify(type)}`);
   }
 }
 
 function keyOf(pod: JsonObject): string {
-  const { namespace, name } = member(pod, "metadata");
+  const { namespace, name } = objectAt(pod, "metadata");
   return `${String(namespace)}/${String(name)}`;
 }
 
@@ -304,9 +306,4 @@ function parse(text: string): JsonObject {
     throw new TypeError("not a JSON object");
   }
   return value;
-}
-
-function member(object: JsonObject, key: string): JsonObject {
-  const value = object[key];
-  return isJsonObject(value) ? value : {};
 }

@@ -2,7 +2,7 @@
 import type { Upstream, UpstreamRequest } from "../../proxy/upstream.ts";
 
 /** One request as an API server would get it. */
-export function requestOf({ method, path, headers, body, signal }: UpstreamRequest): Request {
+function requestOf({ method, path, headers, body, signal }: UpstreamRequest): Request {
   return new Request(`http://api.invalid${path}`, {
     method,
     ...(headers === undefined ? {} : { headers }),

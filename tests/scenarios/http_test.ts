@@ -21,7 +21,8 @@ function upstreamAt(port: number): Upstream {
   };
 }
 
-Deno.test("a kubelet, the gate and an API server over HTTP: shown, refused, stopped, left", async () => {
+/** An API server and a gate in front of it, each with its own port on loopback. */
+async function serveBoth() {
   const api = new FakeApiServer();
   const apiServer = api.serve();
   const { gate, fetch: enter } = await makeGate({ upstream: upstreamAt(apiServer.addr.port), owner });
@@ -29,6 +30,11 @@ Deno.test("a kubelet, the gate and an API server over HTTP: shown, refused, stop
     const { pathname, search } = new URL(request.url);
     return enter(pathname + search, request);
   });
+  return { api, apiServer, gate, proxy };
+}
+
+Deno.test("a kubelet, the gate and an API server over HTTP: shown, refused, stopped, left", async () => {
+  const { api, apiServer, gate, proxy } = await serveBoth();
   const kubelet = new FakeKubelet({
     fetch: (path, init) => fetch(`http://127.0.0.1:${proxy.addr.port}${path}`, init),
   });
@@ -62,13 +68,7 @@ Deno.test("a kubelet, the gate and an API server over HTTP: shown, refused, stop
 });
 
 Deno.test("an open watch over HTTP ends cleanly when the gate closes", async () => {
-  const api = new FakeApiServer();
-  const apiServer = api.serve();
-  const { gate, fetch: enter } = await makeGate({ upstream: upstreamAt(apiServer.addr.port), owner });
-  const proxy = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    const { pathname, search } = new URL(request.url);
-    return enter(pathname + search, request);
-  });
+  const { apiServer, gate, proxy } = await serveBoth();
   try {
     const response = await fetch(`http://127.0.0.1:${proxy.addr.port}/api/v1/pods?watch=true`);
     assert.equal(response.status, 200, "headers come before any event");

@@ -46,6 +46,15 @@ async function onNode(
   assert.equal(api.openWatches, 0, "no watch outlives the kubelet");
 }
 
+/** A new process of the proxy, with the ledger that the one before it left. */
+async function startProxy(api: FakeApiServer, store: MemoryLedgerStore): Promise<TestGate> {
+  return await makeGate({
+    upstream: api.upstream,
+    owner,
+    ledger: await openLedger(store, new MemoryLog()),
+  });
+}
+
 function signed(options: PodOptions): ReturnType<Owner["signedPod"]> {
   return owner.signedPod(options);
 }
@@ -190,11 +199,7 @@ Deno.test("a watch that breaks is resumed; one that a new process has not served
   const api = new FakeApiServer();
   const store = new MemoryLedgerStore();
   api.put(await signed({ name: "web" }));
-  const first = await makeGate({
-    upstream: api.upstream,
-    owner,
-    ledger: await openLedger(store, new MemoryLog()),
-  });
+  const first = await startProxy(api, store);
   let { fetch } = first;
   const kubelet = new FakeKubelet({ fetch: (path, init) => fetch(path, init) });
   kubelet.run();
@@ -203,11 +208,7 @@ Deno.test("a watch that breaks is resumed; one that a new process has not served
   await kubelet.until("it watches again", () => api.openWatches === 1);
   assert.equal(kubelet.syncs, 1, "it has not listed again");
 
-  const second = await makeGate({
-    upstream: api.upstream,
-    owner,
-    ledger: await openLedger(store, new MemoryLog()),
-  });
+  const second = await startProxy(api, store);
   fetch = second.fetch;
   await first.gate.close(0);
   await kubelet.until("it has listed again", () => kubelet.syncs === 2);
@@ -222,20 +223,12 @@ Deno.test("a pod that changed while the proxy was away is stopped by the next on
   const api = new FakeApiServer();
   const store = new MemoryLedgerStore();
   api.put(await signed({ name: "web" }));
-  const first = await makeGate({
-    upstream: api.upstream,
-    owner,
-    ledger: await openLedger(store, new MemoryLog()),
-  });
+  const first = await startProxy(api, store);
   let { fetch } = first;
   const kubelet = new FakeKubelet({ fetch: (path, init) => fetch(path, init) });
   kubelet.run();
   await kubelet.until("the pod is there", () => kubelet.pod("web") !== undefined);
-  const second = await makeGate({
-    upstream: api.upstream,
-    owner,
-    ledger: await openLedger(store, new MemoryLog()),
-  });
+  const second = await startProxy(api, store);
   fetch = () => Promise.reject(new TypeError("connection refused"));
   await first.gate.close(0);
   api.change("default", "web", (pod) => withImage(pod, "registry.example/evil:1"));
@@ -251,11 +244,7 @@ Deno.test("a pod whose signature has expired keeps running, also under the next 
   const store = new MemoryLedgerStore();
   const notAfter = new Date("2026-01-02T00:00:00Z");
   api.put(await owner.signedPod({ name: "web" }, { notAfter }));
-  const first = await makeGate({
-    upstream: api.upstream,
-    owner,
-    ledger: await openLedger(store, new MemoryLog()),
-  });
+  const first = await startProxy(api, store);
   let { fetch } = first;
   const kubelet = new FakeKubelet({ fetch: (path, init) => fetch(path, init), start: "list" });
   kubelet.run();

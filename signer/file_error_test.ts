@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { fileProblem } from "./file_error.ts";
+
+Deno.test("every reason names the file and what to do, and nothing of the runtime's", () => {
+  const errors: [Error, string][] = [
+    [
+      new Deno.errors.NotFound("No such file or directory (os error 2): readfile 't'"),
+      '"t" does not exist; ',
+    ],
+    [new Deno.errors.IsADirectory("Is a directory (os error 21): readfile 't'"), '"t" is a folder; '],
+    [new Deno.errors.PermissionDenied("Permission denied (os error 13)"), '"t": this user may not open it; '],
+    [new Deno.errors.NotCapable("run again with the --allow-read flag"), "or with --allow-read=t"],
+    [new Error("Input/output error (os error 5): readfile 't'"), 'cannot read "t": Input/output error'],
+  ];
+  for (const [error, expected] of errors) {
+    const text = fileProblem("t", error);
+    assert.ok(text.includes(expected), text);
+    assert.ok(!/os error|readfile|run again/.test(text), text);
+  }
+});
+
+Deno.test("files that no permission opens are not promised one", () => {
+  const text = fileProblem("/dev/stdin", new Deno.errors.NotCapable("run again with the --allow-all flag"));
+  assert.ok(text.includes("/dev/stdin") && !text.includes("--allow"), text);
+});
