@@ -151,7 +151,7 @@ function sortOut(args: readonly string[]): { files: string[]; flags: string[] } 
 
 /** The parser's message in one line, quoted as podsign's own are. */
 function oneLine(printed: string): string {
-  return printed.trim().replace(/^Error: /, "").replaceAll("`", '"')
+  return printed.trim().replace(/^Error: /, "").replace(/^`(-[^`]*)`/, "$1").replaceAll("`", '"')
     .replace(/\s*\n\s*Did you mean ([^\n]*)\?$/, " (did you mean $1?)")
     .replace(/\.(?= \(did|$)/, "").replace(/\s*\n\s*/g, " ");
 }

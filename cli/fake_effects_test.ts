@@ -18,7 +18,7 @@ export interface Outcome {
 }
 
 export interface FakeWorld {
-  files?: Record<string, string>;
+  files?: Record<string, string | Uint8Array>;
   stdin?: string;
   env?: Record<string, string>;
   terminal?: boolean;
@@ -38,7 +38,7 @@ export function fakeEffects(world: FakeWorld): { effects: Effects; outcome: Omit
         ? Promise.reject(
           new Deno.errors.NotFound(`No such file or directory (os error 2): readfile '${path}'`),
         )
-        : Promise.resolve(encoder.encode(content));
+        : Promise.resolve(typeof content === "string" ? encoder.encode(content) : content);
     },
     readStdin: () => Promise.resolve(encoder.encode(world.stdin ?? "")),
     writeOut: (text) => {

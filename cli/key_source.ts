@@ -6,7 +6,7 @@
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
 import { SignedPodsError } from "@signed-pods/shared/errors";
 import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/keys";
-import { writePem } from "@signed-pods/shared/pem";
+import { readPemBlocks, writePem } from "@signed-pods/shared/pem";
 import { readSigningKey, sign } from "@signed-pods/shared/signing";
 import { decodeUtf8 } from "@signed-pods/shared/strict-json";
 import type { Effects } from "./effects.ts";
@@ -52,14 +52,60 @@ async function inFile<T>(name: string, read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readText(effects: Effects, flag: string, file: string): Promise<string> {
-  let bytes: Uint8Array;
+async function readBytes(effects: Effects, flag: string, file: string): Promise<Uint8Array> {
   try {
-    bytes = await effects.readFile(file);
+    return await effects.readFile(file);
   } catch (error) {
     throw new InputError([`${flag}: ${fileProblem(file, error)}`], { cause: error });
   }
+}
+
+async function readText(effects: Effects, flag: string, file: string): Promise<string> {
+  const bytes = await readBytes(effects, flag, file);
   return await inFile(file, () => Promise.resolve(decodeUtf8(bytes)));
+}
+
+/** A file that should hold PEM, and what to say if it does not. */
+interface PemFile {
+  readonly flag: string;
+  /** The labels that belong in it. */
+  readonly labels: string;
+  /** Turns DER into PEM. */
+  readonly convert: (file: string) => string;
+}
+
+const KEY_FILE: PemFile = {
+  flag: "--key",
+  labels: "PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY",
+  convert: (file) => `openssl pkey -inform DER -in ${file} -out KEY.pem`,
+};
+
+const CERTIFICATE_FILE: PemFile = {
+  flag: "--cert",
+  labels: "CERTIFICATE or PUBLIC KEY",
+  convert: (file) =>
+    `openssl x509 -inform DER -in ${file} -out CERT.pem (a public key: openssl pkey -pubin -inform DER …)`,
+};
+
+/** Whether bytes are one ASN.1 SEQUENCE (X.690 section 8.1.3), as keys and certificates in DER are. */
+function isDer(bytes: Uint8Array): boolean {
+  const [tag, first = 0] = bytes;
+  const digits = first < 0x80 ? 0 : first & 0x7f;
+  const length = digits === 0 ? first : bytes.slice(2, 2 + digits).reduce((sum, byte) => sum * 256 + byte, 0);
+  return tag === 0x30 && bytes.length === 2 + digits + length;
+}
+
+/** Reads a file whose content must be PEM. */
+async function readPem(effects: Effects, { flag, labels, convert }: PemFile, file: string): Promise<string> {
+  const bytes = await readBytes(effects, flag, file);
+  if (isDer(bytes)) {
+    throw new InputError([`${flag}: "${file}" is DER, not PEM: convert it with ${convert(file)}`]);
+  }
+  const text = await inFile(file, () => Promise.resolve(decodeUtf8(bytes)));
+  if (text.includes("-----BEGIN ")) return text;
+  throw new InputError([
+    `${flag}: "${file}" holds no PEM: expected a line -----BEGIN LABEL----- with the label ${labels}`,
+  ]);
 }
 
 /** Reads the certificates and public keys of files. */
@@ -69,7 +115,7 @@ export async function readCertificates(
 ): Promise<VerificationKey[]> {
   const keys: VerificationKey[] = [];
   for (const file of files) {
-    const pem = await readText(effects, "--cert", file);
+    const pem = await readPem(effects, CERTIFICATE_FILE, file);
     keys.push(...await inFile(file, () => readVerificationKeys(pem, file)));
   }
   return keys;
@@ -112,8 +158,19 @@ function requireNoServer(options: KeyOptions): void {
   if (lines.length > 0) throw new InputError(lines);
 }
 
+/** Blocks that verify and cannot sign. */
+const PUBLIC_LABELS: ReadonlySet<string> = new Set(["PUBLIC KEY", "RSA PUBLIC KEY", "CERTIFICATE"]);
+
 async function readKeyFile(effects: Effects, file: string): Promise<KeySource> {
-  const pem = await readText(effects, "--key", file);
+  const pem = await readPem(effects, KEY_FILE, file);
+  const labels = await inFile(file, () => Promise.resolve(readPemBlocks(pem).map(({ label }) => label)));
+  if (labels.every((label) => PUBLIC_LABELS.has(label))) {
+    const what = labels.includes("CERTIFICATE") ? "a certificate" : "a public key";
+    throw new InputError([
+      `--key: "${file}" holds ${what}: give the private key that belongs to it; verify-spec takes the public half ` +
+      "with --cert",
+    ]);
+  }
   const key = await inFile(file, () => readSigningKey(pem));
   const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key.publicKey));
   const keys = await inFile(file, () => readVerificationKeys(writePem("PUBLIC KEY", spki), file));

@@ -100,7 +100,9 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     name: "--not-before",
     value: "TIME",
     default: "",
-    description: "Nodes admit no pod before: a date (RFC 3339) or a duration from now, for example 12h.",
+    description:
+      "Nodes admit no pod before: a date (RFC 3339; a day alone begins at 00:00 UTC) or a duration from now, for " +
+      "example 12h.",
     commands: SIGNING,
   },
   {
@@ -108,7 +110,8 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     value: "TIME",
     default: "",
     description:
-      "Nodes admit no pod after: a date (RFC 3339) or a duration from now, for example 720h or 30d. " +
+      "Nodes admit no pod after: a date (RFC 3339; a day alone means 00:00 UTC, when it begins) or a duration " +
+      "from now, for example 720h, 30d or 2w. " +
       "Pods that run by then keep running.",
     commands: SIGNING,
   },

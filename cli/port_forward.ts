@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { messageOf } from "@signed-pods/shared/errors";
 import type { ChildProcess, Effects } from "./effects.ts";
+import { systemReason } from "./file_error.ts";
 import { InputError } from "./input_error.ts";
 
 /** How long kubectl may take to get the connection ready. */
@@ -56,7 +56,7 @@ export async function openPortForward(
   try {
     child = effects.spawn("kubectl", args);
   } catch (error) {
-    throw new InputError([`--port-forward: kubectl cannot be started: ${messageOf(error)}`], {
+    throw new InputError([`--port-forward: kubectl cannot be started: ${startProblem(error)}`], {
       cause: error,
     });
   }
@@ -81,12 +81,34 @@ export async function openPortForward(
   };
   if (localPort === undefined) {
     await close();
-    const said = (await errors).trim() || "it did not get ready in time";
+    const said = lastLine(await errors) ?? "it did not get ready in time";
     throw new InputError([
       `--port-forward: kubectl cannot reach service ${service} in ${namespace}: ${said}`,
     ]);
   }
   return { url: `http://127.0.0.1:${localPort}`, close };
+}
+
+/** Why kubectl cannot be started, and what to do. */
+function startProblem(error: unknown): string {
+  switch (error instanceof Error ? error.name : "") {
+    case "NotCapable":
+      return "podsign was started without permission for it; start it by bin/podsign, or with --allow-run=kubectl";
+    case "NotFound":
+      return "there is none on PATH; install it, or name the server's own address with --server";
+    case "PermissionDenied":
+      return "this user may not run it; see its owner and mode";
+    default:
+      return systemReason(error);
+  }
+}
+
+/** What a program said last: what it says before are attempts and remarks. Controls become spaces. */
+function lastLine(text: string): string | undefined {
+  return text.split(/[\r\n]+/).map((line) => line.replace(/\p{Cc}+/gu, " ").trim()).filter((line) =>
+    line !== ""
+  )
+    .at(-1);
 }
 
 /** Waits for the line that says which local port is open. */

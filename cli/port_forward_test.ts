@@ -83,6 +83,16 @@ Deno.test("refuses with kubectl's words when it fails", async () => {
   );
 });
 
+Deno.test("refuses with kubectl's last line alone, without controls", async () => {
+  const kubectl = fakeKubectl('E0101 memcache.go: trying\r\n\u001b[31merror:\tservices "b" not found\n\n');
+  kubectl.end();
+  await assert.rejects(
+    openPortForward(kubectl, "a/b"),
+    (error) =>
+      error instanceof InputError && /: {1,2}\[31merror: services "b" not found$/.test(error.message),
+  );
+});
+
 Deno.test("refuses when kubectl does not get ready in time, and stops it", async () => {
   const kubectl = fakeKubectl();
   await assert.rejects(openPortForward(kubectl, "a/b", 10), InputError);
@@ -97,8 +107,19 @@ Deno.test("refuses output without end", async () => {
 });
 
 Deno.test("refuses when kubectl cannot be started", async () => {
-  const spawn = () => {
-    throw new Error("no such program");
-  };
-  await assert.rejects(openPortForward({ spawn }, "a/b"), InputError);
+  const failures: [Error, RegExp][] = [
+    [new Deno.errors.NotFound("Failed to spawn 'kubectl': entity not found"), /none on PATH/],
+    [new Deno.errors.NotCapable("run again with the --allow-run flag"), /--allow-run=kubectl$/],
+    [new Deno.errors.PermissionDenied("Permission denied (os error 13)"), /owner and mode$/],
+    [new Error("Exec format error (os error 8)"), /: Exec format error$/],
+  ];
+  for (const [failure, expected] of failures) {
+    const spawn = () => {
+      throw failure;
+    };
+    await assert.rejects(
+      openPortForward({ spawn }, "a/b"),
+      (error) => error instanceof InputError && expected.test(error.message),
+    );
+  }
 });

@@ -506,7 +506,11 @@ class NodeJudge implements Judge {
       const changed = deny("changed-after-admission", "the pod was admitted with other signed bytes");
       return this.#refuseOrStop(entry, { verdict: changed, reject: true });
     }
-    const rebuilt = rebuildPod(candidate.object, verdict, { nodeName: this.#nodeName });
+    const rebuilt = rebuildPod(candidate.object, verdict, {
+      nodeName: this.#nodeName,
+      now: this.#clock.now(),
+      first: entry === undefined,
+    });
     return rebuilt.ok
       ? { kind: "admit", verdict, pod: rebuilt.pod, replaces }
       : this.#refuseOrStop(entry, { verdict: denyRebuild(rebuilt), reject: true });

@@ -311,7 +311,7 @@ for (
       "identity-conflict",
     ],
     ["another node", withSpec(GOOD, { nodeName: "other" }), "wrong-node"],
-    ["a malformed status", { ...GOOD, status: "x" }, undefined],
+    ["a phase that there is not", withStatus(GOOD, { phase: "Evil" }), "pod-malformed"],
     [
       "a terminal phase and a hook",
       withStatus(withImage(GOOD, "evil"), { phase: "Succeeded" }),

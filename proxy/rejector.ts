@@ -559,7 +559,9 @@ async function understand(task: Task, response: Response): Promise<Outcome> {
 
 /** A Conflict is about the UID, so the pod is gone; or about a write at the same time, so it is worth another try. */
 async function understandConflict(task: Task, response: Response): Promise<Outcome> {
-  const body = parseAnswer(await readBody(response.body, MAX_ANSWER_BYTES));
+  // An answer that cannot be read is a conflict like any other, and so not tried again for ever.
+  const bytes = await readBody(response.body, MAX_ANSWER_BYTES).catch(() => new Uint8Array());
+  const body = parseAnswer(bytes);
   if (task === "event") {
     return { kind: "done" };
   }

@@ -7,20 +7,13 @@
  *
  * @module
  */
-import { run } from "@optique/run";
-import { message } from "@optique/core/message";
 import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf } from "@signed-pods/shared/errors";
 import { VERSION } from "@signed-pods/shared/version";
 import { type AuditRecord, createApp } from "./app.ts";
+import { readCommandLine } from "./command_line.ts";
 import { createKeyStore } from "./key_store.ts";
-import {
-  completeOptions,
-  type RawSignerOptions,
-  SIGNER_PARSER,
-  type SignerOptions,
-  spellOut,
-} from "./options.ts";
+import { completeOptions, MIN_TOKEN_LENGTH, type SignerOptions } from "./options.ts";
 
 /** Requests that still run this long after a signal to stop are cut off. */
 const SHUTDOWN_TIMEOUT_MS = 10_000;
@@ -28,28 +21,9 @@ const SHUTDOWN_TIMEOUT_MS = 10_000;
 /** Exit code of a command line that cannot be obeyed, as with other programs of this kind. */
 const USAGE_ERROR = 2;
 
-/** Columns of the help text. Asking the terminal would need a permission. */
-const HELP_WIDTH = 100;
-
 function fail(problems: readonly string[]): never {
   for (const problem of problems) console.error(`signing-server: ${problem}`);
   Deno.exit(USAGE_ERROR);
-}
-
-function parseArguments(args: readonly string[]): RawSignerOptions {
-  return run(SIGNER_PARSER, {
-    programName: "signing-server",
-    args: spellOut(args),
-    help: "option",
-    version: { value: `signing-server ${VERSION}`, option: true },
-    brief: message`Signs pod specs and templates with a key that it keeps in memory.`,
-    colors: false,
-    maxWidth: HELP_WIDTH,
-    stdout: (text) => console.log(text),
-    stderr: (text) => console.error(text),
-    errorExitCode: USAGE_ERROR,
-    onExit: (code) => Deno.exit(code),
-  });
 }
 
 /** One JSON object per line, on standard error. */
@@ -79,6 +53,19 @@ function listen(
   }
 }
 
+/** Why an address cannot be listened on, and what to do. */
+function listenReason(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) {
+    return "signing-server was started without permission for it; start it by bin/signing-server, or with --allow-net";
+  }
+  if (error instanceof Deno.errors.AddrInUse) return "another program listens there; name another port";
+  if (error instanceof Deno.errors.AddrNotAvailable) return "this machine does not have that address";
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "this user may not use that port; name one above 1023";
+  }
+  return messageOf(error).replace(/ \(os error \d+\)/g, "");
+}
+
 async function serve(options: SignerOptions): Promise<void> {
   for (const warning of options.warnings) console.error(`signing-server: warning: ${warning}`);
   const keyStore = await createKeyStore(options.keyType, new Date());
@@ -103,7 +90,7 @@ async function serve(options: SignerOptions): Promise<void> {
   try {
     server = listen(hostname, port, onListen, handler);
   } catch (error) {
-    fail([`--listen-addr: cannot listen on ${formatAddress(hostname, port)}: ${messageOf(error)}`]);
+    fail([`--listen-addr: cannot listen on ${formatAddress(hostname, port)}: ${listenReason(error)}`]);
   }
   await stopOnSignal(server);
 }
@@ -128,8 +115,26 @@ async function stopOnSignal(server: Deno.HttpServer): Promise<void> {
   Deno.removeSignalListener("SIGINT", stop);
 }
 
-if (import.meta.main) {
-  const options = await completeOptions(parseArguments(Deno.args), (path) => Deno.readTextFile(path));
-  if ("problems" in options) fail(options.problems);
+async function main(args: readonly string[]): Promise<void> {
+  const commandLine = readCommandLine(args);
+  if (commandLine.kind === "print") {
+    console.log(commandLine.text.trimEnd());
+    return;
+  }
+  const { raw, problems } = commandLine;
+  const readTextFile = async (path: string): Promise<string> => {
+    try {
+      return await Deno.readTextFile(path);
+    } catch (error) {
+      // The launcher asks no permission for a command line with mistakes. That is not one more.
+      if (problems.length > 0 && error instanceof Deno.errors.NotCapable) return "x".repeat(MIN_TOKEN_LENGTH);
+      throw error;
+    }
+  };
+  const options = await completeOptions(raw, readTextFile);
+  if ("problems" in options) problems.push(...options.problems);
+  if ("problems" in options || problems.length > 0) fail(problems);
   await serve(options);
 }
+
+if (import.meta.main) await main(Deno.args);

@@ -133,11 +133,16 @@ Deno.test("refuses wrong command lines with exit code 2", async () => {
     command(["--listen-addr=:0"], []).output(),
     command(["--nonsense"], []).output(),
     command(["--listen-addr=127.0.0.1:0"], []).output(),
+    command(["--nonsense", "--token-file=t", "--listen-addr=x"], []).output(),
   ]);
-  for (const { code, stdout, stderr } of outputs) {
-    assert.equal(code, 2, new TextDecoder().decode(stderr));
+  const lines = [1, 1, 1, 2];
+  for (const [index, { code, stdout, stderr }] of outputs.entries()) {
+    const errors = new TextDecoder().decode(stderr);
+    assert.equal(code, 2, errors);
     assert.equal(stdout.length, 0);
-    assert.ok(stderr.length > 0);
+    assert.match(errors, /^(signing-server: .*\n)+$/);
+    assert.ok(!/Usage|run again/.test(errors), errors);
+    assert.equal(errors.trim().split("\n").length, lines[index], errors);
   }
 });
 

@@ -360,6 +360,29 @@ Deno.test("refuses files and keys that cannot be read", async () => {
   for (const args of lines) refusal(await runPodsign(args, world));
 });
 
+Deno.test("refuses what is no private key in PEM, and says what is expected", async () => {
+  const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key.publicKey));
+  const files = {
+    text: POD,
+    der: Uint8Array.from([0x30, 3, 2, 1, 0]),
+    long: Uint8Array.from([0x30, 0x82, 0, 3, 2, 1, 0]),
+    public: writePem("PUBLIC KEY", spki),
+  };
+  const cases: [args: string[], expected: RegExp][] = [
+    [["--key=text"], /^podsign: --key: "text" holds no PEM: .*PRIVATE KEY/],
+    [["--key=der"], /^podsign: --key: "der" is DER, .*openssl pkey -inform DER -in der/],
+    [["--key=long"], /^podsign: --key: "long" is DER, /],
+    [["--key=public"], /^podsign: --key: "public" holds a public key: give the private key/],
+    [["--key=cert"], /^podsign: --key: "cert" holds a certificate: give the private key/],
+    [["--key=missing"], /^podsign: --key: "missing" does not exist; [^:]*\n$/],
+    [["--key=key.pem", "--cert=text"], /^podsign: --cert: "text" holds no PEM: .*CERTIFICATE or PUBLIC KEY/],
+    [["--key=key.pem", "--cert=der"], /^podsign: --cert: "der" is DER, .*openssl x509/],
+  ];
+  for (const [args, expected] of cases) {
+    assert.match(refusal(await sign(POD, args, { files: { ...files, cert: certificate } })), expected);
+  }
+});
+
 Deno.test("standard input is read", async () => {
   const outcome = await runPodsign(["sign-spec", "-", "--key", "k"], { stdin: POD, files: { k: KEY_PEM } });
   assert.equal(withoutAnnotations(output(outcome)), POD);

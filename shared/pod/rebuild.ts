@@ -36,9 +36,17 @@ export interface RebuildFailure {
 export type Rebuilt = { ok: true; pod: JsonObject } | RebuildFailure;
 
 /** The node that pods are built for. */
-export interface RebuildOptions {
+export interface NodeOptions {
   /** This node's name. A pod that is bound elsewhere is not forwarded. */
   nodeName: string;
+}
+
+/** For which node, and when, a pod is built. */
+export interface RebuildOptions extends NodeOptions {
+  /** The node's clock. */
+  now: Date;
+  /** The kubelet has not been shown the pod before. */
+  first: boolean;
 }
 
 /** What every pod needs to be told apart. */
@@ -107,7 +115,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
   }
   const scheduling = readScheduling(live, options.nodeName);
   if (!scheduling.ok) return scheduling;
-  const status = rebuildPodStatus(getOwn(live, "status"));
+  const status = forwardedStatus(live, options);
   if (!status.ok) return status;
   return {
     ok: true,
@@ -115,7 +123,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
       apiVersion: "v1",
       kind: "Pod",
       metadata: {
-        ...metadata.value,
+        ...withinGracePeriod(metadata.value, verdict.spec),
         ...nonEmpty("labels", { ...labels, ...statefulSetLabels(verdict, name), ...verdict.labels }),
         ...nonEmpty("annotations", { ...annotations, ...verdict.annotations }),
       },
@@ -156,7 +164,7 @@ export function rebuildDeleted(live: JsonObject): Rebuilt {
  * @param live the pod as the API server sent it, with the mirror annotation
  * @param options this node
  */
-export function rebuildMirror(live: JsonObject, options: RebuildOptions): Rebuilt {
+export function rebuildMirror(live: JsonObject, options: NodeOptions): Rebuilt {
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
   const node = readNodeName(live, options.nodeName);
@@ -238,6 +246,35 @@ export function rebuildPodStatus(
     ok: true,
     status: Object.fromEntries(Object.entries(value).filter(([key]) => !STEERING.has(key))),
   };
+}
+
+/**
+ * The status of a pod that may run. A pod is not stopped for a status that does not fit: then its phase alone is kept.
+ *
+ * Two things in it would switch off what the owner signed: the kubelet counts activeDeadlineSeconds from a startTime
+ * that it finds (`pkg/kubelet/status/status_manager.go`), and leaves out its check of AppArmor for a pod that already
+ * runs (`pkg/kubelet/lifecycle/handlers.go`).
+ */
+function forwardedStatus(
+  live: JsonObject,
+  { now, first }: RebuildOptions,
+): { ok: true; status: JsonObject } | RebuildFailure {
+  const whole = rebuildPodStatus(getOwn(live, "status"));
+  const { phase } = objectAt(live, "status");
+  const rebuilt = whole.ok ? whole : rebuildPodStatus(phase === undefined ? {} : { phase });
+  if (!rebuilt.ok) return rebuilt;
+  const status = { ...rebuilt.status };
+  if (typeof status.startTime === "string" && !(new Date(status.startTime) <= now)) delete status.startTime;
+  if (first && (status.phase === "Running" || status.phase === "Unknown")) status.phase = "Pending";
+  return { ok: true, status };
+}
+
+/** Whoever deletes a pod may shorten the grace period that the owner signed, and not lengthen it. */
+function withinGracePeriod(metadata: JsonObject, spec: JsonObject): JsonObject {
+  const { deletionGracePeriodSeconds: asked } = metadata;
+  const { terminationGracePeriodSeconds: signed } = spec;
+  if (typeof asked !== "number" || typeof signed !== "number" || asked <= signed) return metadata;
+  return { ...metadata, deletionGracePeriodSeconds: signed };
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -490,6 +527,8 @@ const SELECTOR_OPERATORS: ReadonlySet<string> = new Set([
   "Gt",
   "Lt",
 ]);
+/** Resources that only make room: others attach devices or pages. */
+const OVERHEAD_RESOURCES: ReadonlySet<string> = new Set(["cpu", "memory", "ephemeral-storage"]);
 const PREEMPTION_POLICIES: ReadonlySet<string> = new Set(["PreemptLowerPriority", "Never"]);
 
 /** Checks every text of the decoded scheduling fields. What no rule names is refused. */
@@ -545,7 +584,12 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
     );
   }
   for (const [resource, amount] of Object.entries(objectAt(fields, "overhead"))) {
-    check("spec.overhead", resource, isQualifiedName, "a map with names of resources");
+    check(
+      "spec.overhead",
+      resource,
+      (name) => OVERHEAD_RESOURCES.has(name),
+      "a map of cpu, memory and ephemeral-storage",
+    );
     check(`spec.overhead${keySegment(resource)}`, amount, isAmount, "an amount");
   }
 }

@@ -16,7 +16,8 @@ import {
 } from "./rebuild.ts";
 
 const POD_NAME = "web-76bf99c854-x7x7x";
-const HERE = { nodeName: NODE };
+const NOW = new Date("2026-11-23T13:00:00Z");
+const HERE = { nodeName: NODE, now: NOW, first: false };
 
 function allow(more: Partial<AllowVerdict> = {}): AllowVerdict {
   return {
@@ -393,6 +394,7 @@ const SCHEDULING: [string, JsonObject][] = [
   ["a preemption policy", { preemptionPolicy: "Always" }],
   ["a readiness gate", { readinessGates: [{ conditionType: "a b" }] }],
   ["an overhead's resource", { overhead: { "a b": "1" } }],
+  ["an overhead of devices", { overhead: { "vendor.example/gpu": "8" } }],
   ["a negative overhead", { overhead: { cpu: "-1" } }],
 ];
 
@@ -477,11 +479,59 @@ const STATUSES: [string, JsonValue][] = [
 for (const [name, status] of STATUSES) {
   Deno.test(`refuses ${name}`, () => {
     assertRefused(rebuildPodStatus(status), "pod-malformed");
-    assertRefused(rebuildPod({ ...livePod("web", liveSpec()), status }, allow(), HERE), "pod-malformed");
     const mirror = livePod("web", { nodeName: NODE }, { annotations: { [MIRROR_ANNOTATION]: "abc" } });
     assertRefused(rebuildMirror({ ...mirror, status }, HERE), "pod-malformed");
   });
 }
+
+Deno.test("a pod is not stopped for a status that does not fit: its phase is kept", () => {
+  for (const [name, status] of STATUSES) {
+    const pod = { ...livePod("web", liveSpec()), status };
+    if (name.includes("phase")) assertRefused(rebuildPod(pod, allow(), HERE), "pod-malformed");
+    else assert.deepEqual(rebuilt(rebuildPod(pod, allow(), HERE)).status, {}, name);
+  }
+  const status = { phase: "Running", reason: "Target\thealthy" };
+  const pod = { ...livePod("web", liveSpec()), status };
+  assert.deepEqual(rebuilt(rebuildPod(pod, allow(), HERE)).status, { phase: "Running" });
+});
+
+Deno.test("a start in the future, from which a deadline would be counted, is dropped", () => {
+  for (
+    const [startTime, kept] of [["9000-01-01T00:00:00Z", false], ["2026-11-23T12:59:00Z", true]] as const
+  ) {
+    const pod = { ...livePod("web", liveSpec()), status: { phase: "Running", startTime } };
+    const found = rebuilt(rebuildPod(pod, allow(), HERE)).status;
+    assert.deepEqual(found, { phase: "Running", ...(kept ? { startTime } : {}) });
+  }
+});
+
+Deno.test("a pod that the kubelet has not seen before is not running yet; one that has ended stays so", () => {
+  const phases = {
+    Running: "Pending",
+    Unknown: "Pending",
+    Pending: "Pending",
+    Failed: "Failed",
+    Succeeded: "Succeeded",
+  };
+  for (const [phase, forwarded] of Object.entries(phases)) {
+    const pod = { ...livePod("web", liveSpec()), status: { phase } };
+    const first = rebuilt(rebuildPod(pod, allow(), { ...HERE, first: true }));
+    assert.deepEqual(first.status, { phase: forwarded });
+    assert.deepEqual(rebuilt(rebuildPod(pod, allow(), HERE)).status, { phase });
+  }
+});
+
+Deno.test("a deletion may shorten the signed grace period, and not lengthen it", () => {
+  for (const [asked, forwarded] of [[9007199254740991, 30], [5, 5], [0, 0]] as const) {
+    const live = livePod("web", liveSpec(), {
+      deletionTimestamp: "2026-11-23T13:00:00Z",
+      deletionGracePeriodSeconds: asked,
+    });
+    const { metadata } = rebuilt(rebuildPod(live, allow(), HERE));
+    assert.ok(isJsonObject(metadata));
+    assert.equal(metadata.deletionGracePeriodSeconds, forwarded);
+  }
+});
 
 // The other shapes
 

@@ -98,7 +98,7 @@ Deno.test("allows a Deployment's pod, as it was signed", async () => {
   assert.deepEqual(verdict.annotations, {});
   assert.deepEqual(verdict.warnings, []);
   assert.equal(Object.hasOwn(verdict.spec, "nodeName"), false);
-  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE });
+  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
   assert.ok(rebuilt.ok);
   assert.deepEqual(part(rebuilt.pod, "metadata").labels, { app: "web", "pod-template-hash": "76bf99c854" });
 });
@@ -155,7 +155,7 @@ Deno.test("allows pods of every other kind in the shape that its controller give
     const verdict = allowed(await judge(live));
     assert.equal(verdict.ordinal, facts.ordinal);
     assert.equal(verdict.completionIndex, facts.completionIndex);
-    assert.ok(rebuildPod(live, verdict, { nodeName: NODE }).ok, name);
+    assert.ok(rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true }).ok, name);
   }
 });
 

@@ -1,0 +1,109 @@
+/**
+ * What a command line asks for: a run, or a text such as help. All mistakes are found at once.
+ *
+ * @module
+ */
+import { parse } from "@optique/core";
+import { runParserSync } from "@optique/core/facade";
+import { formatMessage, message } from "@optique/core/message";
+import { VERSION } from "@signed-pods/shared/version";
+import { type RawSignerOptions, SIGNER_FLAGS, SIGNER_PARSER, spellOut } from "./options.ts";
+
+/** Columns of the help text. Asking the terminal would need a permission. */
+const HELP_WIDTH = 100;
+
+/** What to do. */
+export type CommandLine =
+  /** The flags that could be read, and what is wrong with the others: nothing, if the server may start. */
+  | { kind: "run"; raw: RawSignerOptions; problems: string[] }
+  /** Print a text to standard output and exit with 0: help or version. */
+  | { kind: "print"; text: string };
+
+const SEE_HELP = "; see signing-server --help";
+
+/** Flags that print something, wherever they stand. */
+const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version"]);
+
+const NAMES: ReadonlySet<string> = new Set(SIGNER_FLAGS.map(({ name }) => name));
+
+/** Reads a command line. Nothing is opened or read. */
+export function readCommandLine(args: readonly string[]): CommandLine {
+  const spelledOut = spellOut(args);
+  if (spelledOut.some((arg) => META_FLAGS.has(arg))) {
+    return { kind: "print", text: metaText(spelledOut.filter((arg) => META_FLAGS.has(arg)).slice(0, 1)) };
+  }
+  const { known, problems } = sortOut(spelledOut);
+  const result = parse(SIGNER_PARSER, known);
+  if (result.success) return { kind: "run", raw: result.value, problems };
+  return {
+    kind: "run",
+    raw: {
+      listenAddr: undefined,
+      keyType: undefined,
+      tokenFile: undefined,
+      insecureAllowUnauthenticated: undefined,
+    },
+    problems: [...problems, `${formatMessage(result.error)}${SEE_HELP}`],
+  };
+}
+
+/** Help or version. */
+function metaText(args: readonly string[]): string {
+  let text = "";
+  const print = (line: string) => {
+    text += `${line}\n`;
+  };
+  const onShow = () => {};
+  runParserSync<typeof SIGNER_PARSER, void, void>(SIGNER_PARSER, "signing-server", args, {
+    brief: message`Signs pod specs and templates with a key that it keeps in memory.`,
+    help: { option: { names: ["-h", "--help"] }, onShow },
+    version: { value: `signing-server ${VERSION}`, option: true, onShow },
+    onError: () => {},
+    stdout: print,
+    stderr: print,
+    colors: false,
+    maxWidth: HELP_WIDTH,
+    termWidth: "auto",
+  });
+  return text;
+}
+
+/** Reads each flag by itself, so that every mistake is reported and not only the first. */
+function sortOut(args: readonly string[]): { known: string[]; problems: string[] } {
+  const known: string[] = [];
+  const problems: string[] = [];
+  const seen = new Set<string>();
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] ?? "";
+    const equals = arg.indexOf("=");
+    const name = equals < 0 ? arg : arg.slice(0, equals);
+    if (!NAMES.has(name)) {
+      problems.push(
+        name.startsWith("-")
+          ? `unknown flag "${name}"${SEE_HELP}`
+          : `unexpected argument "${arg}": every value belongs to a flag${SEE_HELP}`,
+      );
+      continue;
+    }
+    const next = args[index + 1];
+    const value = equals < 0 ? next : arg.slice(equals + 1);
+    if (equals < 0 && next !== undefined) index++;
+    if (value === undefined || value === "") {
+      problems.push(`${name}: needs a value${SEE_HELP}`);
+      continue;
+    }
+    const written = `${name}=${value}`;
+    const result = parse(SIGNER_PARSER, [written]);
+    if (seen.has(name)) problems.push(`${name}: is given more than once: give it once${SEE_HELP}`);
+    else if (result.success) known.push(written);
+    else problems.push(`${valueProblem(formatMessage(result.error))}${SEE_HELP}`);
+    seen.add(name);
+  }
+  return { known, problems };
+}
+
+/** The parser's message, with the flag's name as in the other messages and without its full stop. */
+function valueProblem(text: string): string {
+  return text.replace(/^`(--[a-z-]+)`: (.)/, (_, flag, first) => `${flag}: ${String(first).toLowerCase()}`)
+    .replace(/\.$/, "").replaceAll("`", '"');
+}
