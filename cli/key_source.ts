@@ -213,8 +213,10 @@ export async function withSigningClient<T>(
     throw new InputError(["--server and --port-forward contradict each other: give one of them"]);
   }
   effects.writeError(
-    "podsign: warning: --port-forward crosses the API server, which can read and change everything on the way: " +
-      "compare the certificate's fingerprint with the one that the signing server printed\n",
+    "podsign: warning: --port-forward crosses the API server, which can read and change everything on the way. A " +
+      "certificate is the right one if its fingerprint is the one that the signing server printed; but with a token, or " +
+      "through a server that needs none, whoever controls the API server can have anything signed. Sign this way only " +
+      "if you trust it\n",
   );
   const forward = await openPortForward(effects, options.portForward);
   try {

@@ -65,8 +65,9 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     value: "NAMESPACE/SERVICE",
     default: "",
     description:
-      "Reach the signing server through kubectl port-forward. This crosses the API server, which can " +
-      "then read and change what passes: compare fingerprints. SERVICE:PORT names a port other than 8080.",
+      "Reach the signing server through kubectl port-forward. This crosses the API server: whoever controls it reads the " +
+      "token and can have anything signed. get-cert is safe if you compare the fingerprint. SERVICE:PORT names a port " +
+      "other than 8080.",
     commands: REMOTE,
   },
   {

@@ -23,8 +23,9 @@ export interface Permissions {
 /**
  * One flag per kind of permission that is needed at all. In a list Deno reads `,,` as a comma.
  *
- * @throws {RangeError} if a value is empty, since `--allow-read=` would mean everything, or has a line break, which
- *   would end it where flags are read line by line
+ * An empty value, which would mean everything, is left out.
+ *
+ * @throws {RangeError} if a value has a line break, which would end it where flags are read line by line
  *
  * @example
  * ```ts
@@ -34,9 +35,9 @@ export interface Permissions {
  */
 export function permissionFlags(permissions: Permissions): string[] {
   return (["read", "write", "net", "env", "run"] as const).flatMap((kind) => {
-    const values = permissions[kind] ?? [];
+    const values = (permissions[kind] ?? []).filter((value) => value !== "");
     for (const value of values) {
-      if (value === "" || /[\r\n]/.test(value)) {
+      if (/[\r\n]/.test(value)) {
         throw new RangeError(`${JSON.stringify(value)} cannot be given as --allow-${kind}`);
       }
     }

@@ -8,8 +8,9 @@ Deno.test("one flag per kind, commas doubled, repetitions once", () => {
   );
 });
 
-Deno.test("refuses an empty value, which would allow everything", () => {
-  throws(() => permissionFlags({ read: [""] }), RangeError);
+Deno.test("an empty value, which would allow everything, allows nothing", () => {
+  deepStrictEqual(permissionFlags({ read: [""] }), []);
+  deepStrictEqual(permissionFlags({ read: ["", "/a"] }), ["--allow-read=/a"]);
 });
 
 Deno.test("refuses a line break, behind which another flag could stand", () => {

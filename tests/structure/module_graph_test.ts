@@ -16,7 +16,6 @@ const PROGRAMS: Record<string, string[]> = {
   ],
   signer: [
     "@optique/core",
-    "@optique/run",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-pkcs8",
     "@peculiar/asn1-rsa",
@@ -26,7 +25,6 @@ const PROGRAMS: Record<string, string[]> = {
   ],
   cli: [
     "@optique/core",
-    "@optique/run",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-pkcs8",
     "@peculiar/asn1-rsa",
