@@ -15,7 +15,7 @@ const CHUNK_BYTES = 8192;
  * @example
  * ```ts
  * import { encodeBase64 } from "@signed-pods/shared/base64";
- * console.assert(encodeBase64(new Uint8Array([1, 2])) === "AQI=");
+ * if (encodeBase64(new Uint8Array([1, 2])) !== "AQI=") throw new Error("not so");
  * ```
  */
 export function encodeBase64(bytes: Uint8Array): string {

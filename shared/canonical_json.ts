@@ -31,7 +31,7 @@ type Frame =
  * @example
  * ```ts
  * import { canonicalize } from "@signed-pods/shared/canonical-json";
- * console.assert(canonicalize({ b: [1e2, -0], a: "€" }) === '{"a":"€","b":[100,0]}');
+ * if (canonicalize({ b: [1e2, -0], a: "€" }) !== '{"a":"€","b":[100,0]}') throw new Error("not so");
  * ```
  */
 export function canonicalize(value: JsonValue): string {

@@ -40,7 +40,7 @@ export function parseBoolean(text: string): boolean | undefined {
  * @example
  * ```ts
  * import { spellOutBooleans } from "@signed-pods/shared/command-line";
- * console.assert(spellOutBooleans(["--quiet", "x"], new Set(["--quiet"])).join(" ") === "--quiet=true x");
+ * if (spellOutBooleans(["--quiet", "x"], new Set(["--quiet"])).join(" ") !== "--quiet=true x") throw new Error("not so");
  * ```
  */
 export function spellOutBooleans(args: readonly string[], booleanFlags: ReadonlySet<string>): string[] {

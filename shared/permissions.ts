@@ -30,7 +30,7 @@ export interface Permissions {
  * @example
  * ```ts
  * import { permissionFlags } from "@signed-pods/shared/permissions";
- * console.assert(permissionFlags({ read: ["/a,b"], net: [] })[0] === "--allow-read=/a,,b");
+ * if (permissionFlags({ read: ["/a,b"], net: [] })[0] !== "--allow-read=/a,,b") throw new Error("not so");
  * ```
  */
 export function permissionFlags(permissions: Permissions): string[] {

@@ -120,7 +120,7 @@ export async function readSigningKey(pem: string): Promise<SigningKey> {
  *
  * const data = new TextEncoder().encode("what is signed");
  * const [trusted] = await readVerificationKeys(certificate, "owner.pem");
- * if (trusted) console.assert(await verifySignature(trusted, await sign(key, data), data));
+ * if (!trusted || !await verifySignature(trusted, await sign(key, data), data)) throw new Error("not so");
  * ```
  */
 export async function sign(key: SigningKey, data: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {

@@ -60,8 +60,8 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * @example
  * ```ts
  * import { parseStrictJson } from "@signed-pods/shared/strict-json";
- * console.assert(parseStrictJson("1.5e1") === 15);
- * console.assert(parseStrictJson("9007199254740993") === 9007199254740993n);
+ * if (parseStrictJson("1.5e1") !== 15) throw new Error("not so");
+ * if (parseStrictJson("9007199254740993") !== 9007199254740993n) throw new Error("not so");
  * ```
  */
 export function parseStrictJson(text: string, limits: StrictJsonLimits = {}): JsonValue {

@@ -12,7 +12,7 @@
  * @example
  * ```ts
  * import { formatTime } from "@signed-pods/shared/time";
- * console.assert(formatTime(new Date(1_999)) === "1970-01-01T00:00:01Z");
+ * if (formatTime(new Date(1_999)) !== "1970-01-01T00:00:01Z") throw new Error("not so");
  * ```
  */
 export function formatTime(date: Date): string {

@@ -29,7 +29,8 @@ function readLcov(lcov: string, root: string): Map<string, Lines> {
 }
 
 async function run(args: string[]): Promise<void> {
-  const { success } = await new Deno.Command("deno", { args, stdout: "inherit", stderr: "inherit" }).output();
+  const { success } = await new Deno.Command(Deno.execPath(), { args, stdout: "inherit", stderr: "inherit" })
+    .output();
   if (!success) Deno.exit(1);
 }
 
