@@ -160,7 +160,7 @@ export type CommandLine =
   | { kind: "problems"; problems: Problem[]; options: Options };
 
 /** Flags that the command line library brings along. They take effect wherever they stand. */
-const META_FLAGS: ReadonlySet<string> = new Set(["--help", "--version", "--completion"]);
+const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
 
 const REPEATABLE: ReadonlySet<string> = new Set(["--signature-verification-cert", "--allow-path"]);
 
@@ -200,7 +200,7 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const flags = runParserSync<typeof parser, void, void>(parser, "kubelet-proxy", known, {
     brief:
       message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
-    help: { option: true, onShow: () => void (outcome = "print") },
+    help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
     version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
     completion: { option: true, onShow: () => void (outcome = "print") },
     onError: () => void (outcome = "error"),
@@ -265,8 +265,10 @@ function sortOut(args: readonly string[]): { known: string[]; problems: Problem[
       continue;
     }
     const next = args[index + 1];
-    const value = equals < 0 ? next : arg.slice(equals + 1);
-    if (equals < 0 && next !== undefined) {
+    // A flag is no value: its own value is missing then, and so is that of the one before it.
+    const takesNext = equals < 0 && next !== undefined && !NAMES.has(next.split("=", 1)[0] ?? "");
+    const value = equals < 0 ? (takesNext ? next : undefined) : arg.slice(equals + 1);
+    if (takesNext) {
       index++;
     }
     if (value === undefined || value === "") {

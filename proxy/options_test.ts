@@ -153,3 +153,19 @@ Deno.test("the table has every default that holds", () => {
   assert.equal(defaults["--accept-forms"], [...options.acceptForms].join(","));
   assert.equal(defaults["--log-requests"], String(options.logRequests));
 });
+
+Deno.test("refuses a flag as another flag's value", () => {
+  const line = parseCommandLine(["--kubeconfig", "--signature-verification-cert=/c", "--context"]);
+  assert.ok(line.kind === "problems");
+  assert.deepEqual(line.problems.map(({ path, message }) => [path, message]).slice(0, 2), [
+    ["--kubeconfig", "needs a value"],
+    ["--context", "needs a value"],
+  ]);
+  assert.deepEqual(line.options.verificationCerts, ["/c"]);
+});
+
+Deno.test("-h is --help", () => {
+  const line = parseCommandLine(["-h"]);
+  assert.ok(line.kind === "print");
+  assert.match(line.text, /--kubeconfig/);
+});

@@ -138,9 +138,15 @@ export function formatDenial(verdict: DenyVerdict, maxLength: number): string {
     const next = `${index === 0 ? ": " : "; "}${formatDifference(difference)}`;
     const reserve = rest === 1 ? 0 : more.length;
     if (text.length + next.length + reserve > maxLength) {
-      return text.slice(0, maxLength - more.length) + more;
+      const room = maxLength - more.length;
+      return room > 0 ? cut(text, room) + more : cut(text, maxLength);
     }
     text += next;
   }
-  return text.slice(0, maxLength);
+  return cut(text, maxLength);
+}
+
+/** The beginning of a text, never ending in half a character. */
+function cut(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
 }

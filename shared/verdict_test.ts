@@ -46,8 +46,13 @@ Deno.test("a refusal that is too long says how many differences are not told, at
     assert.deepEqual(lines, LINES.slice(0, lines.length));
     assert.equal(Number(more), LINES.length - lines.length, text);
   }
-  assert.equal(
-    formatDenial(verdict, 10),
-    verdict.message.slice(0, 10 - " (and 4 more)".length) + " (and 4 more)",
-  );
+  assert.equal(formatDenial(verdict, 10), "the pod is");
+});
+
+Deno.test("a refusal is never cut inside a character", () => {
+  const verdict = deny("spec-differs", "😀😀😀", DIFFERENCES);
+  for (let maxLength = 0; maxLength < 40; maxLength++) {
+    assert.ok(formatDenial(verdict, maxLength).isWellFormed(), `${maxLength}`);
+    assert.ok(formatDenial(deny("unsigned", "😀😀😀"), maxLength).isWellFormed(), `${maxLength}`);
+  }
 });
