@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fileProblem, systemReason } from "./file_error.ts";
+import { fileProblem, systemReason } from "@signed-pods/shared/file-error";
 import { InputError } from "./input_error.ts";
 
 /** A running program. */
@@ -58,7 +58,9 @@ export async function readInput(
       ? { bytes: await effects.readStdin(), name: "standard input" }
       : { bytes: await effects.readFile(file), name: file };
   } catch (error) {
-    const problem = isStdin ? `cannot read standard input: ${systemReason(error)}` : fileProblem(file, error);
+    const problem = isStdin
+      ? `cannot read standard input: ${systemReason(error)}`
+      : fileProblem("podsign", file, error);
     throw new InputError([problem], { cause: error });
   }
 }

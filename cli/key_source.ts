@@ -10,7 +10,7 @@ import { readPemBlocks, writePem } from "@signed-pods/shared/pem";
 import { readSigningKey, sign } from "@signed-pods/shared/signing";
 import { decodeUtf8 } from "@signed-pods/shared/strict-json";
 import type { Effects } from "./effects.ts";
-import { fileProblem } from "./file_error.ts";
+import { fileProblem } from "@signed-pods/shared/file-error";
 import { InputError } from "./input_error.ts";
 import { openPortForward } from "./port_forward.ts";
 import { createSigningClient, isSentInTheClear, type SigningClient, type Token } from "./signing_client.ts";
@@ -56,7 +56,7 @@ async function readBytes(effects: Effects, flag: string, file: string): Promise<
   try {
     return await effects.readFile(file);
   } catch (error) {
-    throw new InputError([`${flag}: ${fileProblem(file, error)}`], { cause: error });
+    throw new InputError([`${flag}: ${fileProblem("podsign", file, error)}`], { cause: error });
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import { systemReason } from "./file_error.ts";
+import { systemReason } from "@signed-pods/shared/file-error";
 
 /** Causes that are followed of an error. Deno has one; the bound is for errors that cause themselves. */
 const MAX_CAUSES = 5;

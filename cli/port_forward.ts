@@ -4,7 +4,7 @@
  * @module
  */
 import type { ChildProcess, Effects } from "./effects.ts";
-import { systemReason } from "./file_error.ts";
+import { systemReason } from "@signed-pods/shared/file-error";
 import { InputError } from "./input_error.ts";
 
 /** How long kubectl may take to get the connection ready. */

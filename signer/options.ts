@@ -15,7 +15,7 @@ import {
   spellOutBooleans,
 } from "@signed-pods/shared/command-line";
 import { SIGNING_KEY_TYPES, type SigningKeyType } from "@signed-pods/shared/signing";
-import { fileProblem } from "./file_error.ts";
+import { fileProblem } from "@signed-pods/shared/file-error";
 
 /** A shorter token could be guessed by trying: 16 characters of hexadecimal are 64 bits. */
 export const MIN_TOKEN_LENGTH = 16;
@@ -164,7 +164,7 @@ async function readToken(
   try {
     content = await readTextFile(file);
   } catch (error) {
-    return { problem: `--token-file: ${fileProblem(file, error)}` };
+    return { problem: `--token-file: ${fileProblem("signing-server", file, error)}` };
   }
   const token = content.trim();
   if (!isBearerToken(token)) {

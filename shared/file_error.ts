@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { messageOf } from "@signed-pods/shared/errors";
+import { messageOf } from "./errors.ts";
 
 /** Folders whose files Deno opens only for programs that may do everything (docs.deno.com, "Security"). */
 const SYSTEM_FILE = /^\/(dev|proc|sys)\//;
@@ -11,18 +11,18 @@ const SYSTEM_FILE = /^\/(dev|proc|sys)\//;
 /**
  * What is wrong with a file, and what to do.
  *
+ * @param program whose file it is, for example `podsign`
  * @param path the file's name as it was given
  * @param error what reading it threw; told apart by name, as Deno's classes of errors are
  * @returns a sentence that names the file, without a full stop
  */
-export function fileProblem(path: string, error: unknown): string {
+export function fileProblem(program: string, path: string, error: unknown): string {
   switch (error instanceof Error ? error.name : "") {
     case "NotCapable":
-      if (SYSTEM_FILE.test(path)) {
-        return `cannot read "${path}": signing-server may not open files of the system: name an ordinary file`;
-      }
-      return `cannot read "${path}": signing-server was started without permission for it; start it by ` +
-        `bin/signing-server, or with --allow-read=${path}`;
+      return SYSTEM_FILE.test(path)
+        ? `cannot read "${path}": ${program} may not open files of the system: name an ordinary file`
+        : `cannot read "${path}": ${program} was started without permission for it; start it by bin/${program}, or with ` +
+          `--allow-read=${path}`;
     case "NotFound":
     case "NotADirectory":
       return `"${path}" does not exist; see whether the path is right`;
@@ -31,9 +31,11 @@ export function fileProblem(path: string, error: unknown): string {
     case "PermissionDenied":
       return `"${path}": this user may not open it; see its owner and mode`;
     default:
-      // Deno adds the number of the error and the name of its operation, which say nothing to a user.
-      return `cannot read "${path}": ${
-        messageOf(error).replace(/: [a-z]+ '[^]*'$/, "").replace(/ \(os error \d+\)/g, "")
-      }`;
+      return `cannot read "${path}": ${systemReason(error)}`;
   }
+}
+
+/** An error's message without what only Deno's developers can use: numbers of errors and names of operations. */
+export function systemReason(error: unknown): string {
+  return messageOf(error).replace(/: [a-z]+ '[^]*'$/, "").replace(/ \(os error \d+\)/g, "");
 }

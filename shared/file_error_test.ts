@@ -14,7 +14,7 @@ Deno.test("every reason names the file and what to do, and nothing of the runtim
     [new Error("Input/output error (os error 5): readfile 'k'"), 'cannot read "k": Input/output error'],
   ];
   for (const [error, expected] of errors) {
-    const text = fileProblem("k", error);
+    const text = fileProblem("podsign", "k", error);
     assert.ok(text.includes(expected), text);
     assert.ok(!/os error|readfile|run again/.test(text), text);
   }
@@ -22,7 +22,11 @@ Deno.test("every reason names the file and what to do, and nothing of the runtim
 
 Deno.test("files that no permission opens are not promised one", () => {
   for (const path of ["/dev/fd/63", "/proc/self/fd/3"]) {
-    const text = fileProblem(path, new Deno.errors.NotCapable("run again with the --allow-all flag"));
+    const text = fileProblem(
+      "podsign",
+      path,
+      new Deno.errors.NotCapable("run again with the --allow-all flag"),
+    );
     assert.ok(text.includes(path) && !text.includes("--allow"), text);
   }
 });
