@@ -178,6 +178,15 @@ function templateToSign(
       );
     }
     for (const image of tagged) warn(tagProblem(image));
+    if (
+      objectsAt(location.spec, "resourceClaims").some((claim) =>
+        Object.hasOwn(claim, "resourceClaimTemplateName")
+      )
+    ) {
+      warn(
+        "has claims made from a template: nodes do not forward the claims' names yet, so its pods will not start",
+      );
+    }
     return { document, location, form, text, warnings, notes };
   } catch (error) {
     if (error instanceof SignedPodsError) throw objectError(manifest, document, location.path, error);

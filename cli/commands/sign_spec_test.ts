@@ -295,6 +295,16 @@ Deno.test("refuses what the spec form cannot hold", async () => {
   assert.equal(errors.trim().split("\n").length, 3);
 });
 
+Deno.test("resource claims from templates are warned about: nodes do not start such pods yet", async () => {
+  for (
+    const [claim, warned] of [["resourceClaimTemplateName", true], ["resourceClaimName", false]] as const
+  ) {
+    const outcome = await withKey(POD + `  resourceClaims: [{ name: gpu, ${claim}: gpu }]\n`);
+    output(outcome);
+    assert.equal(outcome.errors.includes("claims made from a template"), warned, outcome.errors);
+  }
+});
+
 Deno.test("images without digest are warned about, or refused", async () => {
   const pod = POD.replace(`@${DIGEST}`, ":1.2");
   const { code, errors } = await withKey(pod);
