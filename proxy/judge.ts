@@ -459,6 +459,14 @@ class NodeJudge implements Judge {
       return this.#refuseOrStop(entry, { verdict, reject: true });
     }
     if (candidate.mirror) {
+      // Mirrors need no signature, so the API server can make up as many as it likes, and their UIDs are retired too.
+      if (this.#ledger.retiredFull && tracked?.mirror !== true) {
+        const verdict = deny(
+          "identity-conflict",
+          "too many pods have come and gone to tell this mirror pod apart",
+        );
+        return { kind: "refuse", refusal: { verdict, reject: false } };
+      }
       const mirror = rebuildMirror(object, { nodeName: this.#nodeName });
       return mirror.ok
         ? { kind: "mirror", text: JSON.stringify(mirror.pod), replaces }
@@ -531,6 +539,11 @@ class NodeJudge implements Judge {
     const known = tracked.shown && (snapshot === undefined || snapshot.uids.has(identity.uid));
     const resourceVersion = this.#resourceVersion(object);
     const repeated = snapshot?.unique === true && snapshot.uids.has(identity.uid);
+    if (
+      snapshot !== undefined && snapshot.uids.size >= this.#maxTrackedPods && !snapshot.uids.has(identity.uid)
+    ) {
+      throw new TooManyPodsError(this.#maxTrackedPods);
+    }
     snapshot?.uids.add(identity.uid);
     snapshot?.keys.add(keyOf(identity));
     switch (decision.kind) {

@@ -42,6 +42,7 @@ interface BenchOptions {
   verifier?: PodVerifier;
   maxTrackedPods?: number;
   maxEntries?: number;
+  maxRetired?: number;
   clock?: ManualClock;
 }
 
@@ -50,7 +51,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     options;
   const log = new MemoryLog();
   const clock = options.clock ?? new ManualClock();
-  const ledger = await openLedger(store, log, options.maxEntries);
+  const ledger = await openLedger(store, log, options.maxEntries, options.maxRetired);
   const refused = new Map<string, RefusedPod>();
   const rejector = {
     refuse: (pod: RefusedPod) => void refused.set(pod.uid, pod),
@@ -670,4 +671,33 @@ Deno.test("refuses a mirror's UID to a pod, and a pod's to a mirror, after they 
   await other.see(GOOD);
   await other.gone(GOOD);
   assert.equal(await other.fate(makeMirror({ uid: uidOf(1) })), "hide");
+});
+
+Deno.test("refuses new pods and mirror pods while no retired UID may be forgotten, until a watch resumes", async () => {
+  const bench = await makeBench({ maxRetired: 1 });
+  const mirror = makeMirror({ uid: uidOf(5) });
+  assert.equal(await bench.fate(mirror), "new");
+  await bench.see(GOOD);
+  await bench.gone(GOOD);
+  const { moment } = bench.judge;
+  const next = await owner.signedPod({ name: "next", uid: uidOf(2) });
+  assert.equal(await bench.fate(makeMirror({ name: "another", uid: uidOf(6) })), "hide");
+  await assert.rejects(bench.see(next), LedgerFullError);
+  assert.equal(await bench.fate(mirror), "known", "the kubelet has it already");
+  bench.judge.resumeWatch(moment);
+  assert.equal(await bench.fate(next), "new");
+});
+
+Deno.test("refuses to read initial events without end", async () => {
+  const bench = await makeBench({ maxTrackedPods: 2 });
+  const snapshot = bench.judge.beginSnapshot(false);
+  const see = (number: number) =>
+    bench.judge.judge(
+      [{ kind: "present", object: makePod({ name: `u-${number}`, uid: uidOf(number) }) }],
+      snapshot,
+    );
+  await see(1);
+  await see(2);
+  await see(2);
+  await assert.rejects(see(3), TooManyPodsError);
 });

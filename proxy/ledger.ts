@@ -12,7 +12,7 @@ import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import type { Log } from "./log.ts";
-import { createRetiredUids, type RetiredUid } from "./retired_uids.ts";
+import { createRetiredUids, MAX_RETIRED_UIDS, type RetiredUid } from "./retired_uids.ts";
 
 /**
  * Most pods that are remembered. A node runs some hundreds; beyond this the API server is making them up, and the gate
@@ -81,17 +81,19 @@ export interface Ledger {
   retire(pod: RetiredUid, moment: number): void;
   /** Whose a UID was that has no entry any more. */
   retired(uid: string): RetiredUid | undefined;
+  /** No more UIDs can be retired without forgetting what must not be forgotten; nothing new may be shown then. */
+  readonly retiredFull: boolean;
   /** The kubelet knows all that was sent until then; see `retired_uids.ts`. */
   settle(moment: number): void;
   /** Writes what has changed, all in one append. A failure leaves it to be written by the next call. */
   flush(): Promise<void>;
 }
 
-/** More pods than {@linkcode MAX_LEDGER_ENTRIES}. */
+/** There is no room for another pod: too many are admitted, or too many retired UIDs must not be forgotten yet. */
 export class LedgerFullError extends Error {
-  /** @param limit how many entries there may be */
-  constructor(limit: number) {
-    super(`this node already has ${limit} admitted pods`);
+  /** @param message which of the two, and what ends it */
+  constructor(message: string) {
+    super(message);
     this.name = "LedgerFullError";
   }
 }
@@ -101,15 +103,17 @@ export class LedgerFullError extends Error {
  * and starts empty, which costs running pods whose signature has expired, but never admits anything.
  *
  * @param maxEntries for tests
+ * @param maxRetired for tests
  */
 export async function openLedger(
   store: LedgerStore,
   log: Log,
   maxEntries = MAX_LEDGER_ENTRIES,
+  maxRetired = MAX_RETIRED_UIDS,
 ): Promise<Ledger> {
   const entries = new Map<string, LedgerEntry>();
   const names = new Map<string, string>();
-  const retired = createRetiredUids();
+  const retired = createRetiredUids(maxRetired);
 
   function insert(entry: LedgerEntry): void {
     const before = entries.get(entry.uid);
@@ -120,17 +124,16 @@ export async function openLedger(
     names.set(podKey(entry.namespace, entry.name), entry.uid);
   }
 
-  function erase(uid: string): boolean {
+  function erase(uid: string): void {
     const entry = entries.get(uid);
     if (entry === undefined) {
-      return false;
+      return;
     }
     entries.delete(uid);
     const key = podKey(entry.namespace, entry.name);
     if (names.get(key) === uid) {
       names.delete(key);
     }
-    return true;
   }
 
   const bytes = await store.read();
@@ -197,8 +200,15 @@ export async function openLedger(
       return entries.size;
     },
     put(entry, durable = true) {
-      if (!entries.has(entry.uid) && (entries.size >= maxEntries || retired.full)) {
-        throw new LedgerFullError(maxEntries);
+      if (!entries.has(entry.uid)) {
+        if (entries.size >= maxEntries) {
+          throw new LedgerFullError(`this node already has ${maxEntries} admitted pods`);
+        }
+        if (retired.full) {
+          throw new LedgerFullError(
+            "too many pods have come and gone since the kubelet last resumed its watch; it may admit more after that",
+          );
+        }
       }
       retired.delete(entry.uid);
       insert(entry);
@@ -212,6 +222,9 @@ export async function openLedger(
       pending.push(writeRetired(pod));
     },
     retired: (uid) => retired.get(uid),
+    get retiredFull() {
+      return retired.full;
+    },
     settle: (moment) => retired.settle(moment),
     flush() {
       writing = writing.then(write, write);

@@ -161,7 +161,6 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const { lines, problem: cut } = linesOf(run.splitter, chunk);
     const events: WatchEvent[] = [];
     let problem = cut;
-    let failed = false;
     for (const line of lines) {
       const decoded = decodeEvent(line);
       if (!decoded.ok) {
@@ -172,7 +171,6 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       if (decoded.event.kind === "error") {
         // client-go reads no further (`tools/cache/reflector.go`, handleAnyWatch), so nothing more may be judged: what
         // is judged counts as known to the kubelet.
-        failed = true;
         break;
       }
     }
@@ -190,7 +188,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     }
     return {
       bytes: new TextEncoder().encode(text),
-      ended: problem !== undefined || failed || chunk === undefined,
+      ended: problem !== undefined || events.at(-1)?.kind === "error" || chunk === undefined,
     };
   }
 
