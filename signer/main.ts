@@ -8,7 +8,7 @@
  * @module
  */
 import { formatAddress } from "@signed-pods/shared/address";
-import { messageOf } from "@signed-pods/shared/errors";
+import { systemReason } from "@signed-pods/shared/file-error";
 import { VERSION } from "@signed-pods/shared/version";
 import { type AuditRecord, createApp } from "./app.ts";
 import { readCommandLine } from "./command_line.ts";
@@ -63,7 +63,7 @@ function listenReason(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) {
     return "this user may not use that port; name one above 1023";
   }
-  return messageOf(error).replace(/ \(os error \d+\)/g, "");
+  return systemReason(error);
 }
 
 async function serve(options: SignerOptions): Promise<void> {
