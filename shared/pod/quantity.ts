@@ -174,3 +174,15 @@ export function compareQuantities(a: string | number, b: string | number): -1 | 
 export function isAmount(text: string): boolean {
   return parseQuantity(text).nano >= 0n;
 }
+
+/**
+ * The sum of two quantities, in canonical form and in the first one's family, or the second's if the first is zero.
+ *
+ * @throws {SignedPodsError} `quantity-malformed`
+ */
+export function addQuantities(a: string, b: string): string {
+  const first = parseQuantity(a);
+  const second = parseQuantity(b);
+  const { format } = first.nano === 0n ? second : first;
+  return formatQuantity({ nano: first.nano + second.nano, format });
+}
