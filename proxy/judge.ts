@@ -13,14 +13,9 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import type { JsonObject } from "@signed-pods/shared/json";
-import {
-  isMirrorPod,
-  readIdentity,
-  rebuildDeleted,
-  type RebuildFailure,
-  rebuildMirror,
-  rebuildPod,
-} from "@signed-pods/shared/pod/rebuild";
+import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
+import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
+import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
 import {
   type AllowVerdict,
   deny,

@@ -3,17 +3,9 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { AllowVerdict } from "../verdict.ts";
 import { INDEX_KEY, livePod, liveSpec, NODE, ownerSpec, part, UID } from "./fixture_test.ts";
 import { expand } from "./normal_form.ts";
-import {
-  isMirrorPod,
-  MIRROR_ANNOTATION,
-  readIdentity,
-  rebuildDeleted,
-  rebuildIdentityOnly,
-  rebuildMirror,
-  rebuildPod,
-  rebuildPodStatus,
-  type Rebuilt,
-} from "./rebuild.ts";
+import { isMirrorPod, MIRROR_ANNOTATION, readIdentity } from "./metadata.ts";
+import { rebuildDeleted, rebuildIdentityOnly, rebuildMirror, rebuildPod, type Rebuilt } from "./rebuild.ts";
+import { rebuildPodStatus } from "./status.ts";
 
 const POD_NAME = "web-76bf99c854-x7x7x";
 const NOW = new Date("2026-11-23T13:00:00Z");

@@ -44,7 +44,7 @@ import { hasDigest } from "./image.ts";
 import { beforeAdmission, type InjectionContext } from "./injected.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { printable, printValue } from "./printing.ts";
-import { readIdentity } from "./rebuild.ts";
+import { readIdentity } from "./metadata.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
