@@ -23,7 +23,7 @@ import {
   readObject,
   unchanged,
 } from "./pod_answer.ts";
-import { REJECTION_REASON, rejectionMessage } from "./rejector.ts";
+import { REJECTION_REASON, rejectionMessage } from "./rejection.ts";
 import { statusResponse, successStatus } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
 
