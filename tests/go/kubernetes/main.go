@@ -6,7 +6,7 @@
 //	serve      pods -> the whole pods as an API server hands them out: the same for metadata and status
 //	view       pods -> the pods as a kubelet that decodes strictly holds them, {"pod"} or {"error"}
 //	image      image references -> {"name", "tag", "digest", "pullPolicy"}; name is empty if they do not parse
-//	quantity   quantities -> {"canonical", "nano"} or {"error"}
+//	quantity   quantities -> {"canonical", "amount", "nano"} or {"error"}
 //	compare    pairs of quantities -> -1, 0 or 1
 //	yaml       texts -> {"documents"}, the objects that kubectl reads, or {"error"}
 package main

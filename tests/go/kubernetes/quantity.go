@@ -22,7 +22,8 @@ func canonicalOf(quantity resource.Quantity) (resource.Quantity, error) {
 	return quantity, nil
 }
 
-// quantity reads a quantity as it stands in JSON, where a number is one too.
+// quantity reads a quantity as it stands in JSON, where a number is one too. The amount is what the API server makes of
+// it in a list of resources (pkg/apis/core/v1/defaults.go, SetDefaults_ResourceList).
 func quantity(text json.RawMessage) (any, error) {
 	var read resource.Quantity
 	if err := json.Unmarshal(text, &read); err != nil {
@@ -32,10 +33,22 @@ func quantity(text json.RawMessage) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	nano := new(inf.Dec).Mul(read.AsDec(), inf.NewDec(1, -9))
-	return map[string]string{"canonical": canonical.String(), "nano": nano.Round(nano, 0, inf.RoundExact).String()}, nil
+	rounded := read.DeepCopy()
+	rounded.RoundUp(resource.Milli)
+	amount, err := canonicalOf(rounded)
+	if err != nil {
+		return nil, err
+	}
+	exact := read.DeepCopy()
+	nano := new(inf.Dec).Mul(exact.AsDec(), inf.NewDec(1, -9))
+	return map[string]string{
+		"canonical": canonical.String(),
+		"amount":    amount.String(),
+		"nano":      nano.Round(nano, 0, inf.RoundExact).String(),
+	}, nil
 }
 
+// compare compares two quantities: -1, 0 or 1.
 func compare(text json.RawMessage) (any, error) {
 	var pair [2]resource.Quantity
 	if err := json.Unmarshal(text, &pair); err != nil {
