@@ -1,5 +1,5 @@
 /**
- * Compares shared/pod with Kubernetes' own code, which tests/go/kubernetes links. Needs Go, and the Go module proxy
+ * Compares shared/pod, and the vectors of reviews, with Kubernetes' own code, which tests/go/kubernetes links. Needs Go, and the Go module proxy
  * when it is first built. Run with `deno test -A tests/go`; PROPERTY_SEED repeats a run, PROPERTY_RUNS makes it longer.
  */
 import assert from "node:assert/strict";
@@ -9,6 +9,7 @@ import { defaultPullPolicy, parseImage } from "../../shared/pod/image.ts";
 import { expand, minimal, withoutScheduling } from "../../shared/pod/normal_form.ts";
 import { decode } from "../../shared/pod/schema.ts";
 import { arbitraryPodSpec } from "../arbitraries.ts";
+import { askKubernetes } from "./ask_kubernetes.ts";
 import { readVectors } from "../vectors/read_vectors.ts";
 
 /** The minor version in kubernetes/go.mod. */
@@ -16,26 +17,6 @@ const VERSION = "1.36";
 
 const seed = Number(Deno.env.get("PROPERTY_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 const numRuns = Number(Deno.env.get("PROPERTY_RUNS") ?? 3000);
-
-/** What Kubernetes' code answers to each question; see kubernetes/main.go. */
-async function ask(command: "expand" | "image", questions: unknown[]): Promise<unknown[]> {
-  const child = new Deno.Command("go", {
-    args: ["run", "-trimpath", ".", command],
-    cwd: new URL("kubernetes/", import.meta.url),
-    env: { GOWORK: "off" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(questions)));
-  await writer.close();
-  const { success, stdout, stderr } = await child.output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  const answers: unknown = JSON.parse(new TextDecoder().decode(stdout));
-  assert.ok(Array.isArray(answers) && answers.length === questions.length);
-  return answers;
-}
 
 function getOwn(value: JsonValue | undefined, key: string): JsonValue | undefined {
   return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
@@ -80,7 +61,7 @@ function ours(spec: JsonValue | undefined): JsonObject {
 Deno.test(`expands random pods as Kubernetes does (PROPERTY_SEED=${seed})`, async () => {
   const specs = fc.sample(arbitraryPodSpec({ version: VERSION }), { seed, numRuns });
   for (const spec of specs) delete spec.resources;
-  const answers = await ask("expand", specs);
+  const answers = await askKubernetes("expand", specs);
   for (const [index, spec] of specs.entries()) {
     assert.deepEqual(ours(spec), theirs(answers[index]), JSON.stringify(spec));
   }
@@ -89,8 +70,8 @@ Deno.test(`expands random pods as Kubernetes does (PROPERTY_SEED=${seed})`, asyn
 Deno.test(`Kubernetes makes the same of the minimal form (PROPERTY_SEED=${seed})`, async () => {
   const specs = fc.sample(arbitraryPodSpec({ version: VERSION }), { seed, numRuns });
   for (const spec of specs) delete spec.resources;
-  const full = await ask("expand", specs);
-  const short = await ask("expand", specs.map(minimal));
+  const full = await askKubernetes("expand", specs);
+  const short = await askKubernetes("expand", specs.map(minimal));
   for (const [index, spec] of specs.entries()) {
     assert.deepEqual(
       theirs(short[index]),
@@ -105,11 +86,11 @@ Deno.test("expands the vectors as Kubernetes does", async () => {
   const skipped = ["resources", "workloadRef"];
   const vectors = (await readVectors("defaults.json"))
     .filter(({ input }) => skipped.every((field) => getOwn(input, field) === undefined));
-  const answers = await ask("expand", vectors.map(({ input }) => input));
+  const answers = await askKubernetes("expand", vectors.map(({ input }) => input));
   for (const [index, { name, expected }] of vectors.entries()) {
     assert.deepEqual(ours(getOwn(expected, "expanded")), theirs(answers[index]), name);
   }
-  const short = await ask("expand", vectors.map(({ expected }) => getOwn(expected, "minimal")));
+  const short = await askKubernetes("expand", vectors.map(({ expected }) => getOwn(expected, "minimal")));
   for (const [index, { name }] of vectors.entries()) {
     assert.deepEqual(theirs(short[index]), withoutScheduling(theirs(answers[index])), name);
   }
@@ -131,7 +112,7 @@ Deno.test(`reads image references as Kubernetes does (PROPERTY_SEED=${seed})`, a
     ...random,
     ...(await readVectors("image.json")).map(({ input }) => String(input)),
   ];
-  const answers = await ask("image", references);
+  const answers = await askKubernetes("image", references);
   let readable = 0;
   for (const [index, reference] of references.entries()) {
     const parsed = parseImage(reference);
@@ -144,4 +125,10 @@ Deno.test(`reads image references as Kubernetes does (PROPERTY_SEED=${seed})`, a
     if (parsed !== undefined) readable++;
   }
   assert.ok(readable > 30);
+});
+
+Deno.test("the vectors of reviews are what Kubernetes sends", async () => {
+  const vectors = await readVectors("review_requests.json");
+  const answers = await askKubernetes("review", vectors.map(({ input }) => input));
+  assert.deepEqual(vectors.map(({ expected }) => expected), answers);
 });

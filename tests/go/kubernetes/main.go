@@ -3,16 +3,22 @@
 //
 //	expand   pod specs -> the specs as an API server hands them to a kubelet: defaulted, converted, and with the
 //	         default service account, but without the pod-level resources that depend on the version
+//	review   objects of the authentication.k8s.io and authorization.k8s.io APIs -> base64 of what a kubelet sends for
+//	         them: the protobuf encoding with its envelope
 //	image    image references -> {"name", "tag", "digest", "pullPolicy"}; name is empty if they do not parse
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 
 	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	_ "k8s.io/kubernetes/pkg/apis/authentication/install"
+	_ "k8s.io/kubernetes/pkg/apis/authorization/install"
 	"k8s.io/kubernetes/pkg/apis/core"
 	_ "k8s.io/kubernetes/pkg/apis/core/install"
 	"k8s.io/kubernetes/pkg/util/parsers"
@@ -60,10 +66,20 @@ func image(reference json.RawMessage) (any, error) {
 	return map[string]any{"name": name, "tag": tag, "digest": digest, "pullPolicy": policy}, nil
 }
 
+func review(object json.RawMessage) (any, error) {
+	decoded, kind, err := legacyscheme.Codecs.UniversalDeserializer().Decode(object, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", object, err)
+	}
+	protobuf, _ := runtime.SerializerInfoForMediaType(legacyscheme.Codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
+	encoded, err := runtime.Encode(legacyscheme.Codecs.EncoderForVersion(protobuf.Serializer, kind.GroupVersion()), decoded)
+	return base64.StdEncoding.EncodeToString(encoded), err
+}
+
 func main() {
-	answers := map[string]func(json.RawMessage) (any, error){"expand": expand, "image": image}
+	answers := map[string]func(json.RawMessage) (any, error){"expand": expand, "image": image, "review": review}
 	if len(os.Args) != 2 || answers[os.Args[1]] == nil {
-		fail(fmt.Errorf("usage: kubernetes expand|image"))
+		fail(fmt.Errorf("usage: kubernetes expand|image|review"))
 	}
 	questions := []json.RawMessage{}
 	fail(json.NewDecoder(os.Stdin).Decode(&questions))
