@@ -16,7 +16,7 @@ export const seed: number = Number(Deno.env.get("PROPERTY_SEED") ?? Math.floor(M
 export const numRuns: number = Number(Deno.env.get("PROPERTY_RUNS") ?? 3000);
 
 /** A question that kubernetes/main.go knows. */
-export type Command = "expand" | "serve" | "view" | "image" | "quantity" | "compare" | "yaml";
+export type Command = "expand" | "serve" | "view" | "review" | "image" | "quantity" | "compare" | "yaml";
 
 /** What Kubernetes' code answers to each question; see kubernetes/main.go. */
 export async function ask(command: Command, questions: unknown[]): Promise<unknown[]> {

@@ -1,4 +1,4 @@
-/** Compares defaults and image references in shared/pod with Kubernetes' own code. */
+/** Compares defaults, image references and the vectors of reviews with Kubernetes' own code. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../shared/json.ts";
@@ -116,4 +116,10 @@ Deno.test(`reads image references as Kubernetes does (PROPERTY_SEED=${seed})`, a
     if (parsed !== undefined) readable++;
   }
   assert.ok(readable > 30);
+});
+
+Deno.test("the vectors of reviews are what Kubernetes sends", async () => {
+  const vectors = await readVectors("review_requests.json");
+  const answers = await ask("review", vectors.map(({ input }) => input));
+  assert.deepEqual(vectors.map(({ expected }) => expected), answers);
 });
