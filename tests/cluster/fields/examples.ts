@@ -15,6 +15,8 @@ export interface Example {
   name: string;
   /** Namespace, by default `default`. */
   namespace?: string;
+  /** A feature gate without which the API server does not take the pod as it is, whatever its fields are called. */
+  gate?: string;
   spec: JsonObject;
 }
 
@@ -493,11 +495,6 @@ const CONTAINERS: JsonObject[] = [
   {
     name: "second",
     image: TAGGED,
-    restartPolicy: "Never",
-    restartPolicyRules: [
-      { action: "Restart", exitCodes: { operator: "In", values: [42, 43] } },
-      { action: "Restart", exitCodes: { operator: "In", values: [44] } },
-    ],
     livenessProbe: { tcpSocket: { port: "http", host: "127.0.0.1" } },
     readinessProbe: { httpGet: { ...HTTP_GET, port: "https" } },
     lifecycle: {
@@ -679,6 +676,23 @@ export const EXAMPLES: readonly Example[] = [
       automountServiceAccountToken: false,
       schedulingGroup: { podGroupName: "team" },
       containers: [{ name: "app", image: TAGGED }],
+    },
+  },
+  {
+    name: "restart-rules",
+    gate: "ContainerRestartRules",
+    spec: {
+      automountServiceAccountToken: false,
+      nodeName: NODE_NAME,
+      containers: [{
+        name: "app",
+        image: TAGGED,
+        restartPolicy: "Never",
+        restartPolicyRules: [
+          { action: "Restart", exitCodes: { operator: "In", values: [42, 43] } },
+          { action: "Restart", exitCodes: { operator: "In", values: [44] } },
+        ],
+      }],
     },
   },
   // As little as can be written, so that every default is the API server's.
