@@ -615,6 +615,7 @@ class NodeJudge implements Judge {
         form: verdict.form,
         keyId: verdict.keyId,
         ...(verdict.injected.length === 0 ? {} : { injected: verdict.injected }),
+        ...(verdict.permissions.length === 0 ? {} : { permissions: verdict.permissions }),
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });

@@ -48,8 +48,9 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
   const { name } = metadata;
-  const labels = unsignedLabels(live, verdict, name);
-  const annotations = unsignedAnnotations(live, verdict);
+  // What Kubernetes is known to write has its own grammar, which comes before any form that the owner allowed.
+  const labels = { ...verdict.extraLabels, ...unsignedLabels(live, verdict, name) };
+  const annotations = { ...verdict.extraAnnotations, ...unsignedAnnotations(live, verdict) };
   if (verdict.completionIndex !== undefined) {
     // The value reaches the containers' environment and, through it, their command lines.
     const effective = { ...labels, ...verdict.labels }[COMPLETION_INDEX_KEY];

@@ -20,7 +20,10 @@ function allow(more: Partial<AllowVerdict> = {}): AllowVerdict {
     spec: expand(ownerSpec()),
     labels: { app: "web" },
     annotations: { team: "shop" },
+    extraLabels: {},
+    extraAnnotations: {},
     injected: [],
+    permissions: [],
     warnings: [],
     ...more,
   };

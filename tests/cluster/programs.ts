@@ -173,6 +173,14 @@ export async function stopByPidFile(runDir: string, name: string, graceMs = 20_0
   await Deno.remove(file);
 }
 
+/** A TCP port of this machine's loopback address that nobody listens on. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
+}
+
 /** The last lines of a log file, under a heading with its name. */
 export function tail(file: string, lines: number): string {
   let text: string;
