@@ -22,12 +22,9 @@ import {
   MAX_QUANTITY_LENGTH,
   MAX_QUANTITY_VALUE,
 } from "@signed-pods/shared/pod/quantity";
-import {
-  KUBELET_SCHEDULING_FIELDS,
-  UNSIGNED_ANNOTATIONS,
-  UNSIGNED_LABELS,
-  type UnsignedKey,
-} from "@signed-pods/shared/pod/rebuild";
+import { UNSIGNED_ANNOTATIONS, UNSIGNED_LABELS, type UnsignedKey } from "@signed-pods/shared/pod/metadata";
+import { PERMISSIONS } from "@signed-pods/shared/pod/permissions";
+import { KUBELET_SCHEDULING_FIELDS } from "../shared/pod/scheduling.ts";
 import { fieldsOf } from "@signed-pods/shared/pod/schema";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { generateSigningKey, sign } from "@signed-pods/shared/signing";
@@ -59,6 +56,10 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "docs/signature-format.md": {
     "algorithms": algorithmTable(),
     "signed template": await templateExample("StatefulSet: service and claims"),
+    "permissions": table(
+      ["permission", "what it allows", "condition"],
+      PERMISSIONS.map(({ form, allows, condition }) => [code(form), allows, condition]),
+    ),
     "defaults": defaultTable(),
     "rewrites": table(
       ["type", "held by", "rule", "minimal form", "source"],

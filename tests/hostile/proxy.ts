@@ -11,6 +11,8 @@ import { createHandler } from "../../proxy/handler.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
 import { createPodGate } from "../../proxy/pod_gate.ts";
+import { createReviewClient } from "../../proxy/review_client.ts";
+import { createReviewGate } from "../../proxy/review_gate.ts";
 import { createRouter } from "../../proxy/route.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
 import { MemoryLedgerStore } from "../fakes/ledger.ts";
@@ -72,6 +74,14 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const handler = createHandler({
     router: createRouter(NODE_NAME, []),
     gate,
+    reviews: createReviewGate({
+      nodeName: NODE_NAME,
+      access: new Set(["metrics", "stats"]),
+      reviews: createReviewClient(upstream, log),
+      upstream,
+      log,
+      mode: "enforce",
+    }),
     upstream,
     log,
     logRequests: true,
