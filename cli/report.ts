@@ -44,7 +44,8 @@ function verdictLines({ workload, verdict, place }: PlacedVerdict): string[] {
   const name = workloadName(workload);
   if (verdict.decision === "allow") {
     const key = verdict.keyId.slice(0, SHOWN_KEY_DIGITS);
-    return [`OK   ${name}  ${verdict.form}  key ${key}`].map(printable);
+    const used = verdict.permissions.length === 0 ? "" : `  allowed: ${verdict.permissions.join(", ")}`;
+    return [`OK   ${name}  ${verdict.form}  key ${key}${used}`].map(printable);
   }
   const where = place === undefined ? "" : `  (${place})`;
   return [
@@ -88,6 +89,7 @@ interface JsonVerdict {
   keyId: string | null;
   signedHash: string | null;
   injected: string[];
+  permissions: string[];
   warnings: string[];
   code: string | null;
   message: string | null;
@@ -115,6 +117,7 @@ export function jsonReport(report: Report): string {
         keyId: verdict.keyId,
         signedHash: verdict.signedHash,
         injected: verdict.injected,
+        permissions: verdict.permissions,
         warnings: verdict.warnings,
         code: null,
         message: null,
@@ -126,6 +129,7 @@ export function jsonReport(report: Report): string {
         keyId: null,
         signedHash: null,
         injected: [],
+        permissions: [],
         warnings: [],
         code: verdict.code,
         message: verdict.message,

@@ -7,7 +7,7 @@
  * known route? ─no─> 403, and the flag that would allow it
  *   │
  *   ├─ pods ──────> the pod gate, which judges every pod
- *   ├─ reviews ───> relayed
+ *   ├─ reviews ───> the review gate, which knows what may be allowed at all
  *   └─ others ────> relayed: known headers, bodies streamed both ways, no redirects
  * ```
  *
@@ -19,6 +19,7 @@ import type { Log } from "./log.ts";
 import type { PodGate } from "./pod_gate.ts";
 import { parseTarget } from "./request_target.ts";
 import type { RequestTarget } from "./request_target.ts";
+import type { ReviewGate } from "./review_gate.ts";
 import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
 import { type Upstream, UpstreamError } from "./upstream.ts";
@@ -30,6 +31,7 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);
 export interface HandlerOptions {
   router: Router;
   gate: PodGate;
+  reviews: ReviewGate;
   upstream: Upstream;
   log: Log;
   /** Whether each request gets a line in the log. */
@@ -48,7 +50,7 @@ export interface Handler {
 
 /** Makes the handler of one proxy. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { router, gate, upstream, log, logRequests, elapsedMs } = options;
+  const { router, gate, reviews, upstream, log, logRequests, elapsedMs } = options;
   const closing = new AbortController();
 
   async function handle(request: Request): Promise<Response> {
@@ -87,7 +89,7 @@ export function createHandler(options: HandlerOptions): Handler {
         case "pod-write":
           return await gate.write(request, { ...route, path: target.target }, request.signal);
         case "review":
-          return await relay(request, target, false);
+          return await reviews.answer(route.review, request);
         case "relay":
           return await relay(request, target, route.stream);
         default: {

@@ -25,6 +25,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
   const handler = createHandler({
     router: createRouter("worker", []),
     gate,
+    reviews: { answer: (review) => answerAs("review", review) },
     upstream: {
       send(request) {
         sent.push(request);
@@ -98,11 +99,12 @@ Deno.test("known routes stream both ways, with known headers only", async () => 
   assert.ok(request?.signal instanceof AbortSignal);
 });
 
-Deno.test("reviews are relayed", async () => {
-  const { ask, sent } = setUp();
+Deno.test("reviews go to their gate and nowhere else", async () => {
+  const { ask, sent, gated } = setUp();
   await ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { body: "x" });
   await ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", { body: "x" });
-  assert.equal(sent.length, 2);
+  assert.deepEqual(gated, [["review", "access"], ["review", "token"]]);
+  assert.equal(sent.length, 0);
 });
 
 Deno.test("errors of known routes are relayed as they are", async () => {

@@ -30,6 +30,10 @@ interface Bench {
   clock: ManualClock;
   /** What the rejector was told, by UID. */
   refused: Map<string, RefusedPod>;
+  /** Which Events of stopping pods it was told of. */
+  announced: RefusedPod[];
+  /** Refusals of earlier processes. */
+  recalled: [uid: string, controller: string, at: Date][];
   see(...pods: JsonObject[]): Promise<Showing[]>;
   /** What becomes of one pod, in a word. */
   fate(pod: JsonObject): Promise<string>;
@@ -53,8 +57,12 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const clock = options.clock ?? new ManualClock();
   const ledger = await openLedger(store, log, options.maxEntries, options.maxRetired);
   const refused = new Map<string, RefusedPod>();
+  const announced: RefusedPod[] = [];
+  const recalled: [string, string, Date][] = [];
   const rejector = {
     refuse: (pod: RefusedPod) => void refused.set(pod.uid, pod),
+    announce: (pod: RefusedPod) => void announced.push(pod),
+    recall: (uid: string, controller: string, at: Date) => void recalled.push([uid, controller, at]),
     forget: (uid: string) => void refused.delete(uid),
     uids: () => [...refused.keys()],
     close: () => Promise.resolve(),
@@ -77,6 +85,8 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     log,
     clock,
     refused,
+    announced,
+    recalled,
     see,
     fate: async (pod) => fateOf((await see(pod))[0]),
     gone: async (pod) => fateOf((await judge.judge([{ kind: "deleted", object: pod }]))[0]),
@@ -231,6 +241,28 @@ Deno.test("a controller, a phase and a deletion are told to the rejector", async
     deleting: true,
   });
   assert.ok(message);
+});
+
+Deno.test("refusals of an earlier process are told to the rejector before the first pod is refused", async () => {
+  const bench = await makeBench();
+  const failed = withStatus(makePod({ name: "before", uid: uidOf(2), controller: uidOf(900) }), {
+    phase: "Failed",
+    reason: "NodeAdmissionRejected",
+    conditions: [{ type: "Ready", status: "False", lastTransitionTime: "2026-01-01T00:00:00Z" }],
+  });
+  const bare = withStatus(makePod({ name: "bare", uid: uidOf(3) }), objectOf(failed.status));
+  await bench.see(makePod({ controller: uidOf(900) }), failed, bare);
+  assert.deepEqual(bench.recalled, [[uidOf(2), uidOf(900), new Date("2026-01-01T00:00:00Z")]]);
+});
+
+Deno.test("a pod that is being stopped has an Event that says why, once", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  await bench.see(EVIL);
+  const [announced, ...more] = bench.announced;
+  assert.match(announced?.message ?? "", /spec\.containers\[app\]\.image.*containers are being stopped$/);
+  assert.deepEqual(more, []);
 });
 
 Deno.test("DELETED passes with metadata alone, and the pod is forgotten", async () => {

@@ -21,6 +21,8 @@ import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import { createPodGate } from "./pod_gate.ts";
+import { createReviewClient } from "./review_client.ts";
+import { createReviewGate } from "./review_gate.ts";
 import { createRouter } from "./route.ts";
 import { createLog } from "./telemetry.ts";
 import { createUpstream } from "./upstream.ts";
@@ -125,6 +127,14 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
+    reviews: createReviewGate({
+      nodeName,
+      access: options.nodeApiAccess,
+      reviews: createReviewClient(upstream, log),
+      upstream,
+      log,
+      mode: options.mode,
+    }),
     upstream,
     log,
     logRequests: options.logRequests,

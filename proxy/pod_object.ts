@@ -5,7 +5,8 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
-import { readIdentity, rebuildIdentityOnly } from "@signed-pods/shared/pod/rebuild";
+import { readIdentity } from "@signed-pods/shared/pod/metadata";
+import { rebuildIdentityOnly } from "@signed-pods/shared/pod/rebuild";
 import { BodyTooLargeError, readBody } from "./body.ts";
 import type { Judge } from "./judge.ts";
 import type { LedgerEntry } from "./ledger.ts";
@@ -22,7 +23,7 @@ import {
   readObject,
   unchanged,
 } from "./pod_answer.ts";
-import { REJECTION_REASON, rejectionMessage } from "./rejector.ts";
+import { REJECTION_REASON, rejectionMessage } from "./rejection.ts";
 import { statusResponse, successStatus } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
 

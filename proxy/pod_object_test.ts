@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
 import { MAX_PATCH_BYTES } from "./pod_object.ts";
-import { REJECTION_REASON } from "./rejector.ts";
+import { REJECTION_REASON } from "./rejection.ts";
 import { makeGate, type TestGate } from "../tests/fakes/gate.ts";
 import {
   makePod,

@@ -81,8 +81,14 @@ export interface AllowVerdict {
   labels: Record<string, string>;
   /** Signed annotations; empty in the spec form. */
   annotations: Record<string, string>;
+  /** Unsigned labels that the owner allowed by key. */
+  extraLabels: Record<string, string>;
+  /** Unsigned annotations that the owner allowed by key. */
+  extraAnnotations: Record<string, string>;
   /** What was accepted beyond the signed spec, one line each: a path and the rule's name. */
   injected: string[];
+  /** The owner's permissions that were made use of, as they are written in the signed template. */
+  permissions: string[];
   /** What the owner should know, for example a tag without a digest. */
   warnings: string[];
 }

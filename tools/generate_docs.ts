@@ -14,6 +14,7 @@ import {
 import { canonicalize } from "@signed-pods/shared/canonical-json";
 import { flagTable } from "@signed-pods/shared/command-line";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "@signed-pods/shared/json";
+import { admittedFields } from "../shared/pod/confined.ts";
 import { DEFAULT_ROWS, type DefaultRow, REWRITE_ROWS } from "../shared/pod/defaults.ts";
 import { MAX_IMAGE_LENGTH } from "@signed-pods/shared/pod/image";
 import { SCHEDULING_FIELD_REASONS } from "@signed-pods/shared/pod/normal-form";
@@ -22,12 +23,9 @@ import {
   MAX_QUANTITY_LENGTH,
   MAX_QUANTITY_VALUE,
 } from "@signed-pods/shared/pod/quantity";
-import {
-  KUBELET_SCHEDULING_FIELDS,
-  UNSIGNED_ANNOTATIONS,
-  UNSIGNED_LABELS,
-  type UnsignedKey,
-} from "@signed-pods/shared/pod/rebuild";
+import { UNSIGNED_ANNOTATIONS, UNSIGNED_LABELS, type UnsignedKey } from "@signed-pods/shared/pod/metadata";
+import { PERMISSIONS } from "@signed-pods/shared/pod/permissions";
+import { KUBELET_SCHEDULING_FIELDS } from "../shared/pod/scheduling.ts";
 import { fieldsOf } from "@signed-pods/shared/pod/schema";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { generateSigningKey, sign } from "@signed-pods/shared/signing";
@@ -59,6 +57,10 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "docs/signature-format.md": {
     "algorithms": algorithmTable(),
     "signed template": await templateExample("StatefulSet: service and claims"),
+    "permissions": table(
+      ["permission", "what it allows", "condition"],
+      PERMISSIONS.map(({ form, allows, condition }) => [code(form), allows, condition]),
+    ),
     "defaults": defaultTable(),
     "rewrites": table(
       ["type", "held by", "rule", "minimal form", "source"],
@@ -89,6 +91,8 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       ["the field", { hostname: spec.hostname }],
       ["the variable", objectsAt(containerOf(spec), "env").at(-1)],
     ]),
+    "extra containers": fieldList(admittedFields("initContainers")),
+    "extra volumes": fieldList(admittedFields("volumes")),
     "labels": keyTable("label", UNSIGNED_LABELS),
     "annotations": keyTable("annotation", UNSIGNED_ANNOTATIONS),
     "bounds": boundTable(),
@@ -105,6 +109,11 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
   return `${line(head)}|${"---|".repeat(head.length)}\n${rows.map(line).join("")}`;
+}
+
+/** Fields, one after the other. */
+function fieldList(fields: readonly string[]): string {
+  return `${fields.map(code).join(", ")}\n`;
 }
 
 // What is signed

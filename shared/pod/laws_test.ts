@@ -11,8 +11,9 @@ import { compareSpecs } from "./compare.ts";
 import { keyPair, livePod, liveSpec, NODE, pod, templateAnnotations, UID } from "./fixture_test.ts";
 import type { InjectionContext } from "./injected.ts";
 import { expand, minimal, withoutScheduling } from "./normal_form.ts";
-import { rebuildPod, rebuildPodStatus } from "./rebuild.ts";
+import { rebuildPod } from "./rebuild.ts";
 import { decode } from "./schema.ts";
+import { rebuildPodStatus } from "./status.ts";
 import { createVerifier } from "./verify.ts";
 
 const RUNS = { numRuns: 500 };

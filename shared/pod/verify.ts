@@ -25,6 +25,7 @@ import {
   parseSignedTemplate,
   type SignedTemplate,
   specProblems,
+  templatePermissions,
   templateValidity,
   withoutClaimVolumes,
 } from "../signed_template.ts";
@@ -42,9 +43,11 @@ import {
 import { compareSpecs, type Comparison } from "./compare.ts";
 import { hasDigest } from "./image.ts";
 import { beforeAdmission, type InjectionContext } from "./injected.ts";
+import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
+import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { readIdentity } from "./rebuild.ts";
+import { readIdentity } from "./metadata.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
@@ -140,6 +143,8 @@ interface VerifiedTemplate extends SignedText {
   template: SignedTemplate;
   /** Its spec, expanded, and frozen: verdicts share its parts. */
   spec: JsonObject;
+  /** What its owner allows beyond it. */
+  allow: readonly Permission[];
 }
 
 class PodVerifier implements Verifier {
@@ -212,7 +217,7 @@ class PodVerifier implements Verifier {
   ): Promise<Verdict> {
     const verified = await this.#verifyTemplate(signed, text);
     if ("decision" in verified) return verified;
-    const { template, spec, hash, signers } = verified;
+    const { template, spec, allow, hash, signers } = verified;
 
     const signer = signerAt(signers, time);
     if ("decision" in signer) return signer;
@@ -224,8 +229,9 @@ class PodVerifier implements Verifier {
 
     const live = expandLive(withoutReplacedVolumes(subject, template));
     if (!live.ok) return live.refusal;
-    const comparison = compareSpecs(spec, live.spec, binding.context);
+    const { permissions, ...comparison } = compareSpecs(spec, live.spec, { ...binding.context, allow });
     const { labels, annotations } = template.metadata;
+    const extra = extraMetadata(template, allow, subject.metadata);
     return this.#conclude(comparison, {
       form: "template",
       keyId: signer.id,
@@ -234,6 +240,9 @@ class PodVerifier implements Verifier {
       ...binding.facts,
       labels: { ...labels },
       annotations: { ...annotations },
+      extraLabels: extra.labels,
+      extraAnnotations: extra.annotations,
+      permissions: [...permissions, ...extra.permissions],
       warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
     });
   }
@@ -268,12 +277,16 @@ class PodVerifier implements Verifier {
         ? { source: "template" }
         : { source: "pod" };
       const signedSpec = spec === undefined ? live.spec : expand(spec);
-      return this.#conclude(compareSpecs(signedSpec, live.spec, context), {
+      const { permissions, ...comparison } = compareSpecs(signedSpec, live.spec, context);
+      return this.#conclude(comparison, {
         form: "spec",
         keyId: signer.id,
         signedHash: verified.hash,
         labels: {},
         annotations: {},
+        extraLabels: {},
+        extraAnnotations: {},
+        permissions,
         warnings: [],
       });
     }
@@ -281,7 +294,7 @@ class PodVerifier implements Verifier {
   }
 
   #conclude(
-    { differences, spec, injected }: Comparison,
+    { differences, spec, injected }: Omit<Comparison, "permissions">,
     facts: Omit<AllowVerdict, "decision" | "spec" | "injected">,
   ): Verdict {
     if (differences.length > 0) return deny("spec-differs", "the pod is not what was signed", differences);
@@ -304,7 +317,8 @@ class PodVerifier implements Verifier {
       if ("decision" in verified) return verified;
       try {
         const template = parseSignedTemplate(text);
-        return { ...verified, template, spec: deepFreeze(expand(template.spec)) };
+        const spec = deepFreeze(expand(template.spec));
+        return { ...verified, template, spec, allow: templatePermissions(template) };
       } catch (error) {
         if (!(error instanceof SignedPodsError)) throw error;
         return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
@@ -519,6 +533,46 @@ function metadataWarnings(template: SignedTemplate, metadata: JsonObject): strin
     }
   }
   return warnings;
+}
+
+/** Longest unsigned annotation of a key that the owner allowed, in UTF-16 code units. */
+const MAX_EXTRA_ANNOTATION_CHARACTERS: number = 16 * 1024;
+
+/** Controls other than tabs and line ends. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
+
+function isExtraAnnotation(value: string): boolean {
+  return value.length <= MAX_EXTRA_ANNOTATION_CHARACTERS && value.isWellFormed() && !CONTROLS.test(value);
+}
+
+/** Labels and annotations that are not signed, but whose keys the owner allowed. Values of no proper form are left out. */
+function extraMetadata(
+  { metadata: signed }: SignedTemplate,
+  allow: readonly Permission[],
+  metadata: JsonObject,
+): { labels: Record<string, string>; annotations: Record<string, string>; permissions: string[] } {
+  const found = { labels: objectAt(metadata, "labels"), annotations: objectAt(metadata, "annotations") };
+  const extra: { labels: [string, string][]; annotations: [string, string][] } = {
+    labels: [],
+    annotations: [],
+  };
+  const permissions: string[] = [];
+  for (const permission of allow) {
+    if (permission.kind !== "label" && permission.kind !== "annotation") continue;
+    const { kind, key } = permission;
+    const map = kind === "label" ? "labels" : "annotations";
+    const value = getOwn(found[map], key);
+    if (typeof value !== "string" || Object.hasOwn(signed[map], key)) continue;
+    if (!(kind === "label" ? isLabelValue(value) : isExtraAnnotation(value))) continue;
+    extra[map].push([key, value]);
+    permissions.push(formatPermission(permission));
+  }
+  return {
+    labels: Object.fromEntries(extra.labels),
+    annotations: Object.fromEntries(extra.annotations),
+    permissions,
+  };
 }
 
 function imagesWithoutDigest(spec: JsonObject): Difference[] {

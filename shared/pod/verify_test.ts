@@ -799,3 +799,68 @@ Deno.test("takes a manifest without namespace for one in the signed namespace", 
     allowed(found?.verdict);
   }
 });
+
+// The owner's permissions
+
+const ALLOWING: SignOptions = {
+  allow: ["label=tier", "annotation=mesh.example/status", "annotation=team", "annotation=kept", "resize"],
+};
+
+Deno.test("forwards unsigned labels and annotations of the keys that the owner allowed, and tells which", async () => {
+  const document = deployment(ownerSpec(), { annotations: { team: "shop" } });
+  const live = await webPod({ document, signOptions: ALLOWING });
+  Object.assign(part(live, "metadata", "labels"), { tier: "front", other: "x" });
+  Object.assign(part(live, "metadata", "annotations"), {
+    "mesh.example/status": '{"version": 1}\n',
+    team: "other",
+    "container.apparmor.security.beta.kubernetes.io/app": "unconfined",
+  });
+  const verdict = allowed(await judge(live));
+  assert.deepEqual(verdict.permissions, ["annotation=mesh.example/status", "label=tier"]);
+  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
+  assert.ok(rebuilt.ok);
+  const { labels, annotations } = part(rebuilt.pod, "metadata");
+  assert.deepEqual(labels, { app: "web", "pod-template-hash": "76bf99c854", tier: "front" });
+  assert.deepEqual(annotations, { "mesh.example/status": '{"version": 1}\n', team: "shop" });
+});
+
+Deno.test("refuses to forward values of allowed keys that have no proper form: they are left out", async () => {
+  for (
+    const [map, key, value] of [
+      ["labels", "tier", "a b"],
+      ["annotations", "mesh.example/status", "a\u001b[2J"],
+      ["annotations", "mesh.example/status", "\ud800"],
+      ["annotations", "mesh.example/status", "x".repeat(16 * 1024 + 1)],
+      ["annotations", "mesh.example/status", 1],
+    ] as const
+  ) {
+    const live = await webPod({ signOptions: ALLOWING });
+    part(live, "metadata", map)[key] = value;
+    const verdict = allowed(await judge(live));
+    assert.deepEqual([verdict.extraLabels, verdict.extraAnnotations, verdict.permissions], [{}, {}, []]);
+  }
+});
+
+Deno.test("an allowed key gives no way around the form of what Kubernetes writes", async () => {
+  const live = await webPod({ signOptions: { allow: ["label=pod-template-hash"] } });
+  const verdict = allowed(await judge(live));
+  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
+  assert.ok(rebuilt.ok);
+  assert.equal(part(rebuilt.pod, "metadata", "labels")["pod-template-hash"], "76bf99c854");
+});
+
+Deno.test("refuses other amounts unless the owner allowed resize", async () => {
+  const spec = ownerSpec();
+  named(spec, "containers", "app").resources = { limits: { cpu: "1" } };
+  const document = deployment(spec);
+  const resized = (live: JsonObject) => {
+    named(part(live, "spec"), "containers", "app").resources = {
+      limits: { cpu: "2" },
+      requests: { cpu: "2" },
+    };
+    return live;
+  };
+  denied(await judge(resized(await webPod({ document }))), "spec-differs");
+  const verdict = allowed(await judge(resized(await webPod({ document, signOptions: ALLOWING }))));
+  assert.deepEqual(verdict.permissions, ["resize"]);
+});

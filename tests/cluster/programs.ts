@@ -128,6 +128,7 @@ export class Program {
     if (this.#running === undefined) return;
     const { id, child } = this.#running;
     await stopProcess(id, this.name, this.#spec.graceMs ?? 20_000);
+    child.ref();
     await child.status;
     this.#running = undefined;
     await Deno.remove(`${this.#spec.runDir}/pid/${this.name}`).catch(() => {});
@@ -171,6 +172,14 @@ export async function stopByPidFile(runDir: string, name: string, graceMs = 20_0
   const id: ProcessId = JSON.parse(text);
   await stopProcess(id, name, graceMs);
   await Deno.remove(file);
+}
+
+/** A TCP port of this machine's loopback address that nobody listens on. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
 }
 
 /** The last lines of a log file, under a heading with its name. */

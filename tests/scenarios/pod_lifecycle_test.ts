@@ -1,6 +1,6 @@
 /** The gate between a kubelet and an API server, from the first list to the last container. */
 import assert from "node:assert/strict";
-import { REJECTION_REASON } from "../../proxy/rejector.ts";
+import { REJECTION_REASON } from "../../proxy/rejection.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
 import { settle } from "../fakes/clock.ts";
