@@ -87,7 +87,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     socketPath: `${folder}/s`,
     async handle(request) {
       const response = await handler.handle(request);
-      if (new URL(request.url).pathname.includes("/pods")) {
+      // A client that has left has not seen its answer.
+      if (new URL(request.url).pathname.includes("/pods") && !request.signal.aborted) {
         statuses.push(response.status);
       }
       return response;
