@@ -592,7 +592,11 @@ async function drip(wire: Wire, text: string): Promise<void> {
   for (const byte of new TextEncoder().encode(text)) await wire.write(new Uint8Array([byte]));
 }
 
+/** Longest wait for headers in cases about silence, in milliseconds. */
+const SHORT_TIMEOUT_MS = 300;
+
 async function silent(setting: Setting, first: string): Promise<void> {
+  setting.proxyOptions = { headersTimeoutMs: SHORT_TIMEOUT_MS };
   await setting.lieOnce(async (_request, wire) => {
     await wire.write(first);
     await wire.closed;
