@@ -128,6 +128,7 @@ export class Program {
     if (this.#running === undefined) return;
     const { id, child } = this.#running;
     await stopProcess(id, this.name, this.#spec.graceMs ?? 20_000);
+    child.ref();
     await child.status;
     this.#running = undefined;
     await Deno.remove(`${this.#spec.runDir}/pid/${this.name}`).catch(() => {});

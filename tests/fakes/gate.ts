@@ -19,7 +19,7 @@ export interface TestGate {
 
 export interface TestGateOptions {
   upstream: Upstream;
-  owner: Owner;
+  owner: Pick<Owner, "verifier">;
   mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;

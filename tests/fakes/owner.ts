@@ -142,14 +142,18 @@ export class Owner {
       throw new TypeError("the manifest holds no pod");
     }
     const text = encodeSignedTemplate(buildSignedTemplate(location, options));
-    const signature = await sign(this.#key, new TextEncoder().encode(text));
     return withMetadata(pod, {
       annotations: {
         ...(annotations === undefined ? {} : objectOf(annotations)),
-        [SIGNATURE_ANNOTATION]: encodeBase64(signature),
+        [SIGNATURE_ANNOTATION]: await this.signText(text),
         [SIGNED_TEMPLATE_ANNOTATION]: text,
       },
     });
+  }
+
+  /** The signature over a text as it stands in an annotation. */
+  async signText(text: string): Promise<string> {
+    return encodeBase64(await sign(this.#key, new TextEncoder().encode(text)));
   }
 
   /** A pod that this owner has signed. */
