@@ -86,6 +86,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     log,
     logRequests: true,
     elapsedMs: () => performance.now(),
+    clock,
   });
   const statuses: number[] = [];
   const listener = await openListener({
@@ -96,8 +97,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       clientCa: pki.authority.certificate,
     },
     socketPath: `${folder}/s`,
-    async handle(request) {
-      const response = await handler.handle(request);
+    async handle(request, delivered) {
+      const response = await handler.handle(request, delivered);
       if (new URL(request.url).pathname.includes("/pods")) {
         statuses.push(response.status);
       }
