@@ -139,6 +139,7 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     log,
     logRequests: options.logRequests,
     elapsedMs: () => performance.now(),
+    clock: systemClock,
   });
   const listener = await openListener({
     address,

@@ -23,6 +23,7 @@ export interface TestGateOptions {
   mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;
+  maxListBytes?: number;
 }
 
 export async function makeGate(options: TestGateOptions): Promise<TestGate> {
@@ -38,6 +39,7 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
     nodeName: NODE_NAME,
     clock,
     random: () => 0.5,
+    ...(options.maxListBytes === undefined ? {} : { maxListBytes: options.maxListBytes }),
   });
   return { gate, log, clock, ledger, fetch: fetchFrom(gate) };
 }

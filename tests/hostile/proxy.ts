@@ -85,6 +85,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     log,
     logRequests: true,
     elapsedMs: () => performance.now(),
+    clock,
   });
   const statuses: number[] = [];
   const listener = await openListener({
@@ -95,8 +96,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       clientCa: pki.authority.certificate,
     },
     socketPath: `${folder}/s`,
-    async handle(request) {
-      const response = await handler.handle(request);
+    async handle(request, delivered) {
+      const response = await handler.handle(request, delivered);
       // A client that has left has not seen its answer.
       if (new URL(request.url).pathname.includes("/pods") && !request.signal.aborted) {
         statuses.push(response.status);
