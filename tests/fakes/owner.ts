@@ -1,6 +1,7 @@
 /** The owner of workloads: makes pods, and signs them with a key of their own. */
 import { encodeBase64 } from "@signed-pods/shared/base64";
 import type { JsonObject } from "@signed-pods/shared/json";
+import type { VerificationKey } from "@signed-pods/shared/keys";
 import { expand } from "@signed-pods/shared/pod/normal-form";
 import { createVerifier, type Verifier } from "@signed-pods/shared/pod/verify";
 import { findPodTemplates } from "@signed-pods/shared/pod/workload";
@@ -107,12 +108,16 @@ export function objectOf(value: unknown): JsonObject {
 /** Signs pods. */
 export class Owner {
   readonly #key: SigningKey;
+  /** The public half of the key. */
+  readonly trusted: VerificationKey;
   readonly verifier: Verifier;
 
   private constructor(key: SigningKey) {
     this.#key = key;
+    const { algorithm, publicKey, id } = key;
+    this.trusted = { algorithm, key: publicKey, id, source: "the owner of this test" };
     this.verifier = createVerifier({
-      keys: [{ algorithm: key.algorithm, key: key.publicKey, id: key.id, source: "the owner of this test" }],
+      keys: [this.trusted],
       acceptForms: new Set(["template", "spec"]),
       requireDigests: false,
     });
