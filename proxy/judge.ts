@@ -108,6 +108,8 @@ export interface Judge {
   resumeWatch(moment: number): void;
   /** Count of what has been seen and retired so far. It never goes back. */
   readonly moment: number;
+  /** Makes a moment that is later than all that were given out, for when the verifier's keys have changed. */
+  nextMoment(): number;
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
@@ -286,6 +288,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  nextMoment(): number {
+    return ++this.#sightings;
   }
 
   resumeWatch(moment: number): void {

@@ -33,6 +33,8 @@ const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
 export interface PodWatches {
   /** @throws what the upstream throws before it answers */
   watch(query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** Ends all watches, cleanly for the kubelet, which begins them again. */
+  restart(): void;
   /** Ends all watches, cleanly for the kubelet; new ones end at once. */
   close(): void;
 }
@@ -60,6 +62,7 @@ type DecodedEvent = { ok: true; event: WatchEvent } | { ok: false; problem: stri
 export function createPodWatches(options: PodWatchOptions): PodWatches {
   const { upstream, judge, served, log, mode, nodeName } = options;
   const closing = new AbortController();
+  let restarting = new AbortController();
   let open = 0;
 
   return {
@@ -86,7 +89,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       // Ends the upstream request whoever ends the watch: the kubelet (its signal, or cancelling the body) or we.
       const ending = new AbortController();
       const end = () => ending.abort();
-      const sources = [signal, closing.signal];
+      const sources = [signal, restarting.signal, closing.signal];
       for (const source of sources) {
         source.addEventListener("abort", end, { once: true });
         if (source.aborted) {
@@ -118,7 +121,12 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
             return checked.response;
           }
         }
-        const run: WatchRun = { snapshot, splitter: createLineSplitter(MAX_WATCH_LINE_BYTES), audited: true };
+        const run: WatchRun = {
+          snapshot,
+          splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
+          audited: true,
+          ending: ending.signal,
+        };
         const body = relayed(answer.body, ending.signal, release, (chunk) => take(run, chunk));
         return mode === "audit"
           ? unchanged(answer, body)
@@ -127,6 +135,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         release();
         throw error;
       }
+    },
+    restart() {
+      restarting.abort();
+      restarting = new AbortController();
     },
     close() {
       closing.abort();
@@ -200,7 +212,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       batch = [];
       const { moment } = judge;
       const showings = sightings.length === 0 ? [] : await judge.judge(sightings, run.snapshot);
-      return showings.map((showing) => encodeShowing(showing, moment)).join("");
+      return showings.map((showing) => encodeShowing(run, showing, moment)).join("");
     };
     for (const event of events) {
       if (event.kind === "pod") {
@@ -218,20 +230,27 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         run.snapshot = undefined;
         await judge.completeSnapshot(snapshot);
       }
-      served.add(event.resourceVersion, moment);
+      remember(run, event.resourceVersion, moment);
       yield encodeEvent("BOOKMARK", JSON.stringify(bookmark(event)));
     }
     yield await judgeBatch();
   }
 
-  function encodeShowing(showing: Showing, moment: number): string {
+  /** Of a watch that has ended meanwhile, nothing is sent any more. */
+  function remember(run: WatchRun, resourceVersion: string, moment: number): void {
+    if (!run.ending.aborted) {
+      served.add(resourceVersion, moment);
+    }
+  }
+
+  function encodeShowing(run: WatchRun, showing: Showing, moment: number): string {
     switch (showing.kind) {
       case "hide":
         return "";
       case "show":
       case "remove":
         if (showing.resourceVersion !== undefined) {
-          served.add(showing.resourceVersion, moment);
+          remember(run, showing.resourceVersion, moment);
         }
         return encodeEvent(
           showing.kind === "remove" ? "DELETED" : showing.known ? "MODIFIED" : "ADDED",
@@ -277,6 +296,7 @@ interface WatchRun {
   readonly splitter: LineSplitter;
   /** In audit: still readable. */
   audited: boolean;
+  readonly ending: AbortSignal;
 }
 
 /** What is to be sent, and whether the watch ends with it. */
