@@ -6,11 +6,11 @@
  *
  * @module
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import https, { type RequestOptions } from "node:https";
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { pipeline } from "node:stream";
+import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import https from "node:https";
+import net from "node:net";
+import type { Duplex, Writable } from "node:stream";
+import tls from "node:tls";
 import {
   formatHead,
   type HeaderValues,
@@ -18,6 +18,7 @@ import {
   nodeApiResponseHeaders,
   nodeApiUpgradeResponseHeaders,
 } from "./node_api_headers.ts";
+import { flow, type ReadValve, readValve } from "./read_valve.ts";
 
 /** How the kubelet is reached. */
 export interface KubeletAddress {
@@ -38,9 +39,6 @@ export interface KubeletAddress {
  */
 export const STREAM_IDLE_TIMEOUT_MS = 4 * 60 * 60 * 1000;
 
-/** Most connections to the kubelet that are kept for the next request. */
-const MAX_IDLE_CONNECTIONS = 16;
-
 /** Statuses whose answers have no body. */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 304]);
 
@@ -50,34 +48,29 @@ export interface KubeletConnection {
    * Sends a request and streams its answer back. Ends with the client, whichever way it ends.
    *
    * @param target path and query
-   * @param withBody whether the request's body goes along
-   * @returns the status that the client has got; 502 if the kubelet gave no answer, 499 if the client left before
+   * @param body if the request's body goes along: how to hold the client back meanwhile
+   * @returns when the client has its answer, or has left
    */
   forward(
     request: IncomingMessage,
     response: ServerResponse,
     target: string,
-    withBody: boolean,
-  ): Promise<number>;
+    body: ReadValve | undefined,
+  ): Promise<void>;
   /**
    * Asks the kubelet for a stream and joins it with the client's connection.
    *
-   * @param head what the client has sent already; the kubelet gets it if it agrees
-   * @returns when the connections have ended, with the status that the client has got
+   * @param client the client's connection, its valve, and what the client has sent already: the kubelet gets that if it
+   * agrees
+   * @returns when the connections have ended
    */
   upgrade(
     request: IncomingMessage,
-    client: Duplex,
-    head: Uint8Array,
+    client: { socket: Duplex; valve: ReadValve; head: Uint8Array },
     target: string,
     headers: HeaderValues,
-  ): Promise<number>;
-  /** Cuts the connections that wait for a next request. */
-  close(): void;
+  ): Promise<void>;
 }
-
-/** Status for the log when a client has left before the kubelet answered; it is never sent. */
-export const CLIENT_LEFT = 499;
 
 /** What is said when there is no answer. The kubelet's own words may hold anything, so the log gets them. */
 const NO_ANSWER = "kubelet-proxy: the kubelet does not answer; see the log of kubelet-proxy on the node\n";
@@ -92,37 +85,57 @@ export function openKubeletConnection(
   onError: (error: Error) => void,
   streamIdleTimeoutMs = STREAM_IDLE_TIMEOUT_MS,
 ): KubeletConnection {
-  const agent = new https.Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_CONNECTIONS });
-  const options: RequestOptions = {
-    host: address.host,
-    port: address.port,
-    servername: address.serverName,
-    ca: [...address.certificateAuthorities],
-    cert: address.identity.certificate,
-    key: address.identity.key,
-    minVersion: "TLSv1.2",
-  };
+  const joined = new WeakSet<Duplex>();
+
+  /**
+   * Sends the head of a request over a connection of its own: there are few requests, the way is short, and each
+   * connection can be held back alone.
+   */
+  function send(
+    request: IncomingMessage,
+    path: string,
+    headers: HeaderValues,
+  ): { kubelet: ClientRequest; valve: () => ReadValve } {
+    const tcp = net.connect({ host: address.host, port: address.port });
+    const socket = tls.connect({
+      socket: tcp,
+      servername: address.serverName,
+      ca: [...address.certificateAuthorities],
+      cert: address.identity.certificate,
+      key: address.identity.key,
+      minVersion: "TLSv1.2",
+    });
+    const kubelet = https.request({
+      host: address.serverName,
+      createConnection: () => socket,
+      method: request.method ?? "GET",
+      path,
+      headers,
+    });
+    tcp.on("error", (error) => kubelet.destroy(error));
+    kubelet.on("close", () => {
+      // A stream outlives its request.
+      if (!joined.has(socket)) socket.destroy();
+    });
+    kubelet.setTimeout(
+      streamIdleTimeoutMs,
+      () => kubelet.destroy(new Error("the kubelet is silent for too long")),
+    );
+    return { kubelet, valve: () => readValve(tcp) };
+  }
 
   return {
-    forward(request, response, target, withBody) {
-      const { promise, resolve } = Promise.withResolvers<number>();
-      const kubelet = https.request({
-        ...options,
-        agent,
-        method: request.method ?? "GET",
-        path: target,
-        headers: withBody
-          ? { ...nodeApiRequestHeaders(request), ...lengthOf(request) }
-          : nodeApiRequestHeaders(request),
-      });
-      kubelet.setTimeout(
-        streamIdleTimeoutMs,
-        () => kubelet.destroy(new Error("the kubelet is silent for too long")),
+    forward(request, response, target, body) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const headers = nodeApiRequestHeaders(request);
+      const { kubelet, valve } = send(
+        request,
+        target,
+        body === undefined ? headers : { ...headers, ...lengthOf(request) },
       );
       kubelet.on("response", (answer) => {
         const code = answer.statusCode ?? 502;
         response.writeHead(code, nodeApiResponseHeaders(answer));
-        resolve(code);
         if (NULL_BODY_STATUSES.has(code)) {
           answer.resume();
           response.end();
@@ -130,93 +143,88 @@ export function openKubeletConnection(
         }
         // Without this, the head would wait for the first byte of the body.
         response.flushHeaders();
-        // An answer that breaks off ends the client's connection, so that it is not taken for a whole one.
-        pipeline(answer, response, () => {});
+        relayBody(answer, response, valve());
       });
       // Nothing was asked to become a stream, so nothing may.
       kubelet.on("upgrade", (_answer, socket) => {
         socket.destroy();
-        kubelet.destroy(new Error("the kubelet made a stream of a request for none"));
-        fail();
+        fail(new Error("the kubelet made a stream of a request for none"));
       });
-      kubelet.on("error", (error) => {
-        if (!response.destroyed) onError(error);
-        fail();
-      });
+      kubelet.on("error", fail);
       response.on("close", () => {
         kubelet.destroy();
-        resolve(CLIENT_LEFT);
+        resolve();
       });
-      function fail(): void {
-        if (response.headersSent) {
-          response.destroy();
-        } else {
+      function fail(error: Error): void {
+        if (!response.destroyed && !response.headersSent) {
+          onError(error);
           response.writeHead(502, { "content-type": "text/plain; charset=utf-8" });
           response.end(NO_ANSWER);
+        } else {
+          response.destroy();
         }
-        resolve(502);
       }
-      if (withBody) pipeline(request, kubelet, () => {});
-      else kubelet.end();
+      if (body === undefined) {
+        kubelet.end();
+      } else {
+        request.on("error", () => kubelet.destroy());
+        flow(request, kubelet, body);
+      }
       return promise;
     },
 
-    upgrade(request, client, head, target, headers) {
-      const { promise, resolve } = Promise.withResolvers<number>();
-      let code = CLIENT_LEFT;
-      const kubelet = https.request({
-        ...options,
-        // A connection of its own: it is no longer one for requests.
-        agent: false,
-        method: request.method ?? "GET",
-        path: target,
-        headers,
-      });
-      kubelet.setTimeout(
-        streamIdleTimeoutMs,
-        () => kubelet.destroy(new Error("the kubelet is silent for too long")),
-      );
+    upgrade(request, { socket: client, valve: clientValve, head }, target, headers) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      let answered = false;
+      const { kubelet, valve } = send(request, target, headers);
       kubelet.on("upgrade", (answer, stream, first) => {
-        code = 101;
+        answered = true;
+        joined.add(stream);
         kubelet.setTimeout(0);
-        client.write(formatHead(code, "Switching Protocols", nodeApiUpgradeResponseHeaders(answer)));
+        client.write(formatHead(101, "Switching Protocols", nodeApiUpgradeResponseHeaders(answer)));
         if (first.length > 0) client.write(first);
         if (head.length > 0) stream.write(head);
-        join(client, stream, streamIdleTimeoutMs);
+        join(client, clientValve, stream, valve(), streamIdleTimeoutMs);
       });
       kubelet.on("response", (answer) => {
         // The kubelet declines, and says why.
-        code = answer.statusCode ?? 502;
+        answered = true;
         const { "content-length": _, ...fields } = nodeApiResponseHeaders(answer);
-        client.write(formatHead(code, answer.statusMessage ?? "", { ...fields, connection: "close" }));
-        pipeline(answer, client, () => client.destroy());
+        client.write(
+          formatHead(answer.statusCode ?? 502, answer.statusMessage ?? "", {
+            ...fields,
+            connection: "close",
+          }),
+        );
+        client.on("finish", () => client.destroy());
+        relayBody(answer, client, valve());
       });
       kubelet.on("error", (error) => {
-        if (client.destroyed || code !== CLIENT_LEFT) {
+        if (client.destroyed || answered) {
           client.destroy();
           return;
         }
         onError(error);
-        code = 502;
-        endWith(client, code, "Bad Gateway", NO_ANSWER);
+        answered = true;
+        endWith(client, 502, "Bad Gateway", NO_ANSWER);
       });
-      client.on("error", () => client.destroy());
       client.on("close", () => {
         kubelet.destroy();
-        resolve(code);
+        resolve();
       });
-      // It may have gone while its request was being judged.
-      if (client.destroyed) {
-        kubelet.destroy();
-        resolve(code);
-      } else {
-        kubelet.end();
-      }
+      kubelet.end();
       return promise;
     },
-
-    close: () => agent.destroy(),
   };
+}
+
+/** Streams an answer's body on. One that breaks off ends the client's connection, so that it is not taken for a whole one. */
+function relayBody(answer: IncomingMessage, client: Writable, valve: ReadValve): void {
+  answer.on("error", () => client.destroy());
+  answer.on("close", () => {
+    if (!answer.complete) client.destroy();
+  });
+  flow(answer, client, valve);
 }
 
 /** Answers on a connection that node:http has let go of, and closes it. */
@@ -239,25 +247,30 @@ function lengthOf(request: IncomingMessage): HeaderValues {
 }
 
 /** Joins two connections: bytes both ways, no faster than the slower side reads, until either ends. */
-function join(client: Duplex, kubelet: Socket, idleTimeoutMs: number): void {
+function join(
+  client: Duplex,
+  clientValve: ReadValve,
+  kubelet: Duplex,
+  kubeletValve: ReadValve,
+  idleTimeoutMs: number,
+): void {
   let idle: ReturnType<typeof setTimeout> | undefined;
   function stir(): void {
     clearTimeout(idle);
     idle = setTimeout(() => kubelet.destroy(), idleTimeoutMs);
   }
   stir();
-  kubelet.setNoDelay(true);
   kubelet.on("data", stir);
   client.on("data", stir);
-  client.pipe(kubelet);
-  kubelet.pipe(client);
+  flow(client, kubelet, clientValve);
+  flow(kubelet, client, kubeletValve);
   kubelet.on("error", () => kubelet.destroy());
   client.on("close", () => kubelet.destroy());
   kubelet.on("close", () => {
     clearTimeout(idle);
     // What the kubelet has sent is delivered before the client is disconnected.
-    if (!client.writableEnded) client.end();
     if (client.writableFinished) client.destroy();
     else client.on("finish", () => client.destroy());
+    if (!client.writableEnded) client.end();
   });
 }

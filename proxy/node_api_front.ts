@@ -34,6 +34,7 @@ import type { NodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { NodeApiAuthorizer } from "./node_api_authorizer.ts";
 import { nodeApiUpgradeHeaders } from "./node_api_headers.ts";
 import { NODE_API_TARGET_RULES, type NodeApiRoute, routeNodeApi } from "./node_api_route.ts";
+import { type ReadValve, readValve } from "./read_valve.ts";
 import { parseTarget } from "./request_target.ts";
 import { UpstreamError } from "./upstream.ts";
 
@@ -117,6 +118,8 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   const idleTimeoutMs = options.idleTimeoutMs ?? FRONT_IDLE_TIMEOUT_MS;
   const authorities = readClientAuthorities(options.tls.clientAuthorities);
   const open = new Set<Socket>();
+  /** The TCP connection under each TLS connection, by its peer. */
+  const beneath = new Map<string, Socket>();
   const busy = new Set<Promise<void>>();
 
   const server = https.createServer({
@@ -144,7 +147,12 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     }
     open.add(socket);
     socket.setNoDelay(true);
-    socket.on("close", () => open.delete(socket));
+    const peer = peerOf(socket);
+    beneath.set(peer, socket);
+    socket.on("close", () => {
+      open.delete(socket);
+      if (beneath.get(peer) === socket) beneath.delete(peer);
+    });
   });
   const idle = new IdleConnections(clock);
   server.on("secureConnection", (socket: Duplex) => {
@@ -163,19 +171,27 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     idle.stop(request.socket);
     response.on("close", () => idle.wait(request.socket, idleTimeoutMs));
-    keep(serve(request, response));
+    keep(serve(request, response), request.socket);
   });
   server.on("upgrade", (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
     idle.stop(client);
     client.on("error", () => client.destroy());
-    keep(serveStream(request, client, head));
+    keep(serveStream(request, client, head), client);
   });
 
-  function keep(work: Promise<void>): void {
-    const kept = work.catch((error) => log.error("node-api-request-failed", messageOf(error))).then(() =>
-      void busy.delete(kept)
-    );
+  /** Remembers what is being done for a client until it is done. */
+  function keep(work: Promise<void>, client: Duplex): void {
+    const kept = work.catch((error) => {
+      log.error("node-api-request-failed", messageOf(error));
+      client.destroy();
+    }).then(() => void busy.delete(kept));
     busy.add(kept);
+  }
+
+  function valveOf(socket: Socket): ReadValve {
+    const tcp = beneath.get(peerOf(socket));
+    if (tcp === undefined) throw new Error("the connection has no TCP connection beneath");
+    return readValve(tcp);
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -192,8 +208,9 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
       response.end(decision.message);
       return;
     }
-    const code = await kubelet.forward(request, response, decision.target, hasBody(request));
-    note(request, decision, code);
+    note(request, decision);
+    const body = hasBody(request) ? valveOf(request.socket) : undefined;
+    await kubelet.forward(request, response, decision.target, body);
   }
 
   async function serveStream(request: IncomingMessage, client: Duplex, head: Uint8Array): Promise<void> {
@@ -207,7 +224,9 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
       endWith(client, code, STATUS_TEXTS[code] ?? "", message);
       return;
     }
-    note(request, decision, await kubelet.upgrade(request, client, head, decision.target, headers.headers));
+    note(request, decision);
+    const valve = valveOf(request.socket);
+    await kubelet.upgrade(request, { socket: client, valve, head }, decision.target, headers.headers);
   }
 
   /**
@@ -296,15 +315,14 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     }
   }
 
-  function note(request: IncomingMessage, decision: Decision & { kind: "pass" }, code: number): void {
+  function note(request: IncomingMessage, decision: Decision & { kind: "pass" }): void {
     if (!options.logRequests) return;
-    log.info("node-api-request", "answered by the kubelet", {
+    log.info("node-api-request", "goes to the kubelet", {
       method: request.method,
       // The query is left out: that of exec is the command.
       path: decision.path,
       user: decision.user,
       needed: decision.needed,
-      code,
     });
   }
 
@@ -333,7 +351,6 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
       for (const socket of open) socket.destroy();
       await Promise.race([closed, deadline]);
       cancel();
-      kubelet.close();
     },
   };
 }
@@ -370,6 +387,11 @@ class IdleConnections {
       socket.destroy();
     }
   }
+}
+
+/** Address and port of the other side: one connection at a time has them. */
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 /** DER of a client's certificate, if it was issued by one of the authorities. */
