@@ -51,6 +51,8 @@ export interface Request {
   commonNames?: string[];
   /** Issued by itself without it. */
   issuer?: Issued;
+  /** By default new ones. */
+  keys?: CryptoKeyPair;
   /** Object identifiers of extended key usages. */
   usages?: string[];
   /** From when to when it is valid, in milliseconds from now; by default from an hour ago for a day. */
@@ -65,7 +67,7 @@ export interface Request {
 
 /** Issues a certificate that is valid for a day. */
 export async function issue(request: Request): Promise<Issued> {
-  const keys = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+  const keys = request.keys ?? await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
   const part = (type: string) => (text: string) =>
     new RelativeDistinguishedName([
       new AttributeTypeAndValue({ type, value: new AttributeValue({ utf8String: text }) }),
