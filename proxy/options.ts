@@ -21,6 +21,7 @@ import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
@@ -110,6 +111,7 @@ export const FLAGS = [
     description:
       "What the cluster may use of the kubelet's own API, below its RBAC, separated by commas: `logs`, `metrics`, `stats`, `pods`, `exec`, `attach`, `port-forward`, `all`. Without --kubelet-api-listen, logs, exec, attach and port-forward cannot be told apart: they need `all`.",
   },
+  ...FRONT_FLAGS,
   {
     name: "--runtime-dir",
     value: "FOLDER",
@@ -155,6 +157,8 @@ export interface Options {
   allowedPaths: readonly AllowedPath[];
   /** Local ceiling for the kubelet's own API. */
   nodeApiAccess: NodeApiAccess;
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontOptions;
   runtimeDir: string;
   logRequests: boolean;
   logPodPayloads: boolean;
@@ -195,6 +199,17 @@ const parser = object({
   requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
   allowPaths: multiple(textOption("--allow-path")),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
+  front: object({
+    listen: optional(textOption("--kubelet-api-listen")),
+    tlsCert: optional(textOption("--kubelet-api-tls-cert")),
+    tlsKey: optional(textOption("--kubelet-api-tls-key")),
+    clientCa: optional(textOption("--kubelet-api-client-ca")),
+    server: withDefault(textOption("--kubelet-api-server"), defaultOf("--kubelet-api-server")),
+    certificateAuthority: optional(textOption("--kubelet-certificate-authority")),
+    clientCertificate: optional(textOption("--kubelet-client-certificate")),
+    clientKey: optional(textOption("--kubelet-client-key")),
+    config: optional(textOption("--kubelet-config")),
+  }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
   logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
@@ -345,6 +360,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
     flags.nodeApiAccess,
     (problem) => report("--node-api-access", problem),
   );
+  const front = readFrontOptions(flags.front, (flag, problem) => {
+    if (!reported.has(flag)) report(flag, problem);
+  });
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -378,6 +396,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
     requireDigests: boolean("--require-digests", flags.requireDigests),
     allowedPaths,
     nodeApiAccess,
+    ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
     logRequests: boolean("--log-requests", flags.logRequests),
     logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),
