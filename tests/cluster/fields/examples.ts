@@ -465,7 +465,7 @@ const CONTAINERS: JsonObject[] = [
     readinessProbe: {
       ...PROBE,
       successThreshold: 2,
-      httpGet: { ...HTTP_GET, protocol: "H2C", scheme: "HTTP" },
+      httpGet: { path: "/ready", port: 8080, protocol: "HTTP2" },
     },
     startupProbe: { ...PROBE, grpc: { port: 9090, service: "health", mode: "TLS" } },
     lifecycle: {
@@ -617,7 +617,7 @@ export const EXAMPLES: readonly Example[] = [
         limits: { cpu: "2", memory: "2Gi" },
         requests: { cpu: "1", memory: "1Gi" },
       },
-      evictionResponders: [{ name: "responder.example.com", priority: 100 }],
+      evictionResponders: [{ name: "example.com/responder", priority: 1000 }],
       containers: [{ name: "app", image: TAGGED }],
     },
   },
