@@ -55,7 +55,7 @@ lint: setup ## Look for mistakes
 vet: lint ## The same as lint
 check: setup ## Type-check everything
 	@$(DENO) task --quiet check
-generate: setup ## Write again what is generated: tables in README.md
+generate: setup ## Write again what is generated: tables in README.md and docs/
 	@$(DENO) task --quiet generate
 
 deploy-kind test-kind teardown-kind: ## Not available yet; use make test-cluster
