@@ -780,6 +780,35 @@ export const EXAMPLES: readonly Example[] = [
       ],
     },
   },
+  {
+    name: "pod-resources",
+    spec: {
+      automountServiceAccountToken: false,
+      nodeName: NODE_NAME,
+      resources: { limits: { cpu: "4" } },
+      initContainers: [
+        {
+          name: "prepare",
+          image: TAGGED,
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "16Mi" } },
+        },
+        {
+          name: "sidecar",
+          image: TAGGED,
+          restartPolicy: "Always",
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "2Mi" } },
+        },
+      ],
+      containers: [
+        {
+          name: "app",
+          image: TAGGED,
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "4Mi" } },
+        },
+        { name: "second", image: TAGGED, resources: { requests: { cpu: "500m", memory: "512Mi" } } },
+      ],
+    },
+  },
 ];
 
 /** A container with every field that it has; some of them none may have that is added to a running pod. */
