@@ -101,6 +101,10 @@ function alteredAs(spec: JsonObject, changed: JsonObject, place: Place, other: J
   if (isZero(field, role, value) && defaultAt(withValue(spec, place.keys, undefined), place) === undefined) {
     return told("unexpected", outermost(changed, place));
   }
+  // A version that does not know probe protocols leaves out the one that all others speak.
+  if (fieldName(place) === "HTTPGetAction.protocol" && value === "HTTP1") {
+    return [{ path, kind: "unexpected" }];
+  }
   return [{ path, kind: "changed", ...shown(place, value, other) }];
 }
 
