@@ -4,7 +4,7 @@
  *
  * @module
  */
-import net from "node:net";
+import type net from "node:net";
 import tls from "node:tls";
 import { FakeApiServer } from "../fakes/api_server.ts";
 
