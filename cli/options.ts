@@ -26,6 +26,7 @@ import {
   parseBoolean,
   spellOutBooleans,
 } from "@signed-pods/shared/command-line";
+import { PERMISSIONS } from "@signed-pods/shared/pod/permissions";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { DEFAULT_SERVER, type KeyOptions, SERVER_VARIABLE } from "./key_source.ts";
 
@@ -117,6 +118,15 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     commands: SIGNING,
   },
   {
+    name: "--allow",
+    value: "PERMISSION",
+    default: "",
+    description:
+      "Let something be added to the pods that is not in the manifest, such as a service mesh's container: " +
+      `${PERMISSIONS.map(({ form }) => form).join(", ")}. Repeatable; it is signed with the template.`,
+    commands: SIGNING,
+  },
+  {
     name: "--require-digests",
     value: "",
     default: "false",
@@ -156,6 +166,7 @@ export interface TemplateOptions {
   readonly namespace: string | undefined;
   readonly notBefore: string | undefined;
   readonly notAfter: string | undefined;
+  readonly allow: readonly string[];
 }
 
 /** `podsign verify-spec`. */
@@ -251,6 +262,7 @@ const templateOptions = {
   namespace: optional(option("-n", "--namespace", string({ metavar: "NAMESPACE" }), describe("--namespace"))),
   notBefore: textOption("--not-before", "TIME"),
   notAfter: textOption("--not-after", "TIME"),
+  allow: multiple(option("--allow", string({ metavar: "PERMISSION" }), describe("--allow"))),
 };
 
 const reportOutput = optional(

@@ -18,7 +18,10 @@ const ALLOW: AllowVerdict = {
   spec: {},
   labels: {},
   annotations: {},
+  extraLabels: {},
+  extraAnnotations: {},
   injected: ["spec.volumes[kube-api-access-abcde]: service account"],
+  permissions: [],
   warnings: ["w"],
 };
 
@@ -52,6 +55,13 @@ Deno.test("people get a line per object, then its differences, then a summary", 
   );
 });
 
+Deno.test("people read which of the owner's permissions were made use of", () => {
+  const used = { ...ALLOW, permissions: ["label=tier", "resize"] };
+  const report = { verdicts: [{ ...GOOD, verdict: used }], ignored: new Map<string, number>() };
+  assert.match(textReport(report), /key ab12ab12ab12ab12 {2}allowed: label=tier, resize\n/);
+  assert.match(jsonReport(report), /"permissions": \[\s*"label=tier",\s*"resize"\s*\]/);
+});
+
 Deno.test("nothing judged is a summary only", () => {
   assert.equal(textReport({ verdicts: [], ignored: new Map() }), "0 good, 0 refused\n");
 });
@@ -60,7 +70,7 @@ Deno.test("programs get every field of every object", () => {
   const report: unknown = JSON.parse(
     jsonReport({ verdicts: [GOOD, BAD], ignored: new Map([["Service", 2]]) }),
   );
-  const none = { form: null, keyId: null, signedHash: null, injected: [], warnings: [] };
+  const none = { form: null, keyId: null, signedHash: null, injected: [], permissions: [], warnings: [] };
   assert.deepEqual(report, {
     good: 1,
     refused: 1,
@@ -79,6 +89,7 @@ Deno.test("programs get every field of every object", () => {
         keyId: ALLOW.keyId,
         signedHash: ALLOW.signedHash,
         injected: ALLOW.injected,
+        permissions: [],
         warnings: ["w"],
         code: null,
         message: null,

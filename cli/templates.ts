@@ -8,6 +8,7 @@ import { SignedPodsError } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, objectsAt } from "@signed-pods/shared/json";
 import { hasDigest } from "@signed-pods/shared/pod/image";
 import { minimal } from "@signed-pods/shared/pod/normal-form";
+import { parsePermission } from "@signed-pods/shared/pod/permissions";
 import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
 import { buildSignedTemplate, encodeSignedTemplate } from "@signed-pods/shared/signed-template";
 import type { SignatureForm, WorkloadReference } from "@signed-pods/shared/verdict";
@@ -42,6 +43,8 @@ export interface SigningChoices {
   readonly namespace?: string;
   readonly notBefore?: Date;
   readonly notAfter?: Date;
+  /** The owner's permissions, as they were written. */
+  readonly allow: readonly string[];
   readonly requireDigests: boolean;
 }
 
@@ -71,12 +74,18 @@ export function readChoices(options: TemplateOptions, requireDigests: boolean, n
   if (notBefore !== undefined && notAfter !== undefined && notAfter <= notBefore) {
     problems.push("--not-after: is not later than --not-before: no node would ever admit a pod");
   }
+  const { allow } = options;
+  for (const text of allow) {
+    const parsed = parsePermission(text);
+    if (!parsed.ok) problems.push(`--allow: ${JSON.stringify(text)} ${parsed.message}`);
+  }
   if (form === "spec") {
     for (
       const [flag, value] of [
         ["--namespace", namespace],
         ["--not-before", notBefore],
         ["--not-after", notAfter],
+        ["--allow", allow[0]],
       ]
     ) {
       if (value !== undefined) {
@@ -90,6 +99,7 @@ export function readChoices(options: TemplateOptions, requireDigests: boolean, n
     ...(namespace === undefined ? {} : { namespace }),
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
+    allow,
     requireDigests,
   };
 }
@@ -139,7 +149,7 @@ function templateToSign(
   location: PodTemplateLocation,
   choices: SigningChoices,
 ): TemplateToSign {
-  const { form, namespace, notBefore, notAfter } = choices;
+  const { form, namespace, notBefore, notAfter, allow } = choices;
   const place = placeOf(manifest, offsetAt(document, location.path));
   const name = workloadName(location.workload);
   const own = location.workload.namespace;
@@ -156,11 +166,18 @@ function templateToSign(
         ...(namespace === undefined ? {} : { namespace }),
         ...(notBefore === undefined ? {} : { notBefore }),
         ...(notAfter === undefined ? {} : { notAfter }),
+        allow,
       }))
       : specText(location, place, name);
     if (form === "template" && own === undefined && namespace === undefined) {
       warn(
         "has no namespace, so its pods may run in any: give --namespace NAMESPACE, or write it into the manifest",
+      );
+    }
+    for (const text of allow) {
+      if (!isContainerPermission(text)) continue;
+      warn(
+        `--allow ${text}: whoever controls the API server chooses the arguments and environment of that container`,
       );
     }
     const notes = namespace !== undefined && own === undefined
@@ -192,6 +209,11 @@ function templateToSign(
     if (error instanceof SignedPodsError) throw objectError(manifest, document, location.path, error);
     throw error;
   }
+}
+
+function isContainerPermission(text: string): boolean {
+  const parsed = parsePermission(text);
+  return parsed.ok && (parsed.permission.kind === "container" || parsed.permission.kind === "init-container");
 }
 
 /** The text that is signed in the spec form. */

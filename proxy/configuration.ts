@@ -9,6 +9,7 @@ import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
 import { type Credentials, loadCredentials, nodeNameInCertificate } from "./credentials.ts";
+import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
@@ -35,6 +36,8 @@ export interface Configuration {
   credentials: Credentials;
   nodeName: string;
   tls?: ServingTls;
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontConfiguration;
   keys: VerificationKey[];
   socketPath: string;
 }
@@ -73,6 +76,13 @@ export async function complete(
   const upstream = options.kubeconfig === "" ? undefined : await readUpstream(options, files, report);
   const nodeName = findNodeName(options, upstream?.credentials, report);
   const tls = options.tls === undefined ? undefined : await readServingTls(options.tls, files, report);
+  const front = options.front === undefined ? undefined : await readFrontConfiguration(options.front, {
+    nodeName,
+    clusterAuthorities: upstream?.credentials.certificateAuthorities ?? [],
+    readFile: (flag, path, parse) =>
+      attempt(async () => parse(await files.readText(path)), flag, path, report),
+    report,
+  });
   const keys = await readKeys(options.verificationCerts, files, report);
   await prepareRuntimeDir(options.runtimeDir, files, report);
   const socketPath = `${options.runtimeDir}/${SOCKET_NAME}`;
@@ -90,6 +100,7 @@ export async function complete(
       ...upstream,
       nodeName,
       ...(tls === undefined ? {} : { tls }),
+      ...(front === undefined ? {} : { front }),
       keys,
       socketPath,
     },
@@ -297,6 +308,12 @@ function warn(
     report(
       "--client-ca",
       "is not given: only loopback peers are served, and any local process may act as the kubelet",
+    );
+  }
+  if (options.front !== undefined && options.front.kubeletConfigFile === undefined) {
+    report(
+      "--kubelet-config",
+      "is not given: whether the kubelet's own settings let the cluster go round --kubelet-api-listen was not checked",
     );
   }
   if (options.mode === "audit") {

@@ -13,14 +13,10 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import type { JsonObject } from "@signed-pods/shared/json";
-import {
-  isMirrorPod,
-  readIdentity,
-  rebuildDeleted,
-  type RebuildFailure,
-  rebuildMirror,
-  rebuildPod,
-} from "@signed-pods/shared/pod/rebuild";
+import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
+import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
+import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
+import type { Admission, JudgementTime } from "@signed-pods/shared/pod/verify";
 import {
   type AllowVerdict,
   deny,
@@ -32,7 +28,14 @@ import {
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "./clock.ts";
 import { type Ledger, type LedgerEntry, podKey } from "./ledger.ts";
-import { controllerOf, hasTerminalPhase, isBeingDeleted, nodeNameOf, resourceVersionOf } from "./live_pod.ts";
+import {
+  controllerOf,
+  hasTerminalPhase,
+  isBeingDeleted,
+  nodeNameOf,
+  rejectedAt,
+  resourceVersionOf,
+} from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
@@ -58,9 +61,9 @@ const MAX_VERDICT_KEY_LENGTH = 200;
 export interface PodVerifier {
   /**
    * @param pod a v1 Pod as the API server sent it
-   * @param context the time, and whether the pod was admitted before, so that no date counts any more
+   * @param time now, and what is remembered of an admitted pod, for which no date counts any more
    */
-  verifyPod(pod: JsonObject, context: { now: Date; admitted?: boolean }): Promise<Verdict>;
+  verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
 }
 
 /** A pod that the API server told of. */
@@ -112,6 +115,8 @@ export interface Judge {
   resumeWatch(moment: number): void;
   /** Count of what has been seen and retired so far. It never goes back. */
   readonly moment: number;
+  /** Makes a moment that is later than all that were given out, for when the verifier's keys have changed. */
+  nextMoment(): number;
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
@@ -222,6 +227,7 @@ class NodeJudge implements Judge {
     return this.#inTurn(async () => {
       const twins = snapshot?.unique ? findTwins(sightings, snapshot) : undefined;
       const candidates = await Promise.all(sightings.map((sighting) => this.#prepare(sighting, twins)));
+      this.#recallRefusals(candidates);
       const showings: Showing[] = [];
       for (const [index, sighting] of sightings.entries()) {
         const candidate = candidates[index];
@@ -290,6 +296,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  nextMoment(): number {
+    return ++this.#sightings;
   }
 
   resumeWatch(moment: number): void {
@@ -386,10 +396,11 @@ class NodeJudge implements Judge {
   }
 
   async #verify(candidate: Candidate): Promise<Verdict> {
+    const entry = candidate.datesSkipped ? this.#ledger.get(candidate.identity.uid) : undefined;
     try {
       return await this.#verifier.verifyPod(candidate.object, {
         now: this.#clock.now(),
-        admitted: candidate.datesSkipped,
+        ...(entry === undefined ? {} : { admitted: admissionOf(entry) }),
       });
     } catch (error) {
       // A pod that cannot be judged is not known to be good.
@@ -409,6 +420,17 @@ class NodeJudge implements Judge {
     ) {
       candidate.datesSkipped = false;
       candidate.verdict = await this.#verify(candidate);
+    }
+  }
+
+  /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
+  #recallRefusals(candidates: readonly (Candidate | undefined)[]): void {
+    for (const candidate of candidates) {
+      const refusedAt = candidate === undefined ? undefined : rejectedAt(candidate.object);
+      const controller = candidate === undefined ? undefined : controllerOf(candidate.object);
+      if (candidate !== undefined && refusedAt !== undefined && controller !== undefined) {
+        this.#rejector?.recall(candidate.identity.uid, controller, refusedAt);
+      }
     }
   }
 
@@ -560,7 +582,7 @@ class NodeJudge implements Judge {
       case "stop":
       case "stopping": {
         const entry = decision.kind === "stop"
-          ? this.#stop(decision.entry, tracked, decision.verdict)
+          ? this.#stop(decision.entry, object, tracked, decision.verdict)
           : decision.entry;
         // One list holds one pod once, even if the API server says otherwise.
         return repeated ? { kind: "hide" } : this.#showStopping(object, tracked, entry, known);
@@ -584,10 +606,14 @@ class NodeJudge implements Judge {
       this.#ledger.put({
         ...identity,
         signedHash: verdict.signedHash,
+        keyId: verdict.keyId,
         admittedAt: this.#clock.now().toISOString(),
         state: "admitted",
         pod: head,
       });
+    } else if (entry.keyId !== verdict.keyId) {
+      // Signed again: from now on it is for this key to be revoked.
+      this.#ledger.put({ ...entry, keyId: verdict.keyId, pod: head });
     } else if (entry.pod !== head) {
       // The journal keeps the first version: it holds the same signed spec, and a write for every event would cost more
       // than the few metadata it would keep fresh.
@@ -601,13 +627,14 @@ class NodeJudge implements Judge {
         form: verdict.form,
         keyId: verdict.keyId,
         ...(verdict.injected.length === 0 ? {} : { injected: verdict.injected }),
+        ...(verdict.permissions.length === 0 ? {} : { permissions: verdict.permissions }),
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });
     return status === undefined ? head : `${head.slice(0, -1)},"status":${JSON.stringify(status)}}`;
   }
 
-  #stop(entry: LedgerEntry, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
+  #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
     const stopping: LedgerEntry = {
       ...entry,
       state: "stopping",
@@ -615,7 +642,9 @@ class NodeJudge implements Judge {
       refusal: formatDenial(verdict, MAX_REFUSAL_LENGTH),
     };
     this.#ledger.put(stopping);
-    this.#rejector?.forget(entry.uid);
+    this.#rejector?.announce(
+      this.#hidden(live, tracked, `${stopping.refusal}. Its containers are being stopped`),
+    );
     this.#logVerdict(tracked, "stopping", () => {
       this.#log.warn(
         "pod-stopping",
@@ -802,6 +831,10 @@ class NodeJudge implements Judge {
     const version = resourceVersionOf(object);
     return typeof version === "string" ? version : undefined;
   }
+}
+
+function admissionOf({ signedHash, keyId }: LedgerEntry): Admission {
+  return { signedHash, ...(keyId === undefined ? {} : { keyId }) };
 }
 
 /** UIDs and names that several pods of one list have. */

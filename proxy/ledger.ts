@@ -20,6 +20,12 @@ import { createRetiredUids, MAX_RETIRED_UIDS, type RetiredUid } from "./retired_
  */
 export const MAX_LEDGER_ENTRIES = 10_000;
 
+/**
+ * Most that the remembered pods may have together, in UTF-16 code units: 256 KiB for each of 512 pods. One signed template,
+ * which may have 256 KiB, is good for as many pods as the API server likes to make.
+ */
+export const MAX_LEDGER_CHARACTERS: number = 128 * 1024 * 1024;
+
 /** The journal is written anew when it holds this many times as many lines as there are entries… */
 export const COMPACTION_FACTOR = 4;
 
@@ -36,6 +42,8 @@ export interface LedgerEntry {
   readonly name: string;
   /** Lower-case hexadecimal SHA-256 of the signed bytes. */
   readonly signedHash: string;
+  /** Of the key that signed, lower-case hexadecimal SHA-256; absent in a journal of a version that did not keep it. */
+  readonly keyId?: string;
   /** When it was first admitted, RFC 3339. */
   readonly admittedAt: string;
   readonly state: AdmissionState;
@@ -104,22 +112,27 @@ export class LedgerFullError extends Error {
  *
  * @param maxEntries for tests
  * @param maxRetired for tests
+ * @param maxCharacters for tests
  */
 export async function openLedger(
   store: LedgerStore,
   log: Log,
   maxEntries = MAX_LEDGER_ENTRIES,
   maxRetired = MAX_RETIRED_UIDS,
+  maxCharacters = MAX_LEDGER_CHARACTERS,
 ): Promise<Ledger> {
   const entries = new Map<string, LedgerEntry>();
   const names = new Map<string, string>();
   const retired = createRetiredUids(maxRetired);
+  let characters = 0;
 
   function insert(entry: LedgerEntry): void {
     const before = entries.get(entry.uid);
     if (before !== undefined) {
       names.delete(podKey(before.namespace, before.name));
+      characters -= before.pod.length;
     }
+    characters += entry.pod.length;
     entries.set(entry.uid, entry);
     names.set(podKey(entry.namespace, entry.name), entry.uid);
   }
@@ -130,6 +143,7 @@ export async function openLedger(
       return;
     }
     entries.delete(uid);
+    characters -= entry.pod.length;
     const key = podKey(entry.namespace, entry.name);
     if (names.get(key) === uid) {
       names.delete(key);
@@ -200,7 +214,14 @@ export async function openLedger(
       return entries.size;
     },
     put(entry, durable = true) {
-      if (!entries.has(entry.uid)) {
+      const before = entries.get(entry.uid);
+      const growth = entry.pod.length - (before?.pod.length ?? 0);
+      if (growth > 0 && characters + growth > maxCharacters) {
+        throw new LedgerFullError(
+          `the admitted pods of this node would have more than ${maxCharacters} characters; use fewer or smaller ones`,
+        );
+      }
+      if (before === undefined) {
         if (entries.size >= maxEntries) {
           throw new LedgerFullError(`this node already has ${maxEntries} admitted pods`);
         }
@@ -277,10 +298,11 @@ function readChange(value: JsonValue): Change | undefined {
   if (isJsonObject(value["retired"])) {
     return readRetired(value["retired"]);
   }
-  const { uid, namespace, name, signedHash, admittedAt, state, stoppingSince, refusal, pod } = value;
+  const { uid, namespace, name, signedHash, keyId, admittedAt, state, stoppingSince, refusal, pod } = value;
   if (
     typeof uid !== "string" || typeof namespace !== "string" || typeof name !== "string" ||
-    typeof signedHash !== "string" || typeof admittedAt !== "string" || !isState(state) ||
+    typeof signedHash !== "string" || (keyId !== undefined && typeof keyId !== "string") ||
+    typeof admittedAt !== "string" || !isState(state) ||
     !isJsonObject(pod) || (stoppingSince !== undefined && typeof stoppingSince !== "string") ||
     (refusal !== undefined && typeof refusal !== "string")
   ) {
@@ -293,6 +315,7 @@ function readChange(value: JsonValue): Change | undefined {
       namespace,
       name,
       signedHash,
+      ...(keyId === undefined ? {} : { keyId }),
       admittedAt,
       state,
       pod: JSON.stringify(pod),

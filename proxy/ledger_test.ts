@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { MAX_SIGNED_TEMPLATE_BYTES } from "@signed-pods/shared/bounds";
 import {
   COMPACTION_FACTOR,
   type LedgerEntry,
   LedgerFullError,
+  MAX_LEDGER_CHARACTERS,
   MIN_LINES_BEFORE_COMPACTION,
   openLedger,
 } from "./ledger.ts";
@@ -36,7 +38,7 @@ function retired(number: number): RetiredUid {
 Deno.test("entries outlive the process, with what was changed and forgotten", async () => {
   const store = new MemoryLedgerStore();
   const first = await openLedger(store, new MemoryLog());
-  first.put(entry(1));
+  first.put(entry(1, { keyId: "cd" }));
   first.put(entry(2));
   first.put(entry(3));
   await first.flush();
@@ -52,7 +54,7 @@ Deno.test("entries outlive the process, with what was changed and forgotten", as
   assert.equal(store.appends, 2, "one append for each flush");
 
   const second = await openLedger(store, new MemoryLog());
-  assert.deepEqual([...second.entries()], [entry(1), stopping]);
+  assert.deepEqual([...second.entries()], [entry(1, { keyId: "cd" }), stopping]);
   assert.deepEqual(second.get("uid-2"), stopping);
   assert.deepEqual(second.retired("uid-3"), retired(3));
   assert.equal(second.retired("uid-4")?.name, "mirror");
@@ -109,6 +111,7 @@ for (
     ["with an unknown state", JSON.stringify({ ...entry(1), pod: {}, state: "running" })],
     ["whose pod is text", JSON.stringify(entry(1))],
     ["with a stoppingSince that is no text", JSON.stringify({ ...entry(1), pod: {}, stoppingSince: 1 })],
+    ["with a keyId that is no text", JSON.stringify({ ...entry(1), pod: {}, keyId: 1 })],
     ["with a refusal that is no text", JSON.stringify({ ...entry(1), pod: {}, refusal: 1 })],
     ["with a key twice", '{"forget":"a","forget":"b"}'],
   ] as const
@@ -166,4 +169,22 @@ Deno.test("refuses one entry too many, but not a change", async () => {
   ledger.put(entry(1));
   ledger.put(entry(1, { signedHash: "cd" }));
   assert.throws(() => ledger.put(entry(2)), LedgerFullError);
+});
+
+Deno.test("refuses more characters than the bound, in a new pod or a grown one, until another is gone", async () => {
+  const size = entry(1).pod.length;
+  const open = (room: number) =>
+    openLedger(new MemoryLedgerStore(), new MemoryLog(), undefined, undefined, room);
+  const ledger = await open(2 * size);
+  ledger.put(entry(1));
+  ledger.put(entry(2));
+  assert.throws(() => ledger.put(entry(3)), LedgerFullError);
+  assert.throws(() => ledger.put(entry(2, { pod: entry(2).pod + " " })), LedgerFullError);
+  ledger.put(entry(2, { signedHash: "cd" }));
+  ledger.retire(retired(1), 1);
+  ledger.put(entry(2, { pod: entry(2).pod + " " }));
+  assert.throws(() => ledger.put(entry(3)), LedgerFullError);
+  ledger.put(entry(2));
+  ledger.put(entry(3));
+  assert.ok(MAX_LEDGER_CHARACTERS >= 500 * MAX_SIGNED_TEMPLATE_BYTES);
 });

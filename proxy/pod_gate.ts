@@ -41,6 +41,8 @@ export interface PodGateOptions {
   clock: Clock;
   /** A number from 0 up to, but not including, 1: jitter of retries. `Math.random` will do. */
   random: () => number;
+  /** For tests; see `MAX_LIST_BYTES`. */
+  maxListBytes?: number;
 }
 
 /** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
@@ -54,6 +56,10 @@ export interface PodGate {
   /** Anything that writes pods. */
   write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
   /**
+   * The verifier trusts other keys from now on: makes the kubelet list its pods again, so that all are judged again.
+   */
+  judgeAgain(): void;
+  /**
    * Ends all watches cleanly, starts no more rejections, and waits for those that are on their way.
    *
    * @param deadlineMs longest wait in milliseconds; what is still running then is broken off
@@ -63,20 +69,35 @@ export interface PodGate {
 
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
-  const { upstream, verifier, ledger, log, mode, nodeName, clock, random } = options;
+  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
   const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
   const served = createServedVersions();
-  const lists = createPodLists({ upstream, judge, served, log, mode, nodeName });
-  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName });
+  const lists = createPodLists({
+    upstream,
+    judge,
+    served,
+    log,
+    mode,
+    nodeName,
+    ...(maxListBytes === undefined ? {} : { maxListBytes }),
+  });
+  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName, clock });
   const objects = createPodObjects({ upstream, judge, log, mode });
   return {
     list: (query, signal) => lists.list(query, signal),
     watch: (query, signal) => watches.watch(query, signal),
     get: (namespace, name, query, signal) => objects.get(namespace, name, query, signal),
     write: (request, write, signal) => objects.write(request, write, signal),
+    judgeAgain() {
+      // In audit nothing is kept from the kubelet, so there is nothing to show it anew.
+      if (mode === "enforce") {
+        served.forgetUntil(judge.nextMoment());
+        watches.restart();
+      }
+    },
     async close(deadlineMs) {
       watches.close();
       await rejector?.close(deadlineMs);

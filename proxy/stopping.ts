@@ -9,7 +9,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import { isTime } from "@signed-pods/shared/pod/grammar";
-import { rebuildPodStatus } from "@signed-pods/shared/pod/rebuild";
+import { rebuildPodStatus } from "@signed-pods/shared/pod/status";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import type { LedgerEntry } from "./ledger.ts";
 import { isResourceVersion } from "./served_versions.ts";

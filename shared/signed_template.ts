@@ -9,6 +9,7 @@
  * | `workload` | `apiVersion`, `kind`, `namespace` (optional), `name` or (Pods and Jobs) `generateName` |
  * | `statefulSet` | StatefulSets only: `serviceName`, `volumeClaims` |
  * | `job` | indexed Jobs only: `{"indexed": true}` |
+ * | `allow` | optional: the owner's permissions (`pod/permissions.ts`), each once and sorted by UTF-16 code units |
  * | `notBefore`, `notAfter` | optional, RFC 3339 in UTC with whole seconds: when pods may be admitted, both inclusive |
  * | `metadata` | `labels` and `annotations` of the template, without the two annotations of ours |
  * | `spec` | the template's pod spec in its minimal form |
@@ -21,6 +22,7 @@ import { type Problem, SignedPodsError } from "./errors.ts";
 import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "./json.ts";
 import { isDnsLabel, isLabelValue, isQualifiedName } from "./pod/grammar.ts";
 import { expand, minimal } from "./pod/normal_form.ts";
+import { MAX_PERMISSIONS, parsePermission, type Permission } from "./pod/permissions.ts";
 import {
   type IndexedJobShape,
   type PodTemplateLocation,
@@ -45,6 +47,8 @@ export interface SignedTemplate {
   workload: WorkloadReference;
   statefulSet?: StatefulSetShape;
   job?: IndexedJobShape;
+  /** The owner's permissions, sorted, each once; never empty. {@linkcode templatePermissions} reads them. */
+  allow?: string[];
   /** RFC 3339, UTC, whole seconds. */
   notBefore?: string;
   /** RFC 3339, UTC, whole seconds. */
@@ -78,6 +82,8 @@ export interface SignOptions {
   notBefore?: Date;
   /** No pod is admitted after. */
   notAfter?: Date;
+  /** What may be added to the pods, as `parsePermission` reads it; in any order. */
+  allow?: readonly string[];
 }
 
 /**
@@ -93,6 +99,8 @@ export function buildSignedTemplate(
   options: SignOptions = {},
 ): SignedTemplate {
   const { namespace, notBefore, notAfter } = options;
+  // Array.prototype.sort compares UTF-16 code units, as RFC 8785 does with keys.
+  const allow = [...new Set(options.allow ?? [])].sort();
   const problems: Problem[] = [];
   const workload: WorkloadReference = { ...location.workload };
   if (namespace !== undefined) {
@@ -112,6 +120,7 @@ export function buildSignedTemplate(
     workload,
     ...(location.statefulSet === undefined ? {} : { statefulSet: location.statefulSet }),
     ...(location.job === undefined ? {} : { job: location.job }),
+    ...(allow.length === 0 ? {} : { allow }),
     ...(notBefore === undefined ? {} : { notBefore: formatDate(notBefore, "notBefore", problems) }),
     ...(notAfter === undefined ? {} : { notAfter: formatDate(notAfter, "notAfter", problems) }),
     metadata: {
@@ -140,13 +149,15 @@ export function buildSignedTemplate(
 
 /** The exact text to sign and to put into the annotation: canonical JSON (RFC 8785). */
 export function encodeSignedTemplate(template: SignedTemplate): string {
-  const { apiVersion, kind, workload, statefulSet, job, notBefore, notAfter, metadata, spec } = template;
+  const { apiVersion, kind, workload, statefulSet, job, allow, notBefore, notAfter, metadata, spec } =
+    template;
   return canonicalize({
     apiVersion,
     kind,
     workload: { ...workload },
     ...(statefulSet === undefined ? {} : { statefulSet: { ...statefulSet } }),
     ...(job === undefined ? {} : { job: { ...job } }),
+    ...(allow === undefined ? {} : { allow: [...allow] }),
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
     metadata: { labels: { ...metadata.labels }, annotations: { ...metadata.annotations } },
@@ -204,6 +215,14 @@ export function templateValidity(template: SignedTemplate): { notBefore?: Date; 
     ...(notBefore === undefined ? {} : { notBefore: new Date(notBefore) }),
     ...(notAfter === undefined ? {} : { notAfter: new Date(notAfter) }),
   };
+}
+
+/** The owner's permissions in a template, which must be a valid one. */
+export function templatePermissions({ allow = [] }: SignedTemplate): Permission[] {
+  return allow.flatMap((text) => {
+    const parsed = parsePermission(text);
+    return parsed.ok ? [parsed.permission] : [];
+  });
 }
 
 /**
@@ -327,6 +346,58 @@ function templateProblems(template: SignedTemplate): Problem[] {
     }
   }
   problems.push(...specProblems(spec));
+  if (template.allow !== undefined) problems.push(...permissionProblems(template.allow, template));
+  return problems;
+}
+
+/** Namespaces that all containers of a pod would share with an extra one, and through which it would reach them. */
+const SHARED_NAMESPACES = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"] as const;
+
+/** What is wrong with a template's permissions: their form, their order, and what they cannot be combined with. */
+function permissionProblems(allow: readonly string[], { spec, statefulSet }: SignedTemplate): Problem[] {
+  const problems: Problem[] = [];
+  if (allow.length === 0) problems.push({ path: "allow", message: "is empty; leave it out" });
+  if (allow.length > MAX_PERMISSIONS) {
+    problems.push({ path: "allow", message: `holds more than ${MAX_PERMISSIONS} permissions` });
+    return problems;
+  }
+  const names = (list: string) => objectsAt(spec, list).map(({ name }) => name ?? null);
+  const containers = new Set<JsonValue>([...names("containers"), ...names("initContainers")]);
+  const volumes = new Set<JsonValue>([...names("volumes"), ...(statefulSet?.volumeClaims ?? [])]);
+  for (const [index, text] of allow.entries()) {
+    const path = `allow[${quote(text)}]`;
+    const previous = allow[index - 1];
+    if (previous !== undefined && !(previous < text)) {
+      problems.push({ path, message: "is not in its place: permissions are sorted, and each is there once" });
+    }
+    const parsed = parsePermission(text);
+    if (!parsed.ok) {
+      problems.push({ path, message: parsed.message });
+      continue;
+    }
+    const { permission } = parsed;
+    if (permission.kind === "container" || permission.kind === "init-container") {
+      for (const field of SHARED_NAMESPACES) {
+        if (spec[field] !== true) continue;
+        problems.push({
+          path,
+          message: `cannot be allowed in a pod with ${field}, in which it would not be confined`,
+        });
+      }
+      // A second container of the name, in either list, would be another permission for the same one.
+      if (containers.has(permission.name)) {
+        problems.push({ path, message: "has the name of another container of the pod" });
+      }
+      containers.add(permission.name);
+    }
+    if (permission.kind === "volume") {
+      if (isServiceAccountVolumeName(permission.name)) problems.push(reservedVolume(path));
+      if (volumes.has(permission.name)) {
+        problems.push({ path, message: "has the name of another volume of the pod" });
+      }
+      volumes.add(permission.name);
+    }
+  }
   return problems;
 }
 
@@ -360,6 +431,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
   const root = readFields(document, "", ["apiVersion", "kind", "workload", "metadata", "spec"], [
     "statefulSet",
     "job",
+    "allow",
     "notBefore",
     "notAfter",
   ], problems);
@@ -382,6 +454,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
   const metadata = readFields(root.metadata, "metadata", ["labels", "annotations"], [], problems) ?? {};
   const labels = readTextMap(metadata, "labels", "metadata.labels", problems);
   const annotations = readTextMap(metadata, "annotations", "metadata.annotations", problems);
+  const allow = root.allow === undefined ? undefined : readTexts(root.allow, "allow", problems);
   const notBefore = readText(root, "notBefore", "", problems);
   const notAfter = readText(root, "notAfter", "", problems);
   const spec = root.spec;
@@ -393,6 +466,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
     workload,
     ...(statefulSet === undefined ? {} : { statefulSet }),
     ...(job === undefined ? {} : { job: { indexed: true } }),
+    ...(allow === undefined ? {} : { allow }),
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
     metadata: { labels, annotations },
@@ -428,17 +502,21 @@ function readStatefulSet(value: JsonValue, problems: Problem[]): StatefulSetShap
   const fields = readFields(value, "statefulSet", ["serviceName", "volumeClaims"], [], problems);
   if (fields === undefined) return undefined;
   const serviceName = readText(fields, "serviceName", "statefulSet", problems);
-  const list = fields.volumeClaims;
+  const volumeClaims = readTexts(fields.volumeClaims, "statefulSet.volumeClaims", problems);
+  return serviceName === undefined || volumeClaims === undefined ? undefined : { serviceName, volumeClaims };
+}
+
+function readTexts(list: JsonValue | undefined, path: string, problems: Problem[]): string[] | undefined {
   if (!Array.isArray(list)) {
-    problems.push({ path: "statefulSet.volumeClaims", message: "is not a list" });
+    problems.push({ path, message: "is not a list" });
     return undefined;
   }
-  const volumeClaims: string[] = [];
+  const texts: string[] = [];
   for (const [index, item] of list.entries()) {
-    if (typeof item === "string") volumeClaims.push(item);
-    else problems.push({ path: `statefulSet.volumeClaims[${index}]`, message: "is not a text" });
+    if (typeof item === "string") texts.push(item);
+    else problems.push({ path: `${path}[${index}]`, message: "is not a text" });
   }
-  return serviceName === undefined ? undefined : { serviceName, volumeClaims };
+  return texts;
 }
 
 /** Checks that a value is an object with these fields and no others. */

@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import {
   cronJob,
   deployment,
+  DIGEST,
   firstTemplate,
   IMAGE,
   job,
@@ -15,11 +16,13 @@ import {
   tokenVolume,
 } from "./pod/fixture_test.ts";
 import { minimal } from "./pod/normal_form.ts";
+import { MAX_PERMISSIONS } from "./pod/permissions.ts";
 import {
   buildSignedTemplate,
   encodeSignedTemplate,
   parseSignedTemplate,
   type SignOptions,
+  templatePermissions,
   templateValidity,
 } from "./signed_template.ts";
 import { parseStrictJson } from "./strict_json.ts";
@@ -202,7 +205,7 @@ const SPOILT: [string, (template: JsonObject) => JsonValue, string?][] = [
   ["another apiVersion", (t) => ({ ...t, apiVersion: "kubelet-proxy.io/v2" }), "kind"],
   ["another kind", (t) => ({ ...t, kind: "ConfigMap" }), "kind"],
   ["a missing field", ({ workload: _gone, ...rest }) => rest, "workload"],
-  ["an unknown field", (t) => ({ ...t, allow: [] }), ""],
+  ["an unknown field", (t) => ({ ...t, permit: [] }), ""],
   [
     "an unknown field of the workload",
     (t) => ({ ...t, workload: { ...object(t.workload), uid: "x" } }),
@@ -271,6 +274,43 @@ const SPOILT: [string, (template: JsonObject) => JsonValue, string?][] = [
     (t) => ({ ...t, metadata: { labels: {}, annotations: { "kubelet-proxy.io/signature": "" } } }),
     'metadata.annotations["kubelet-proxy.io/signature"]',
   ],
+  ["permissions that are no list", (t) => ({ ...t, allow: "resize" }), "allow"],
+  ["a permission that is no text", (t) => ({ ...t, allow: [1] }), "allow[0]"],
+  ["an empty list of permissions", (t) => ({ ...t, allow: [] }), "allow"],
+  ["an unknown permission", (t) => ({ ...t, allow: ["everything"] }), 'allow["everything"]'],
+  ["permissions that are not sorted", (t) => ({ ...t, allow: ["resize", "label=a"] }), 'allow["label=a"]'],
+  ["a permission twice", (t) => ({ ...t, allow: ["resize", "resize"] }), 'allow["resize"]'],
+  [
+    "too many permissions",
+    (t) => ({ ...t, allow: Array.from({ length: MAX_PERMISSIONS + 1 }, (_, i) => `label=a${i}`).sort() }),
+    "allow",
+  ],
+  [
+    "a permission for a container that is signed",
+    (t) => ({ ...t, allow: [`container=app@${DIGEST}`] }),
+    `allow["container=app@${DIGEST.slice(0, 66)}…"]`,
+  ],
+  ["a permission for one name in both lists", (t) => ({
+    ...t,
+    allow: [`container=m@${DIGEST}`, `init-container=m@${DIGEST}`],
+  }), `allow["init-container=m@${DIGEST.slice(0, 63)}…"]`],
+  [
+    "a permission for a volume that is signed",
+    (t) => ({ ...t, allow: ["volume=data"] }),
+    'allow["volume=data"]',
+  ],
+  [
+    "a permission for the API server's volume",
+    (t) => ({ ...t, allow: ["volume=kube-api-access-bcdfg"] }),
+    'allow["volume=kube-api-access-bcdfg"]',
+  ],
+  ...["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"].map((
+    field,
+  ): [string, (t: JsonObject) => JsonObject, string] => [
+    `an extra container in a pod with ${field}`,
+    (t) => ({ ...t, allow: [`container=m@${DIGEST}`], spec: { ...object(t.spec), [field]: true } }),
+    `allow["container=m@${DIGEST.slice(0, 68)}…"]`,
+  ]),
   ["a spec that is no object", (t) => ({ ...t, spec: null }), "spec"],
   ["a spec with an unknown field", (t) => ({ ...t, spec: { ...object(t.spec), evil: true } }), "spec.evil"],
   [
@@ -290,6 +330,24 @@ for (const [name, spoil, path] of SPOILT) {
     assertCode(() => parseSignedTemplate(canonicalize(spoil(parsed()))), "template-malformed", path);
   });
 }
+
+Deno.test("permissions are signed sorted, each once, and read back", () => {
+  const template = build(deployment(), {
+    allow: ["resize", "label=tier", "resize", "annotation=a.example/b"],
+  });
+  assert.deepEqual(template.allow, ["annotation=a.example/b", "label=tier", "resize"]);
+  const read = parseSignedTemplate(encodeSignedTemplate(template));
+  assert.deepEqual(read, template);
+  assert.deepEqual(templatePermissions(read), [
+    { kind: "annotation", key: "a.example/b" },
+    { kind: "label", key: "tier" },
+    { kind: "resize" },
+  ]);
+});
+
+Deno.test("refuses to sign a permission that is none", () => {
+  assertCode(() => build(deployment(), { allow: ["exec"] }), "object-malformed", 'allow["exec"]');
+});
 
 const SPOILT_STATEFUL_SETS: [string, JsonValue, string][] = [
   ["a stateful set that is no object", [], "statefulSet"],

@@ -288,11 +288,32 @@ Deno.test("refuses dates that no node would admit a pod at", async () => {
   refusal(await withKey(POD, ["--not-after=0s"]));
 });
 
+Deno.test("permissions are signed; those for whole containers are warned about", async () => {
+  const mesh = `container=mesh@${DIGEST}`;
+  const outcome = await withKey(POD, ["--allow=resize", "--allow", mesh]);
+  const signed = output(outcome);
+  assert.ok(signed.includes(`"allow":["${mesh}","resize"]`));
+  assert.match(outcome.errors, /warning: m\.yaml:2:1: .*--allow container=mesh@/);
+  assert.equal((await verify(signed)).code, 0);
+});
+
+Deno.test("refuses permissions that are none, all of them at once", async () => {
+  const errors = refusal(await withKey(POD, ["--allow=exec", "--allow=label=a b", "--allow=resize"]));
+  assert.equal(errors.trim().split("\n").length, 2);
+  refusal(await withKey(POD, [`--allow=container=app@${DIGEST}`]));
+});
+
 Deno.test("refuses what the spec form cannot hold", async () => {
   const errors = refusal(
-    await withKey(POD, ["--form=spec", "--namespace=prod", "--not-after=1d", "--not-before=1h"]),
+    await withKey(POD, [
+      "--form=spec",
+      "--namespace=prod",
+      "--not-after=1d",
+      "--not-before=1h",
+      "--allow=resize",
+    ]),
   );
-  assert.equal(errors.trim().split("\n").length, 3);
+  assert.equal(errors.trim().split("\n").length, 4);
 });
 
 Deno.test("resource claims from templates are warned about: nodes do not start such pods yet", async () => {

@@ -6,11 +6,12 @@
  * @module
  */
 import { MAX_DIFFERENCES } from "../bounds.ts";
+import type { Problem } from "../errors.ts";
 import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { Difference } from "../verdict.ts";
 import { type InjectionContext, withInjected } from "./injected.ts";
 import { withoutScheduling } from "./normal_form.ts";
-import { printable, printValue } from "./printing.ts";
+import { printable, printPair, printValue } from "./printing.ts";
 import { compareQuantities } from "./quantity.ts";
 import { type Field, fieldSegment, fieldsOf, itemName, keySegment } from "./schema.ts";
 
@@ -25,6 +26,8 @@ export interface Comparison {
   spec: JsonObject;
   /** The accepted additions, one line each. */
   injected: string[];
+  /** The owner's permissions that were made use of. */
+  permissions: string[];
 }
 
 /**
@@ -36,10 +39,10 @@ export interface Comparison {
  */
 export function compareSpecs(signed: JsonObject, live: JsonObject, context: InjectionContext): Comparison {
   const found = withoutScheduling(live);
-  const { spec, injected } = withInjected(withoutScheduling(signed), found, context);
-  const walk = new Walk();
+  const { spec, injected, permissions, misfits } = withInjected(withoutScheduling(signed), found, context);
+  const walk = new Walk(misfits);
   walk.objects("PodSpec", spec, found, "spec");
-  return { differences: walk.differences, spec, injected };
+  return { differences: walk.differences, spec, injected, permissions };
 }
 
 /** Fields whose values may be secret: they are compared, but never shown. */
@@ -61,6 +64,11 @@ const UNORDERED_TYPES: ReadonlySet<string> = new Set(["Volume"]);
 
 class Walk {
   readonly differences: Difference[] = [];
+
+  /** @param misfits what the owner allowed by name, but not as it is; told first */
+  constructor(misfits: readonly Problem[]) {
+    for (const { path, message } of misfits) this.#add({ path, kind: "invalid", detail: message });
+  }
 
   objects(type: string, signed: JsonObject, found: JsonObject, path: string): void {
     const fields = fieldsOf(type);
@@ -107,7 +115,10 @@ class Walk {
     ) {
       this.objects(field.type, signed, found, path);
     } else if (!equalScalars(field, signed, found)) {
-      this.#add({ path, kind: "changed", signed: show(signed), found: show(found) });
+      const [shownSigned, shownFound] = secret
+        ? [NOT_SHOWN, NOT_SHOWN]
+        : printPair(redacted(field, signed), redacted(field, found));
+      this.#add({ path, kind: "changed", signed: shownSigned, found: shownFound });
     }
   }
 

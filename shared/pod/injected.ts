@@ -13,13 +13,27 @@
  * | image pull secrets | the service account's, if none is signed | the same |
  * | pull policy | Always, for images with a digest | `plugin/pkg/admission/alwayspullimages/admission.go` |
  * | limit range | cpu, memory, ephemeral-storage where none is signed | `plugin/pkg/admission/limitranger/admission.go` |
+ * | pod resources | of a pod with resources of its own: cpu and memory where none is signed, huge pages of its containers | `pkg/apis/core/v1/defaults.go` defaultPodRequests, defaultHugePagePodLimits; 1.37: `pkg/api/pod/util.go` DefaultPodLevelResources |
+ * | resize | other amounts of cpu and memory, if the owner allowed it | `pkg/registry/core/pod/strategy.go` podResizeStrategy |
+ * | extra volume, extra container | those that the owner allowed, confined | webhooks, for example of service meshes |
  *
  * @module
  */
-import { deepFreeze, equalJson, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "../json.ts";
+import type { Problem } from "../errors.ts";
+import {
+  deepFreeze,
+  equalJson,
+  getOwn,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectsAt,
+} from "../json.ts";
+import { containerMisfits, volumeMisfits } from "./confined.ts";
 import { isDnsSubdomain } from "./grammar.ts";
-import { hasDigest } from "./image.ts";
-import { isAmount } from "./quantity.ts";
+import { hasDigest, parseImage } from "./image.ts";
+import { formatPermission, type Permission } from "./permissions.ts";
+import { addQuantities, compareQuantities, isAmount } from "./quantity.ts";
 import { RANDOM_ALPHABET, RANDOM_LENGTH, type StatefulSetShape } from "./workload.ts";
 
 /** What is known about the pod whose live spec is compared. */
@@ -35,6 +49,20 @@ export interface InjectionContext {
   statefulSet?: StatefulSetShape;
   /** For pods of an indexed Job. */
   indexedJob?: IndexedJob;
+  /** What the owner allows beyond the template. */
+  allow?: readonly Permission[];
+}
+
+/** What was added to a signed spec. */
+export interface Injected {
+  /** The signed spec with the additions; it shares parts with the signed and the live one. */
+  spec: JsonObject;
+  /** One line (`path: rule`) per addition. */
+  injected: string[];
+  /** The owner's permissions that were made use of, each once. */
+  permissions: string[];
+  /** Why something of an allowed name was not added. */
+  misfits: Problem[];
 }
 
 /** What a pod's name tells about the indexed Job that made it. */
@@ -84,10 +112,22 @@ const LIMIT_RANGE_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-st
 /** Lists of containers that admission and the Job controller add to: not ephemeral ones. */
 const CONTAINER_LISTS = ["initContainers", "containers"] as const;
 
-/** Records what a rule added. */
-type Note = (path: string, rule: string) => void;
+/** Resources whose amounts an in-place resize may change (`pkg/apis/core/validation`, ValidatePodResize). */
+const RESIZABLE_RESOURCES: readonly string[] = ["cpu", "memory"];
 
-type Rule = (spec: JsonObject, live: JsonObject, context: InjectionContext, note: Note) => JsonObject;
+/** Pages that hugepages-… resources attach: only as many as the containers were signed with. */
+const HUGE_PAGES_PREFIX = "hugepages-";
+
+/** Records what a rule added, and by which permission if it took one. */
+type Note = (path: string, rule: string, permission?: Permission) => void;
+
+type Rule = (
+  spec: JsonObject,
+  live: JsonObject,
+  context: InjectionContext,
+  note: Note,
+  misfits: Problem[],
+) => JsonObject;
 
 /** In the order in which Kubernetes applies them: controllers before admission. */
 const RULES: readonly Rule[] = [
@@ -97,6 +137,10 @@ const RULES: readonly Rule[] = [
   imagePullSecrets,
   pullPolicy,
   limitRange,
+  podResources,
+  resize,
+  extraVolumes,
+  extraContainers,
 ];
 
 /**
@@ -105,19 +149,19 @@ const RULES: readonly Rule[] = [
  * @param signed the expanded signed spec; it is not changed
  * @param live the expanded live spec
  * @param context what is known about the pod
- * @returns the spec, and one line (`path: rule`) per addition
+ * @returns the spec and what was added
  */
-export function withInjected(
-  signed: JsonObject,
-  live: JsonObject,
-  context: InjectionContext,
-): { spec: JsonObject; injected: string[] } {
-  if (context.source === "template") return { spec: signed, injected: [] };
-  const injected: string[] = [];
-  const note: Note = (path, rule) => injected.push(`${path}: ${rule}`);
-  let spec = signed;
-  for (const rule of RULES) spec = rule(spec, live, context, note);
-  return { spec, injected };
+export function withInjected(signed: JsonObject, live: JsonObject, context: InjectionContext): Injected {
+  const result: Injected = { spec: signed, injected: [], permissions: [], misfits: [] };
+  if (context.source === "template") return result;
+  const used = new Set<string>();
+  const note: Note = (path, rule, permission) => {
+    result.injected.push(`${path}: ${rule}`);
+    if (permission !== undefined) used.add(formatPermission(permission));
+  };
+  for (const rule of RULES) result.spec = rule(result.spec, live, context, note, result.misfits);
+  result.permissions.push(...used);
+  return result;
 }
 
 /**
@@ -307,6 +351,183 @@ function limitRange(spec: JsonObject, live: JsonObject, _context: InjectionConte
       ? container
       : { ...container, resources };
   });
+}
+
+/**
+ * What follows from the containers' amounts where a pod has resources of its own. Which amounts of cpu and memory the
+ * API server writes depends on its version and feature gates; they only decide how much. Huge pages have to be exact.
+ */
+function podResources(
+  spec: JsonObject,
+  live: JsonObject,
+  _context: InjectionContext,
+  note: Note,
+): JsonObject {
+  const { resources } = spec;
+  const found = live.resources;
+  if (!isJsonObject(resources) || Object.keys(resources).length === 0 || !isJsonObject(found)) return spec;
+  const completed: JsonObject = { ...resources };
+  for (const field of ["limits", "requests"]) {
+    const foundAmounts = found[field];
+    if (!isJsonObject(foundAmounts)) continue;
+    for (const [resource, amount] of Object.entries(foundAmounts)) {
+      const amounts = isJsonObject(completed[field]) ? completed[field] : {};
+      if (Object.hasOwn(amounts, resource) || typeof amount !== "string" || !isAmount(amount)) continue;
+      const pages = resource.startsWith(HUGE_PAGES_PREFIX)
+        ? hugePages(spec, completed, field, resource)
+        : undefined;
+      const fits = RESIZABLE_RESOURCES.includes(resource) ||
+        (pages !== undefined && compareQuantities(pages, amount) === 0);
+      if (!fits) continue;
+      completed[field] = { ...amounts, [resource]: amount };
+      note(`spec.resources.${field}[${resource}]`, "pod resources");
+    }
+  }
+  return { ...spec, resources: completed };
+}
+
+/** A pod's own amount of huge pages: the limit is what its containers need, the request is the limit. */
+function hugePages(
+  spec: JsonObject,
+  resources: JsonObject,
+  field: string,
+  resource: string,
+): string | undefined {
+  if (field === "requests") {
+    const limit = isJsonObject(resources.limits) ? getOwn(resources.limits, resource) : undefined;
+    return typeof limit === "string" ? limit : undefined;
+  }
+  const limitOf = (container: JsonObject): string => {
+    const limits = isJsonObject(container.resources) ? container.resources.limits : undefined;
+    const limit = isJsonObject(limits) ? getOwn(limits, resource) : undefined;
+    return typeof limit === "string" ? limit : "0";
+  };
+  // As component-helpers `resource/helpers.go`, AggregateContainerLimits: sidecars stay, other init containers come one
+  // after the other, beside the sidecars before them.
+  let sum = objectsAt(spec, "containers").map(limitOf).reduce(addQuantities, "0");
+  let sidecars = "0";
+  let most = "0";
+  for (const container of objectsAt(spec, "initContainers")) {
+    const together = addQuantities(sidecars, limitOf(container));
+    if (container.restartPolicy === "Always") {
+      sum = addQuantities(sum, limitOf(container));
+      sidecars = together;
+    }
+    if (compareQuantities(together, most) > 0) most = together;
+  }
+  return compareQuantities(most, sum) > 0 ? most : sum;
+}
+
+/** Amounts of cpu and memory that were changed in place: only where the owner allowed it, and none taken away. */
+function resize(
+  spec: JsonObject,
+  live: JsonObject,
+  { allow = [] }: InjectionContext,
+  note: Note,
+): JsonObject {
+  const permission = allow.find(({ kind }) => kind === "resize");
+  if (permission === undefined) return spec;
+  const resized = (holder: JsonObject, liveHolder: JsonObject, path: string): JsonObject => {
+    let { resources } = holder;
+    const found = liveHolder.resources;
+    if (!isJsonObject(resources) || !isJsonObject(found)) return holder;
+    for (const field of ["limits", "requests"]) {
+      for (const resource of RESIZABLE_RESOURCES) {
+        const amounts: JsonValue | undefined = resources[field];
+        const foundAmounts = found[field];
+        if (!isJsonObject(amounts) || !isJsonObject(foundAmounts)) continue;
+        const signed = getOwn(amounts, resource);
+        const amount = getOwn(foundAmounts, resource);
+        if (typeof signed !== "string" || typeof amount !== "string" || !isAmount(amount)) continue;
+        if (compareQuantities(signed, amount) === 0) continue;
+        resources = { ...resources, [field]: { ...amounts, [resource]: amount } };
+        note(`${path}.resources.${field}[${resource}]`, "resize", permission);
+      }
+    }
+    return { ...holder, resources };
+  };
+  return resized(mapContainers(spec, live, resized), live, "spec");
+}
+
+/** Volumes that the owner allowed by name, in one of the forms of `confined.ts`. */
+function extraVolumes(
+  spec: JsonObject,
+  live: JsonObject,
+  { allow = [] }: InjectionContext,
+  note: Note,
+  misfits: Problem[],
+): JsonObject {
+  let extended = spec;
+  for (const permission of allow) {
+    if (permission.kind !== "volume" || itemNamed(extended, "volumes", permission.name) !== undefined) {
+      continue;
+    }
+    const volume = itemNamed(live, "volumes", permission.name);
+    if (volume === undefined) continue;
+    const path = `spec.volumes[${permission.name}]`;
+    const problems = volumeMisfits(volume, path);
+    misfits.push(...problems);
+    if (problems.length > 0) continue;
+    note(path, "extra volume", permission);
+    extended = { ...extended, volumes: [...objectsAt(extended, "volumes"), volume] };
+  }
+  return extended;
+}
+
+/**
+ * Containers that the owner allowed by name and digest, confined: what they mount is either the service account's
+ * volume or one of the extra ones. Each comes behind the container that it follows in the live spec.
+ */
+function extraContainers(
+  spec: JsonObject,
+  live: JsonObject,
+  { allow = [] }: InjectionContext,
+  note: Note,
+  misfits: Problem[],
+): JsonObject {
+  const mountable = new Set<JsonValue>(
+    allow.flatMap((permission) => permission.kind === "volume" ? [permission.name] : []),
+  );
+  let extended = spec;
+  for (const list of CONTAINER_LISTS) {
+    const kind = list === "containers" ? "container" : "init-container";
+    const containers = [...objectsAt(spec, list)];
+    let place = 0;
+    for (const container of objectsAt(live, list)) {
+      const { name } = container;
+      const known = containers.findIndex((other) => other.name === name);
+      if (known >= 0) {
+        place = known + 1;
+        continue;
+      }
+      const permission = allow.find((one) => one.kind === kind && one.name === name);
+      if (permission?.kind !== kind) continue;
+      const path = `spec.${list}[${permission.name}]`;
+      const problems = containerMisfits(list, container, path);
+      const { image } = container;
+      if (typeof image !== "string" || parseImage(image)?.digest !== permission.digest) {
+        problems.push({ path: `${path}.image`, message: `has not the digest that the owner allowed` });
+      }
+      for (const mount of objectsAt(container, "volumeMounts")) {
+        const { name: volume } = mount;
+        const isToken = typeof volume === "string" && TOKEN_VOLUME_NAME.test(volume) &&
+          equalJson(mount, tokenMount(volume));
+        const isThere = itemNamed(extended, "volumes", volume) !== undefined;
+        if (isThere && (isToken || mountable.has(volume ?? null))) continue;
+        problems.push({
+          path: `${path}.volumeMounts[${String(volume)}]`,
+          message: "mounts a volume that the owner did not allow with volume=",
+        });
+      }
+      misfits.push(...problems);
+      if (problems.length > 0) continue;
+      note(path, "extra container", permission);
+      containers.splice(place, 0, container);
+      place++;
+    }
+    if (containers.length > objectsAt(spec, list).length) extended = { ...extended, [list]: containers };
+  }
+  return extended;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import {
 } from "./fixture_test.ts";
 import { beforeAdmission, type InjectionContext } from "./injected.ts";
 import { expand, minimal, withoutScheduling } from "./normal_form.ts";
+import { parsePermission } from "./permissions.ts";
 
 const POD: InjectionContext = { source: "pod", podName: "web-76bf99c854-x7x7x" };
 const STATEFUL: InjectionContext = {
@@ -603,6 +604,318 @@ const CASES: Case[] = [
     differs: ["spec.hostname"],
   },
 ];
+
+/** What the owner allows. */
+function allowing(...permissions: string[]): InjectionContext {
+  const allow = permissions.map((text) => {
+    const parsed = parsePermission(text);
+    assert.ok(parsed.ok, text);
+    return parsed.permission;
+  });
+  return { ...POD, allow };
+}
+
+const podResources = (spec: JsonObject) => part(spec, "resources");
+const MESH_IMAGE = `mesh.example/proxy@sha256:${"b".repeat(64)}`;
+const MESH = allowing(
+  `container=mesh@sha256:${"b".repeat(64)}`,
+  `init-container=mesh-init@sha256:${"b".repeat(64)}`,
+  "volume=mesh-data",
+);
+
+function mesh(spec: JsonObject, list = "containers", more: JsonObject = {}): void {
+  const name = list === "containers" ? "mesh" : "mesh-init";
+  push(spec, list, { name, image: MESH_IMAGE, args: ["--mode", "sidecar"], ...more });
+}
+
+function meshVolume(spec: JsonObject, source: JsonObject = { emptyDir: {} }): void {
+  push(spec, "volumes", { name: "mesh-data", ...source });
+}
+
+CASES.push(
+  // Resources of the pod itself
+  {
+    name: "amounts of the pod itself where none are signed",
+    signed: (spec) => spec.resources = { limits: { cpu: "2" } },
+    live: (spec) =>
+      spec.resources = { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "1", memory: "1Gi" } },
+    differs: [],
+    injected: [
+      "spec.resources.limits[memory]: pod resources",
+      "spec.resources.requests[cpu]: pod resources",
+      "spec.resources.requests[memory]: pod resources",
+    ],
+  },
+  {
+    name: "huge pages of the pod itself, as many as its containers'",
+    signed: (spec) => {
+      spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } };
+      app(spec).resources = { limits: { "hugepages-2Mi": "4Mi" } };
+      prepare(spec).resources = { limits: { "hugepages-2Mi": "2Mi" } };
+      prepare(spec).restartPolicy = "Always";
+    },
+    live: (spec) =>
+      spec.resources = {
+        limits: { cpu: "2", "hugepages-2Mi": "6Mi" },
+        requests: { cpu: "2", "hugepages-2Mi": "6Mi" },
+      },
+    differs: [],
+    injected: ["spec.resources.limits[hugepages-2Mi]: pod resources"],
+  },
+  {
+    name: "huge pages of an init container that takes more than all others",
+    signed: (spec) => {
+      spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } };
+      app(spec).resources = { limits: { "hugepages-2Mi": "2Mi" } };
+      prepare(spec).resources = { limits: { "hugepages-2Mi": "8Mi" } };
+    },
+    live: (spec) => podResources(spec).limits = { cpu: "2", "hugepages-2Mi": "8Mi" },
+    differs: [],
+  },
+  {
+    name: "more huge pages of the pod itself than its containers'",
+    signed: (spec) => {
+      spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } };
+      app(spec).resources = { limits: { "hugepages-2Mi": "4Mi" } };
+    },
+    live: (spec) => podResources(spec).limits = { cpu: "2", "hugepages-2Mi": "8Mi" },
+    differs: ["spec.resources.limits[hugepages-2Mi]"],
+  },
+  {
+    name: "a request of huge pages without a limit",
+    signed: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
+    live: (spec) => podResources(spec).requests = { cpu: "2", "hugepages-2Mi": "2Mi" },
+    differs: ["spec.resources.requests[hugepages-2Mi]"],
+  },
+  {
+    name: "another amount of the pod itself than the signed one",
+    signed: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
+    live: (spec) => podResources(spec).limits = { cpu: "3" },
+    differs: ["spec.resources.limits[cpu]"],
+  },
+  {
+    name: "ephemeral storage of the pod itself",
+    signed: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
+    live: (spec) => podResources(spec).limits = { cpu: "2", "ephemeral-storage": "1Gi" },
+    differs: ["spec.resources.limits[ephemeral-storage]"],
+  },
+  {
+    name: "resources of the pod itself where none were signed",
+    live: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
+    differs: ["spec.resources"],
+  },
+  // Resize
+  {
+    name: "a resize that the owner allowed, of containers and of the pod itself",
+    context: allowing("resize"),
+    signed: (spec) => {
+      spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } };
+      app(spec).resources = { limits: { cpu: "1", memory: "1Gi" } };
+      prepare(spec).resources = { requests: { memory: "1Gi" } };
+    },
+    live: (spec) => {
+      spec.resources = { limits: { cpu: "4" }, requests: { cpu: "3" } };
+      app(spec).resources = {
+        limits: { cpu: "2", memory: "512Mi" },
+        requests: { cpu: "1", memory: "512Mi" },
+      };
+      prepare(spec).resources = { requests: { memory: "2Gi" } };
+    },
+    differs: [],
+    injected: [
+      "spec.containers[app].resources.limits[cpu]: resize",
+      "spec.initContainers[prepare].resources.requests[memory]: resize",
+      "spec.resources.limits[cpu]: resize",
+    ],
+  },
+  {
+    name: "a resize of ephemeral storage",
+    context: allowing("resize"),
+    signed: (spec) => app(spec).resources = { limits: { "ephemeral-storage": "1Gi" } },
+    live: (spec) => part(app(spec), "resources").limits = { "ephemeral-storage": "2Gi" },
+    differs: ["spec.containers[app].resources.limits[ephemeral-storage]"],
+  },
+  {
+    name: "a resize of devices",
+    context: allowing("resize"),
+    signed: (spec) => app(spec).resources = { limits: { "nvidia.com/gpu": "1" } },
+    live: (spec) =>
+      app(spec).resources = { limits: { "nvidia.com/gpu": "2" }, requests: { "nvidia.com/gpu": "2" } },
+    differs: [
+      "spec.containers[app].resources.limits[nvidia.com/gpu]",
+      "spec.containers[app].resources.requests[nvidia.com/gpu]",
+    ],
+  },
+  {
+    name: "a resize that takes a limit away",
+    context: allowing("resize"),
+    signed: (spec) => app(spec).resources = { limits: { cpu: "1" }, requests: { cpu: "1" } },
+    live: (spec) => delete part(app(spec), "resources").limits,
+    differs: ["spec.containers[app].resources.limits"],
+  },
+  {
+    name: "a resize to a negative amount",
+    context: allowing("resize"),
+    signed: (spec) => app(spec).resources = { requests: { cpu: "1" } },
+    live: (spec) => app(spec).resources = { requests: { cpu: "-1" } },
+    differs: ["spec.containers[app].resources.requests[cpu]"],
+  },
+  // Extra containers and volumes
+  {
+    name: "a container, an init container and a volume that the owner allowed",
+    context: MESH,
+    live: (spec) => {
+      meshVolume(spec);
+      mesh(spec, "containers", {
+        volumeMounts: [{ name: "mesh-data", mountPath: "/mesh" }, tokenMount()],
+        resources: { limits: { cpu: "2" } },
+      });
+      mesh(spec, "initContainers", { restartPolicy: "Always" });
+    },
+    differs: [],
+    injected: [
+      "spec.volumes[mesh-data]: extra volume",
+      "spec.initContainers[mesh-init]: extra container",
+      "spec.containers[mesh]: extra container",
+    ],
+  },
+  {
+    name: "extra containers before those that were signed",
+    context: MESH,
+    live: (spec) => {
+      for (const list of ["containers", "initContainers"]) {
+        mesh(spec, list);
+        spec[list] = items(spec, list).toReversed();
+      }
+    },
+    differs: [],
+  },
+  { name: "nothing of what the owner allowed", context: MESH, live: nothing, differs: [] },
+  {
+    name: "an extra container of another name",
+    context: MESH,
+    live: (spec) => push(spec, "containers", { name: "other", image: MESH_IMAGE }),
+    differs: ["spec.containers[other]"],
+  },
+  {
+    name: "an extra container with another digest",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { image: IMAGE }),
+    differs: ["spec.containers[mesh].image", "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container with a tag",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { image: "mesh.example/proxy:1" }),
+    differs: ["spec.containers[mesh].image", "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container in the other list",
+    context: MESH,
+    live: (spec) => push(spec, "initContainers", { name: "mesh", image: MESH_IMAGE }),
+    differs: ["spec.initContainers[mesh]"],
+  },
+  {
+    name: "an extra container twice",
+    context: MESH,
+    live: (spec) => {
+      mesh(spec);
+      mesh(spec);
+    },
+    differs: ["spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container with a command",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { command: ["sh"] }),
+    differs: ["spec.containers[mesh].command", "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container that mounts a signed volume",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { volumeMounts: [{ name: "data", mountPath: "/data" }] }),
+    differs: ["spec.containers[mesh].volumeMounts[data]", "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container that mounts the token elsewhere",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { volumeMounts: [{ ...tokenMount(), mountPath: "/etc" }] }),
+    differs: [`spec.containers[mesh].volumeMounts[${TOKEN_VOLUME}]`, "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container that mounts a volume which is not there",
+    context: MESH,
+    live: (spec) => mesh(spec, "containers", { volumeMounts: [{ name: "mesh-data", mountPath: "/mesh" }] }),
+    differs: ["spec.containers[mesh].volumeMounts[mesh-data]", "spec.containers[mesh]"],
+  },
+  {
+    name: "an extra container with a token although the owner said no",
+    context: MESH,
+    signed: (spec) => spec.automountServiceAccountToken = false,
+    live: (spec) => {
+      withoutToken(spec);
+      push(spec, "volumes", tokenVolume());
+      mesh(spec, "containers", { volumeMounts: [tokenMount()] });
+    },
+    differs: [
+      `spec.containers[mesh].volumeMounts[${TOKEN_VOLUME}]`,
+      tokenPath,
+      "spec.containers[mesh]",
+    ],
+  },
+  {
+    name: "an extra volume of another source",
+    context: MESH,
+    live: (spec) => meshVolume(spec, { hostPath: { path: "/" } }),
+    differs: ["spec.volumes[mesh-data].hostPath", "spec.volumes[mesh-data]"],
+  },
+  {
+    name: "an extra volume in a signed container",
+    context: MESH,
+    live: (spec) => {
+      meshVolume(spec);
+      push(app(spec), "volumeMounts", { name: "mesh-data", mountPath: "/app" });
+    },
+    differs: ["spec.containers[app].volumeMounts[/app]"],
+  },
+  {
+    name: "an extra volume of another name",
+    context: MESH,
+    live: (spec) => push(spec, "volumes", { name: "other", emptyDir: {} }),
+    differs: ["spec.volumes[other]"],
+  },
+  {
+    name: "an ephemeral container of an allowed name",
+    context: MESH,
+    live: (spec) => push(spec, "ephemeralContainers", { name: "mesh", image: MESH_IMAGE }),
+    differs: ["spec.ephemeralContainers[mesh]"],
+  },
+  {
+    name: "an extra container in a workload's template",
+    context: { ...MESH, source: "template" },
+    live: (spec) => {
+      withoutToken(spec);
+      mesh(spec);
+    },
+    differs: ["spec.containers[mesh]"],
+  },
+);
+
+Deno.test("the owner's permissions that were made use of are told, each once", () => {
+  const live = liveSpec();
+  for (const container of [app(live), prepare(live)]) {
+    container.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } };
+  }
+  mesh(live);
+  const signed = ownerSpec();
+  for (const container of [app(signed), prepare(signed)]) container.resources = { limits: { cpu: "1" } };
+  const { differences, permissions } = compareSpecs(expand(signed), expand(live), {
+    ...POD,
+    allow: [...(MESH.allow ?? []), { kind: "resize" }, { kind: "volume", name: "unused" }],
+  });
+  assert.deepEqual(differences, []);
+  assert.deepEqual(permissions, ["resize", `container=mesh@sha256:${"b".repeat(64)}`]);
+});
 
 for (const { name, signed, live, context, base, differs, injected } of CASES) {
   Deno.test(`${differs.length === 0 ? "accepts" : "refuses"} ${name}`, () => {

@@ -56,8 +56,9 @@ function divideAwayFromZero(dividend: bigint, divisor: bigint): bigint {
  * Reads a quantity as `ParseQuantity` does: more than 9 decimal places are rounded away from zero, binary ones are
  * capped at ±(2^63 - 1).
  *
- * Refuses what Kubernetes reads, but not as it looks: numbers without a digit (`Ki` and `-` are 0 there), exponents
- * beyond ±{@linkcode MAX_QUANTITY_EXPONENT}, and values beyond ±{@linkcode MAX_QUANTITY_VALUE}.
+ * Refuses what Kubernetes reads, but not as it looks: numbers without a digit (`Ki` and `-` are 0 there), white
+ * space around them, exponents beyond ±{@linkcode MAX_QUANTITY_EXPONENT}, and values beyond
+ * ±{@linkcode MAX_QUANTITY_VALUE}.
  *
  * @throws {SignedPodsError} `quantity-malformed`
  */
@@ -173,4 +174,16 @@ export function compareQuantities(a: string | number, b: string | number): -1 | 
 /** Whether a quantity is one that a resource can have: not negative. The text must have been read as a quantity before. */
 export function isAmount(text: string): boolean {
   return parseQuantity(text).nano >= 0n;
+}
+
+/**
+ * The sum of two quantities, in canonical form and in the first one's family, or the second's if the first is zero.
+ *
+ * @throws {SignedPodsError} `quantity-malformed`
+ */
+export function addQuantities(a: string, b: string): string {
+  const first = parseQuantity(a);
+  const second = parseQuantity(b);
+  const { format } = first.nano === 0n ? second : first;
+  return formatQuantity({ nano: first.nano + second.nano, format });
 }

@@ -36,7 +36,7 @@ import {
 } from "./fixture_test.ts";
 import { minimal } from "./normal_form.ts";
 import { rebuildPod } from "./rebuild.ts";
-import { createVerifier, type Verifier } from "./verify.ts";
+import { type Admission, createVerifier, type Verifier, type VerifierOptions } from "./verify.ts";
 
 const NOW = new Date("2026-11-23T13:00:00Z");
 const POD_NAME = "web-76bf99c854-x7x7x";
@@ -372,6 +372,8 @@ Deno.test("a refusal shows no character that a terminal obeys", async () => {
 const DAY = 24 * 60 * 60 * 1000;
 const BEFORE = new Date(NOW.getTime() - DAY);
 const AFTER = new Date(NOW.getTime() + DAY);
+const ADMITTED: Admission = { signedHash: "that of the pod does not matter while its key is there" };
+
 const DATES: [string, SignOptions, Date, DenyCode | undefined][] = [
   ["between its dates", { notBefore: BEFORE, notAfter: AFTER }, NOW, undefined],
   ["at its first moment", { notBefore: NOW }, NOW, undefined],
@@ -388,7 +390,7 @@ for (const [name, signOptions, now, code] of DATES) {
     const verdict = await verifier.verifyPod(live, { now });
     if (code === undefined) allowed(verdict);
     else denied(verdict, code);
-    allowed(await verifier.verifyPod(live, { now, admitted: true }));
+    allowed(await verifier.verifyPod(live, { now, admitted: ADMITTED }));
   });
 }
 
@@ -397,7 +399,7 @@ Deno.test("remembers no verdict over time", async () => {
   const fresh = createVerifier({ keys: [owner.verifier], acceptForms: both, requireDigests: false });
   allowed(await fresh.verifyPod(live, { now: NOW }));
   denied(await fresh.verifyPod(live, { now: AFTER }), "expired");
-  allowed(await fresh.verifyPod(live, { now: AFTER, admitted: true }));
+  allowed(await fresh.verifyPod(live, { now: AFTER, admitted: ADMITTED }));
   denied(await fresh.verifyPod(live, { now: AFTER }), "expired");
 });
 
@@ -410,12 +412,106 @@ for (const [name, key] of [["an expired", expiredKey], ["a future", futureKey]] 
     });
     const live = await webPod({ key });
     denied(await judge(live, by), "certificate-not-valid");
-    allowed(await by.verifyPod(live, { now: NOW, admitted: true }));
+    allowed(await by.verifyPod(live, { now: NOW, admitted: ADMITTED }));
     denied(await by.verifyPod(live, { now: new Date(Number.NaN) }), "certificate-not-valid");
     const specPod = livePod("any", liveSpec(), { annotations: await signSpec(minimal(ownerSpec()), key) });
     denied(await judge(specPod, by), "certificate-not-valid");
   });
 }
+
+// Keys that are taken away, revoked, or for some namespaces only
+
+const trusting = (options: Partial<VerifierOptions>): Verifier =>
+  createVerifier({ keys: [stranger.verifier], acceptForms: both, requireDigests: false, ...options });
+
+const specPod = async (key = owner): Promise<JsonObject> =>
+  livePod("any", liveSpec(), { annotations: await signSpec(minimal(ownerSpec()), key) });
+
+async function admissionOf(live: JsonObject): Promise<Admission> {
+  const { signedHash, keyId } = allowed(await judge(live));
+  return { signedHash, keyId };
+}
+
+for (const [form, make] of [["template", webPod], ["spec", specPod]] as const) {
+  Deno.test(`allows a pod that runs although its key is gone, in the ${form} form`, async () => {
+    const live = await make();
+    const admitted = await admissionOf(live);
+    const without = trusting({});
+    for (let time = 0; time < 2; time++) {
+      const verdict = allowed(await without.verifyPod(live, { now: NOW, admitted }));
+      assert.deepEqual([verdict.signedHash, verdict.keyId], [admitted.signedHash, admitted.keyId]);
+    }
+    // Its signature cannot be checked any more, and does not matter either: the bytes are those that were.
+    const other = part(part(await make(), "metadata"), "annotations");
+    part(part(live, "metadata"), "annotations")[SIGNATURE_ANNOTATION] = other[SIGNATURE_ANNOTATION] ?? "";
+    allowed(await without.verifyPod(live, { now: NOW, admitted }));
+  });
+
+  Deno.test(`refuses new pods of a key that is gone, in the ${form} form`, async () => {
+    const live = await make();
+    const { signedHash } = await admissionOf(live);
+    denied(await judge(live, trusting({})), "signature-invalid");
+    denied(await trusting({}).verifyPod(live, { now: NOW, admitted: { signedHash } }), "signature-invalid");
+    denied(
+      await trusting({ keys: [] }).verifyPod(live, {
+        now: NOW,
+        admitted: { signedHash: "00", keyId: owner.verifier.id },
+      }),
+      "signature-invalid",
+    );
+  });
+
+  Deno.test(`refuses a pod of a revoked key, running or not, in the ${form} form`, async () => {
+    const live = await make();
+    const admitted = await admissionOf(live);
+    const revoking = trusting({ revoked: [expiredKey.verifier, owner.verifier] });
+    denied(await judge(live, revoking), "key-revoked");
+    denied(await revoking.verifyPod(live, { now: NOW, admitted }), "key-revoked");
+    part(part(live, "metadata"), "annotations")[SIGNATURE_ANNOTATION] = "AAAA";
+    const unsigned = await revoking.verifyPod(live, { now: NOW, admitted });
+    assert.equal(unsigned.decision, "deny");
+  });
+
+  Deno.test(`refuses a pod outside of its key's namespaces, in the ${form} form`, async () => {
+    const live = await make();
+    const restricted = (...namespaces: string[]) =>
+      trusting({ keys: [stranger.verifier, { ...owner.verifier, namespaces }] });
+    allowed(await judge(live, restricted("other", "shop")));
+    denied(await judge(live, restricted("other")), "namespace-not-allowed");
+    denied(await judge(live, restricted()), "namespace-not-allowed");
+    // Once it runs, it runs.
+    allowed(await restricted("other").verifyPod(live, { now: NOW, admitted: await admissionOf(live) }));
+  });
+}
+
+Deno.test("refuses an altered pod whose key is gone", async () => {
+  const live = await webPod();
+  const admitted = await admissionOf(live);
+  const altered = await webPod();
+  part(part(altered, "spec"), "securityContext").runAsUser = 0;
+  denied(await trusting({}).verifyPod(altered, { now: NOW, admitted }), "spec-differs");
+  const otherTemplate = await webPod({ signOptions: { notAfter: AFTER } });
+  denied(await trusting({}).verifyPod(otherTemplate, { now: NOW, admitted }), "signature-invalid");
+});
+
+Deno.test("a pod that was signed again with a trusted key is that key's", async () => {
+  const admitted = await admissionOf(await webPod());
+  const resigned = await webPod({ key: stranger });
+  const verdict = await trusting({ revoked: [owner.verifier] }).verifyPod(resigned, { now: NOW, admitted });
+  assert.equal(allowed(verdict).keyId, stranger.verifier.id);
+});
+
+Deno.test("refuses a manifest outside of its key's namespaces, or without any", async () => {
+  const restricted = trusting({ keys: [{ ...owner.verifier, namespaces: ["shop"] }] });
+  const document = deployment();
+  const template = firstTemplate(document);
+  template.metadata.annotations = await templateAnnotations(owner.signer, document);
+  allowed((await restricted.verifyObject(document, { now: NOW }))[0]?.verdict);
+  const manifest = pod(ownerSpec(), { namespace: null });
+  part(manifest, "metadata").annotations = await signSpec(minimal(ownerSpec()));
+  allowed((await verifier.verifyObject(manifest, { now: NOW }))[0]?.verdict);
+  denied((await restricted.verifyObject(manifest, { now: NOW }))[0]?.verdict, "namespace-not-allowed");
+});
 
 Deno.test("takes any key that verifies and is valid, also the same key in a newer certificate", async () => {
   const renewed = { ...expiredKey.verifier, notAfter: AFTER };
@@ -798,4 +894,69 @@ Deno.test("takes a manifest without namespace for one in the signed namespace", 
     const [found] = await verifier.verifyObject(signed, { now: NOW });
     allowed(found?.verdict);
   }
+});
+
+// The owner's permissions
+
+const ALLOWING: SignOptions = {
+  allow: ["label=tier", "annotation=mesh.example/status", "annotation=team", "annotation=kept", "resize"],
+};
+
+Deno.test("forwards unsigned labels and annotations of the keys that the owner allowed, and tells which", async () => {
+  const document = deployment(ownerSpec(), { annotations: { team: "shop" } });
+  const live = await webPod({ document, signOptions: ALLOWING });
+  Object.assign(part(live, "metadata", "labels"), { tier: "front", other: "x" });
+  Object.assign(part(live, "metadata", "annotations"), {
+    "mesh.example/status": '{"version": 1}\n',
+    team: "other",
+    "container.apparmor.security.beta.kubernetes.io/app": "unconfined",
+  });
+  const verdict = allowed(await judge(live));
+  assert.deepEqual(verdict.permissions, ["annotation=mesh.example/status", "label=tier"]);
+  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
+  assert.ok(rebuilt.ok);
+  const { labels, annotations } = part(rebuilt.pod, "metadata");
+  assert.deepEqual(labels, { app: "web", "pod-template-hash": "76bf99c854", tier: "front" });
+  assert.deepEqual(annotations, { "mesh.example/status": '{"version": 1}\n', team: "shop" });
+});
+
+Deno.test("refuses to forward values of allowed keys that have no proper form: they are left out", async () => {
+  for (
+    const [map, key, value] of [
+      ["labels", "tier", "a b"],
+      ["annotations", "mesh.example/status", "a\u001b[2J"],
+      ["annotations", "mesh.example/status", "\ud800"],
+      ["annotations", "mesh.example/status", "x".repeat(16 * 1024 + 1)],
+      ["annotations", "mesh.example/status", 1],
+    ] as const
+  ) {
+    const live = await webPod({ signOptions: ALLOWING });
+    part(live, "metadata", map)[key] = value;
+    const verdict = allowed(await judge(live));
+    assert.deepEqual([verdict.extraLabels, verdict.extraAnnotations, verdict.permissions], [{}, {}, []]);
+  }
+});
+
+Deno.test("an allowed key gives no way around the form of what Kubernetes writes", async () => {
+  const live = await webPod({ signOptions: { allow: ["label=pod-template-hash"] } });
+  const verdict = allowed(await judge(live));
+  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
+  assert.ok(rebuilt.ok);
+  assert.equal(part(rebuilt.pod, "metadata", "labels")["pod-template-hash"], "76bf99c854");
+});
+
+Deno.test("refuses other amounts unless the owner allowed resize", async () => {
+  const spec = ownerSpec();
+  named(spec, "containers", "app").resources = { limits: { cpu: "1" } };
+  const document = deployment(spec);
+  const resized = (live: JsonObject) => {
+    named(part(live, "spec"), "containers", "app").resources = {
+      limits: { cpu: "2" },
+      requests: { cpu: "2" },
+    };
+    return live;
+  };
+  denied(await judge(resized(await webPod({ document }))), "spec-differs");
+  const verdict = allowed(await judge(resized(await webPod({ document, signOptions: ALLOWING }))));
+  assert.deepEqual(verdict.permissions, ["resize"]);
 });

@@ -1,4 +1,5 @@
 /** A gate with all its parts in memory, and a client's way into it. */
+import type { PodVerifier } from "../../proxy/judge.ts";
 import type { Ledger } from "../../proxy/ledger.ts";
 import type { Mode } from "../../proxy/mode.ts";
 import { createPodGate, type PodGate } from "../../proxy/pod_gate.ts";
@@ -19,10 +20,13 @@ export interface TestGate {
 
 export interface TestGateOptions {
   upstream: Upstream;
-  owner: Owner;
+  owner: Pick<Owner, "verifier">;
+  /** By default the owner's. */
+  verifier?: PodVerifier;
   mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;
+  maxListBytes?: number;
 }
 
 export async function makeGate(options: TestGateOptions): Promise<TestGate> {
@@ -31,13 +35,14 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
   const ledger = options.ledger ?? await memoryLedger();
   const gate = createPodGate({
     upstream: options.upstream,
-    verifier: options.owner.verifier,
+    verifier: options.verifier ?? options.owner.verifier,
     ledger,
     log,
     mode: options.mode ?? "enforce",
     nodeName: NODE_NAME,
     clock,
     random: () => 0.5,
+    ...(options.maxListBytes === undefined ? {} : { maxListBytes: options.maxListBytes }),
   });
   return { gate, log, clock, ledger, fetch: fetchFrom(gate) };
 }

@@ -126,8 +126,9 @@ export class Owner {
     });
   }
 
-  static async create(): Promise<Owner> {
-    return new Owner(await generateSigningKey("ec-p256"));
+  /** An owner with this key, or with one of their own. */
+  static async create(key?: SigningKey): Promise<Owner> {
+    return new Owner(key ?? await generateSigningKey("ec-p256"));
   }
 
   /** The pod with its signature, as podsign writes it. */

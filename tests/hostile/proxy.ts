@@ -11,6 +11,8 @@ import { createHandler } from "../../proxy/handler.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
 import { createPodGate } from "../../proxy/pod_gate.ts";
+import { createReviewClient } from "../../proxy/review_client.ts";
+import { createReviewGate } from "../../proxy/review_gate.ts";
 import { createRouter } from "../../proxy/route.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
 import { MemoryLedgerStore } from "../fakes/ledger.ts";
@@ -71,10 +73,19 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const handler = createHandler({
     router: createRouter(NODE_NAME, []),
     gate,
+    reviews: createReviewGate({
+      nodeName: NODE_NAME,
+      access: new Set(["metrics", "stats"]),
+      reviews: createReviewClient(upstream, log),
+      upstream,
+      log,
+      mode: "enforce",
+    }),
     upstream,
     log,
     logRequests: true,
     elapsedMs: () => performance.now(),
+    clock,
   });
   const statuses: number[] = [];
   const listener = await openListener({
@@ -85,8 +96,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       clientCa: pki.authority.certificate,
     },
     socketPath: `${folder}/s`,
-    async handle(request) {
-      const response = await handler.handle(request);
+    async handle(request, delivered) {
+      const response = await handler.handle(request, delivered);
       // A client that has left has not seen its answer.
       if (new URL(request.url).pathname.includes("/pods") && !request.signal.aborted) {
         statuses.push(response.status);

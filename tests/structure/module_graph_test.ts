@@ -6,6 +6,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Libraries of each program, by npm name; those that these bring along are in deno.lock. */
 const PROGRAMS: Record<string, string[]> = {
   proxy: [
+    "@bufbuild/protobuf",
     "@logtape/logtape",
     "@optique/core",
     "@peculiar/asn1-ecc",

@@ -1,0 +1,168 @@
+/**
+ * The owner's permissions: what may be added to a pod beyond its signed template. They stand in the signed template
+ * itself, in `allow`, each as one text, `name` or `name=value`; nobody but the owner can give one.
+ *
+ * @module
+ */
+import { isDnsLabel, isQualifiedName } from "./grammar.ts";
+
+/** One permission, read. */
+export type Permission =
+  | { readonly kind: "annotation" | "label"; readonly key: string }
+  | { readonly kind: "container" | "init-container"; readonly name: string; readonly digest: string }
+  | { readonly kind: "volume"; readonly name: string }
+  | { readonly kind: "resize" };
+
+/** A kind of permission, for the help text and the documentation. */
+export interface PermissionDescription {
+  readonly kind: Permission["kind"];
+  /** The form of the text. */
+  readonly form: string;
+  /** What it lets Kubernetes or a webhook add. */
+  readonly allows: string;
+  /** Under which conditions, and what stays refused. */
+  readonly condition: string;
+}
+
+/** Every kind of permission. */
+export const PERMISSIONS: readonly PermissionDescription[] = [
+  {
+    kind: "annotation",
+    form: "annotation=KEY",
+    allows: "an annotation with exactly this key, of any value",
+    condition:
+      "Runtimes, CNI plugins and containers (downward API) see it: name a key only if you know who reads it. At most " +
+      "16384 characters without controls other than line ends and tabs; a value that was signed wins.",
+  },
+  {
+    kind: "label",
+    form: "label=KEY",
+    allows: "a label with exactly this key, of any value that a label may have",
+    condition: "A value that was signed wins.",
+  },
+  {
+    kind: "container",
+    form: "container=NAME@sha256:HEX",
+    allows: "one more container of this name, whose image has this digest, such as a service mesh's",
+    condition:
+      "Whoever controls the API server chooses its arguments and environment. It stays confined: no command, no exec " +
+      "in probes or hooks, no privilege or added capability, no host port, no volume but those of `volume=` and the " +
+      "service account's. Not with hostNetwork, hostPID, hostIPC or shareProcessNamespace. The pod's network is shared.",
+  },
+  {
+    kind: "init-container",
+    form: "init-container=NAME@sha256:HEX",
+    allows: "the same among the init containers, also with restartPolicy Always (a sidecar)",
+    condition: "As for `container=`.",
+  },
+  {
+    kind: "volume",
+    form: "volume=NAME",
+    allows: "one more volume of this name, for the containers allowed by the two above",
+    condition:
+      "emptyDir, configMap, secret, downwardAPI, or projected from these and service account tokens; signed containers " +
+      "do not mount it.",
+  },
+  {
+    kind: "resize",
+    form: "resize",
+    allows: "other amounts of cpu and memory than those that were signed: in-place resize",
+    condition: "Where an amount was signed, there has to be one. Other resources have to be equal.",
+  },
+];
+
+/** Most permissions that one template has: a mesh needs about ten. */
+export const MAX_PERMISSIONS = 64;
+
+const IMAGE_DIGEST = /^sha256:[0-9a-f]{64}$/;
+
+/** The kubelet knows mirror pods and sources of pods by these annotations. */
+const KUBELET_PREFIX = "kubernetes.io/config.";
+
+/** Under this prefix stand our own annotations. */
+const OWN_PREFIX = "kubelet-proxy.io/";
+
+/** What came out of reading one permission. */
+export type ParsedPermission =
+  | { readonly ok: true; readonly permission: Permission }
+  | { readonly ok: false; readonly message: string };
+
+/**
+ * Reads one permission.
+ *
+ * @example
+ * ```ts
+ * import { parsePermission } from "./permissions.ts";
+ * const parsed = parsePermission("annotation=sidecar.istio.io/status");
+ * if (!parsed.ok || parsed.permission.kind !== "annotation") throw new Error("not read");
+ * ```
+ */
+export function parsePermission(text: string): ParsedPermission {
+  const equals = text.indexOf("=");
+  const name = equals < 0 ? text : text.slice(0, equals);
+  const value = equals < 0 ? undefined : text.slice(equals + 1);
+  const description = PERMISSIONS.find(({ kind }) => kind === name);
+  if (description === undefined) {
+    const forms = PERMISSIONS.map(({ form }) => form).join(", ");
+    return { ok: false, message: `is no permission that this version knows; write one of ${forms}` };
+  }
+  const permission = readValue(description.kind, value);
+  return permission === undefined
+    ? { ok: false, message: `is not written as ${description.form}${hintFor(description.kind)}` }
+    : { ok: true, permission };
+}
+
+function hintFor(kind: Permission["kind"]): string {
+  return kind === "annotation"
+    ? `, or names a key of the kubelet's (${KUBELET_PREFIX}…) or of ours (${OWN_PREFIX}…)`
+    : "";
+}
+
+function readValue(kind: Permission["kind"], value: string | undefined): Permission | undefined {
+  switch (kind) {
+    case "annotation": {
+      // Annotation keys may have capitals in their prefix (apimachinery `ValidateAnnotations` reads them in lower case).
+      if (value === undefined || !isQualifiedName(value.toLowerCase())) return undefined;
+      const key = value.toLowerCase();
+      return key.startsWith(KUBELET_PREFIX) || key.startsWith(OWN_PREFIX) ? undefined : { kind, key: value };
+    }
+    case "label":
+      return value !== undefined && isQualifiedName(value) ? { kind, key: value } : undefined;
+    case "container":
+    case "init-container": {
+      const at = value?.indexOf("@") ?? -1;
+      if (value === undefined || at < 0) return undefined;
+      const name = value.slice(0, at);
+      const digest = value.slice(at + 1);
+      return isDnsLabel(name) && IMAGE_DIGEST.test(digest) ? { kind, name, digest } : undefined;
+    }
+    case "volume":
+      return value !== undefined && isDnsLabel(value) ? { kind, name: value } : undefined;
+    case "resize":
+      return value === undefined ? { kind } : undefined;
+    default: {
+      const never: never = kind;
+      return never;
+    }
+  }
+}
+
+/** The text of a permission: what {@linkcode parsePermission} reads. */
+export function formatPermission(permission: Permission): string {
+  switch (permission.kind) {
+    case "annotation":
+    case "label":
+      return `${permission.kind}=${permission.key}`;
+    case "container":
+    case "init-container":
+      return `${permission.kind}=${permission.name}@${permission.digest}`;
+    case "volume":
+      return `${permission.kind}=${permission.name}`;
+    case "resize":
+      return permission.kind;
+    default: {
+      const never: never = permission;
+      return never;
+    }
+  }
+}

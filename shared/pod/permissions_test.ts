@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { formatPermission, parsePermission, PERMISSIONS } from "./permissions.ts";
+
+const HEX = "ab".repeat(32);
+
+const READABLE = [
+  "annotation=sidecar.istio.io/status",
+  "annotation=Prometheus.io/scrape",
+  "annotation=plain",
+  "label=service.istio.io/canonical-name",
+  `container=istio-proxy@sha256:${HEX}`,
+  `init-container=istio-init@sha256:${HEX}`,
+  "volume=istio-envoy",
+  "resize",
+];
+
+Deno.test("every permission is read, and written as it was", () => {
+  for (const text of READABLE) {
+    const parsed = parsePermission(text);
+    assert.ok(parsed.ok, text);
+    assert.equal(formatPermission(parsed.permission), text);
+  }
+  const kinds = new Set(READABLE.map((text) => text.split("=")[0]));
+  assert.deepEqual(kinds, new Set(PERMISSIONS.map(({ kind }) => kind)));
+});
+
+const UNREADABLE = [
+  "",
+  "everything",
+  "Resize",
+  "resize=1",
+  "resize=",
+  "annotation",
+  "annotation=",
+  "annotation=a b",
+  "annotation=-a",
+  "annotation=kubernetes.io/config.mirror",
+  "annotation=Kubernetes.io/Config.mirror",
+  "annotation=kubelet-proxy.io/signature",
+  "annotation=kubelet-proxy.io/anything",
+  "label=",
+  "label=Example.com/a",
+  "label=a=b",
+  "container=proxy",
+  `container=@sha256:${HEX}`,
+  `container=Proxy@sha256:${HEX}`,
+  `container=proxy@sha256:${HEX.slice(1)}`,
+  `container=proxy@sha256:${HEX.toUpperCase()}`,
+  `container=proxy@sha512:${HEX}${HEX}`,
+  `container=proxy@sha256:${HEX} `,
+  `init-container=../x@sha256:${HEX}`,
+  "volume=",
+  "volume=a.b",
+  "volume=*",
+];
+
+for (const text of UNREADABLE) {
+  Deno.test(`refuses the permission ${JSON.stringify(text)}`, () => {
+    assert.equal(parsePermission(text).ok, false);
+  });
+}
