@@ -131,7 +131,14 @@ const PATCH: Request = {
   body: { metadata: { uid: uidOf(1) }, status: { phase: "Running" } },
 };
 const DELETE: Request = { do: "delete", namespace: "default", name: "web" };
-const MIRROR: Request = { do: "create", namespace: "kube-system", body: makeMirror({ uid: "" }) };
+const MIRROR: Request = { do: "create", namespace: "kube-system", body: withoutUid(makeMirror()) };
+
+/** A pod as a kubelet makes it: the API server gives the UID. */
+function withoutUid(pod: JsonObject): JsonObject {
+  const { uid: _uid, ...metadata } = objectOf(pod.metadata);
+  return { ...pod, metadata };
+}
+
 const CHANGED = withSpec(makePod({ name: "web", image: `${EVIL}:1` }), { hostPID: true });
 
 export const writes: CaseGroup = {
