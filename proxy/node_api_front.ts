@@ -36,13 +36,14 @@ import { nodeApiUpgradeHeaders } from "./node_api_headers.ts";
 import { NODE_API_TARGET_RULES, type NodeApiRoute, routeNodeApi } from "./node_api_route.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import { parseTarget } from "./request_target.ts";
+import { cleanMessage } from "./status.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /**
  * Most connections at a time. The API server keeps one for each client that follows logs; metrics-server and Prometheus
  * one or two. Each may hold a stream for hours.
  */
-export const MAX_FRONT_CONNECTIONS = 1024;
+export const MAX_FRONT_CONNECTIONS = 512;
 
 /** Longest TLS handshake, and longest wait for the first request after it, in milliseconds. */
 export const FRONT_HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -50,8 +51,11 @@ export const FRONT_HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Longest wait for the next request, in milliseconds: longer than Go's clients wait (90 s), so that they hang up first. */
 export const FRONT_IDLE_TIMEOUT_MS = 120_000;
 
-/** Longest head of a request, in bytes: a path of the greatest length, a token of the greatest length, and the rest. */
-export const MAX_FRONT_HEADER_BYTES = 160 * 1024;
+/**
+ * Longest head of a request, in bytes: a path of the greatest length, a token of 16 KiB, and the rest. All connections
+ * together, before anybody has said who they are, can fill 48 MiB with heads.
+ */
+export const MAX_FRONT_HEADER_BYTES = 96 * 1024;
 
 /** Text of the statuses that are answered here. */
 const STATUS_TEXTS: Readonly<Record<number, string>> = {
@@ -296,7 +300,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
               route.subresources.join(" ")
             }])`;
           log.warn("node-api-denied", "not allowed by the cluster", known);
-          return { kind: "refuse", code: 403, message: `${message}\n` };
+          return { kind: "refuse", code: 403, message: `${cleanMessage(message)}\n` };
         }
         case "allowed":
           return { kind: "pass", target, path, user: user.username, needed: route.needed };

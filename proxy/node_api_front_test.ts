@@ -42,6 +42,8 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 type Upgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
 
 interface Setting {
+  /** Where the front listens. Default: `127.0.0.1`. */
+  hostname?: string;
   words?: string;
   mode?: Mode;
   handle?: Handle;
@@ -117,7 +119,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
   const address = kubelet.address();
   assert.ok(address !== null && typeof address === "object");
   const running = await openNodeApiFront({
-    address: { hostname: "127.0.0.1", port: 0 },
+    address: { hostname: setting.hostname ?? "127.0.0.1", port: 0 },
     tls: {
       certificate: pki.server.certificate,
       key: pki.server.key,
@@ -401,6 +403,15 @@ Deno.test("streams pass byte for byte both ways, for WebSocket and SPDY, GET and
       assert.doesNotMatch(JSON.stringify(log.events), /canary|command/);
     });
   }
+});
+
+Deno.test("streams pass on an address of all interfaces", async () => {
+  await front({ words: "exec", hostname: "0.0.0.0" }, async ({ port }) => {
+    const { socket, text } = await connect(port);
+    socket.write(upgradeOf("POST", EXEC) + "x");
+    await until(() => text().endsWith("X"));
+    socket.destroy();
+  });
 });
 
 Deno.test("a WebSocket is agreed upon", async () => {
