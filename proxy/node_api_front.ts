@@ -159,10 +159,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     });
   });
   const idle = new IdleConnections(clock);
-  server.on("secureConnection", (socket: Duplex) => {
-    socket.on("close", () => idle.stop(socket));
-    idle.wait(socket, handshakeTimeoutMs);
-  });
+  server.on("secureConnection", (socket: Duplex) => idle.add(socket, handshakeTimeoutMs));
   server.on("tlsClientError", (error: Error, socket: Socket) => {
     log.warn("node-api-handshake-failed", error.message, { peer: socket.remoteAddress });
     socket.destroy();
@@ -173,12 +170,12 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   });
 
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    idle.stop(request.socket);
-    response.on("close", () => idle.wait(request.socket, idleTimeoutMs));
+    idle.begin(request.socket);
+    response.on("close", () => idle.finish(request.socket, idleTimeoutMs));
     keep(serve(request, response), request.socket);
   });
   server.on("upgrade", (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    idle.stop(client);
+    idle.begin(client);
     client.on("error", () => client.destroy());
     keep(serveStream(request, client, head), client);
   });
@@ -359,37 +356,56 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   };
 }
 
-/** Ends connections that send no request. */
+/** Ends connections on which nothing is asked. */
 class IdleConnections {
   readonly #timers = new Map<Duplex, () => void>();
+  /** Requests that are being answered; a client may send the next before it has the last answer. */
+  readonly #active = new Map<Duplex, number>();
   #ended = false;
 
   constructor(readonly clock: Clock) {}
 
-  /** Gives a connection so many milliseconds to send its next request. */
-  wait(socket: Duplex, timeoutMs: number): void {
-    this.stop(socket);
-    if (socket.destroyed) return;
-    if (this.#ended) {
+  /** A new connection, which has so many milliseconds to send its first request. */
+  add(socket: Duplex, timeoutMs: number): void {
+    socket.on("close", () => {
+      this.#stop(socket);
+      this.#active.delete(socket);
+    });
+    this.#wait(socket, timeoutMs);
+  }
+
+  /** A request is there. */
+  begin(socket: Duplex): void {
+    this.#stop(socket);
+    this.#active.set(socket, (this.#active.get(socket) ?? 0) + 1);
+  }
+
+  /** A request is answered; the next has so many milliseconds to come. */
+  finish(socket: Duplex, timeoutMs: number): void {
+    const active = (this.#active.get(socket) ?? 1) - 1;
+    this.#active.set(socket, active);
+    if (active === 0) this.#wait(socket, timeoutMs);
+  }
+
+  /** Ends all that wait, now and later. */
+  end(): void {
+    this.#ended = true;
+    for (const socket of [...this.#timers.keys()]) socket.destroy();
+  }
+
+  #wait(socket: Duplex, timeoutMs: number): void {
+    this.#stop(socket);
+    if (this.#ended || socket.destroyed) {
+      this.#active.delete(socket);
       socket.destroy();
       return;
     }
     this.#timers.set(socket, this.clock.after(timeoutMs, () => socket.destroy()));
   }
 
-  /** The request is there. */
-  stop(socket: Duplex): void {
+  #stop(socket: Duplex): void {
     this.#timers.get(socket)?.();
     this.#timers.delete(socket);
-  }
-
-  /** Ends all that wait, now and later. */
-  end(): void {
-    this.#ended = true;
-    for (const socket of [...this.#timers.keys()]) {
-      this.stop(socket);
-      socket.destroy();
-    }
   }
 }
 

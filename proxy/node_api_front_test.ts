@@ -888,6 +888,11 @@ Deno.test("requests that take longer than the times for silence are not cut", as
   const handle: Handle = (_request, response) => void setTimeout(() => response.end("late"), 600);
   await front({ handle, handshakeTimeoutMs: 150, idleTimeoutMs: 150 }, async ({ port }) => {
     assert.equal((await ask(port, "GET", "/metrics")).body, "late");
+    const { socket, text } = await connect(port);
+    socket.write("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until(() => text().includes("late"));
+    assert.match(text(), /403 Forbidden/);
+    socket.destroy();
   });
 });
 
