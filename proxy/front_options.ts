@@ -142,7 +142,7 @@ export function readFrontOptions(
   }
   if (
     listenAddress.port === kubelet.port &&
-    (listenAddress.hostname === undefined || listenAddress.hostname === kubelet.host)
+    [undefined, "0.0.0.0", "::", kubelet.host].includes(listenAddress.hostname)
   ) {
     report(
       "--kubelet-api-listen",

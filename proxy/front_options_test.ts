@@ -82,7 +82,9 @@ Deno.test("refuses what is given for a front that is not there", () => {
 });
 
 Deno.test("refuses addresses that are none, and the kubelet's own", () => {
-  for (const listen of ["", "10.0.0.1", "x y:1", ":10250", "127.0.0.1:10250"]) {
+  for (
+    const listen of ["", "10.0.0.1", "x y:1", ":10250", "0.0.0.0:10250", "[::]:10250", "127.0.0.1:10250"]
+  ) {
     assert.deepEqual(read({ ...ALL, listen }).reported, ["--kubelet-api-listen"], listen);
   }
 });

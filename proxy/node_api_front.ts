@@ -36,13 +36,14 @@ import { nodeApiUpgradeHeaders } from "./node_api_headers.ts";
 import { NODE_API_TARGET_RULES, type NodeApiRoute, routeNodeApi } from "./node_api_route.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import { parseTarget } from "./request_target.ts";
+import { cleanMessage } from "./status.ts";
 import { UpstreamError } from "./upstream.ts";
 
 /**
  * Most connections at a time. The API server keeps one for each client that follows logs; metrics-server and Prometheus
  * one or two. Each may hold a stream for hours.
  */
-export const MAX_FRONT_CONNECTIONS = 1024;
+export const MAX_FRONT_CONNECTIONS = 512;
 
 /** Longest TLS handshake, and longest wait for the first request after it, in milliseconds. */
 export const FRONT_HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -50,8 +51,11 @@ export const FRONT_HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Longest wait for the next request, in milliseconds: longer than Go's clients wait (90 s), so that they hang up first. */
 export const FRONT_IDLE_TIMEOUT_MS = 120_000;
 
-/** Longest head of a request, in bytes: a path of the greatest length, a token of the greatest length, and the rest. */
-export const MAX_FRONT_HEADER_BYTES = 160 * 1024;
+/**
+ * Longest head of a request, in bytes: a path of the greatest length, a token of 16 KiB, and the rest. All connections
+ * together, before anybody has said who they are, can fill 48 MiB with heads.
+ */
+export const MAX_FRONT_HEADER_BYTES = 96 * 1024;
 
 /** Text of the statuses that are answered here. */
 const STATUS_TEXTS: Readonly<Record<number, string>> = {
@@ -155,10 +159,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     });
   });
   const idle = new IdleConnections(clock);
-  server.on("secureConnection", (socket: Duplex) => {
-    socket.on("close", () => idle.stop(socket));
-    idle.wait(socket, handshakeTimeoutMs);
-  });
+  server.on("secureConnection", (socket: Duplex) => idle.add(socket, handshakeTimeoutMs));
   server.on("tlsClientError", (error: Error, socket: Socket) => {
     log.warn("node-api-handshake-failed", error.message, { peer: socket.remoteAddress });
     socket.destroy();
@@ -169,12 +170,12 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   });
 
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    idle.stop(request.socket);
-    response.on("close", () => idle.wait(request.socket, idleTimeoutMs));
+    idle.begin(request.socket);
+    response.on("close", () => idle.finish(request.socket, idleTimeoutMs));
     keep(serve(request, response), request.socket);
   });
   server.on("upgrade", (request: IncomingMessage, client: Duplex, head: Uint8Array) => {
-    idle.stop(client);
+    idle.begin(client);
     client.on("error", () => client.destroy());
     keep(serveStream(request, client, head), client);
   });
@@ -296,7 +297,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
               route.subresources.join(" ")
             }])`;
           log.warn("node-api-denied", "not allowed by the cluster", known);
-          return { kind: "refuse", code: 403, message: `${message}\n` };
+          return { kind: "refuse", code: 403, message: `${cleanMessage(message)}\n` };
         }
         case "allowed":
           return { kind: "pass", target, path, user: user.username, needed: route.needed };
@@ -355,37 +356,56 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   };
 }
 
-/** Ends connections that send no request. */
+/** Ends connections on which nothing is asked. */
 class IdleConnections {
   readonly #timers = new Map<Duplex, () => void>();
+  /** Requests that are being answered; a client may send the next before it has the last answer. */
+  readonly #active = new Map<Duplex, number>();
   #ended = false;
 
   constructor(readonly clock: Clock) {}
 
-  /** Gives a connection so many milliseconds to send its next request. */
-  wait(socket: Duplex, timeoutMs: number): void {
-    this.stop(socket);
-    if (socket.destroyed) return;
-    if (this.#ended) {
+  /** A new connection, which has so many milliseconds to send its first request. */
+  add(socket: Duplex, timeoutMs: number): void {
+    socket.on("close", () => {
+      this.#stop(socket);
+      this.#active.delete(socket);
+    });
+    this.#wait(socket, timeoutMs);
+  }
+
+  /** A request is there. */
+  begin(socket: Duplex): void {
+    this.#stop(socket);
+    this.#active.set(socket, (this.#active.get(socket) ?? 0) + 1);
+  }
+
+  /** A request is answered; the next has so many milliseconds to come. */
+  finish(socket: Duplex, timeoutMs: number): void {
+    const active = (this.#active.get(socket) ?? 1) - 1;
+    this.#active.set(socket, active);
+    if (active === 0) this.#wait(socket, timeoutMs);
+  }
+
+  /** Ends all that wait, now and later. */
+  end(): void {
+    this.#ended = true;
+    for (const socket of [...this.#timers.keys()]) socket.destroy();
+  }
+
+  #wait(socket: Duplex, timeoutMs: number): void {
+    this.#stop(socket);
+    if (this.#ended || socket.destroyed) {
+      this.#active.delete(socket);
       socket.destroy();
       return;
     }
     this.#timers.set(socket, this.clock.after(timeoutMs, () => socket.destroy()));
   }
 
-  /** The request is there. */
-  stop(socket: Duplex): void {
+  #stop(socket: Duplex): void {
     this.#timers.get(socket)?.();
     this.#timers.delete(socket);
-  }
-
-  /** Ends all that wait, now and later. */
-  end(): void {
-    this.#ended = true;
-    for (const socket of [...this.#timers.keys()]) {
-      this.stop(socket);
-      socket.destroy();
-    }
   }
 }
 

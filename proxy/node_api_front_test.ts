@@ -42,6 +42,8 @@ type Handle = (request: IncomingMessage, response: ServerResponse) => void;
 type Upgrade = (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void;
 
 interface Setting {
+  /** Where the front listens. Default: `127.0.0.1`. */
+  hostname?: string;
   words?: string;
   mode?: Mode;
   handle?: Handle;
@@ -117,7 +119,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
   const address = kubelet.address();
   assert.ok(address !== null && typeof address === "object");
   const running = await openNodeApiFront({
-    address: { hostname: "127.0.0.1", port: 0 },
+    address: { hostname: setting.hostname ?? "127.0.0.1", port: 0 },
     tls: {
       certificate: pki.server.certificate,
       key: pki.server.key,
@@ -401,6 +403,15 @@ Deno.test("streams pass byte for byte both ways, for WebSocket and SPDY, GET and
       assert.doesNotMatch(JSON.stringify(log.events), /canary|command/);
     });
   }
+});
+
+Deno.test("streams pass on an address of all interfaces", async () => {
+  await front({ words: "exec", hostname: "0.0.0.0" }, async ({ port }) => {
+    const { socket, text } = await connect(port);
+    socket.write(upgradeOf("POST", EXEC) + "x");
+    await until(() => text().endsWith("X"));
+    socket.destroy();
+  });
 });
 
 Deno.test("a WebSocket is agreed upon", async () => {
@@ -877,6 +888,11 @@ Deno.test("requests that take longer than the times for silence are not cut", as
   const handle: Handle = (_request, response) => void setTimeout(() => response.end("late"), 600);
   await front({ handle, handshakeTimeoutMs: 150, idleTimeoutMs: 150 }, async ({ port }) => {
     assert.equal((await ask(port, "GET", "/metrics")).body, "late");
+    const { socket, text } = await connect(port);
+    socket.write("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until(() => text().includes("late"));
+    assert.match(text(), /403 Forbidden/);
+    socket.destroy();
   });
 });
 
