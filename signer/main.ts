@@ -152,13 +152,7 @@ async function openAuditLog(path: string | undefined): Promise<AuditLog> {
 
 /** Why an address cannot be listened on, and what to do. */
 function listenReason(error: unknown): string {
-  const { name, code } = error instanceof Error
-    ? { code: undefined, ...error, name: error.name }
-    : { name: "", code: "" };
-  if (name === "NotCapable") {
-    return "signing-server was started without permission for it; start it by bin/signing-server, or with --allow-net";
-  }
-  switch (code) {
+  switch (error instanceof Error && "code" in error ? error.code : undefined) {
     case "EADDRINUSE":
       return "another program listens there; name another port";
     case "EADDRNOTAVAIL":
@@ -175,6 +169,14 @@ async function listen(
   { hostname, port }: ListenAddress,
   options: Omit<ListenerOptions, "hostname" | "port">,
 ): Promise<Listener> {
+  const host = formatAddress(hostname, port);
+  // Without the permission, node's listen() throws where nobody can catch it.
+  if (Deno.permissions.querySync({ name: "net", host }).state !== "granted") {
+    fail([
+      `${flag}: cannot listen on ${host}: signing-server was started without permission for it; start it by ` +
+      "bin/signing-server, or with --allow-net",
+    ]);
+  }
   try {
     try {
       return await openListener({ hostname, port, ...options });
@@ -184,7 +186,7 @@ async function listen(
       return await openListener({ hostname: "0.0.0.0", port, ...options });
     }
   } catch (error) {
-    fail([`${flag}: cannot listen on ${formatAddress(hostname, port)}: ${listenReason(error)}`]);
+    fail([`${flag}: cannot listen on ${host}: ${listenReason(error)}`]);
   }
 }
 
@@ -212,6 +214,8 @@ async function serve(options: SignerOptions): Promise<void> {
     reportError,
   });
   const { tls, metricsListen } = options;
+  // Whoever reads that the server listens may ask it to stop at once.
+  const stopped = stopSignal();
   const listeners = [
     await listen("--listen-addr", options.listen, {
       handle: (request, context) => app.fetch(request, context),
@@ -237,21 +241,27 @@ async function serve(options: SignerOptions): Promise<void> {
   const [signing, watching] = listeners;
   if (watching !== undefined) console.log(`metrics on ${urlOf(watching, false)}/metrics`);
   if (signing !== undefined) console.log(`listening on ${urlOf(signing, tls !== undefined)}`);
-  await stopOnSignal(listeners);
+  await stopped;
   clearInterval(timer);
+  await close(listeners);
 }
 
-/** Lets running requests finish, within bounds, once the process is asked to stop. */
-async function stopOnSignal(listeners: readonly Listener[]): Promise<void> {
-  const asked = Promise.withResolvers<void>();
-  const stop = () => asked.resolve();
+/** Resolves when the process is asked to stop. */
+function stopSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
-  await asked.promise;
+  return promise.finally(() => {
+    Deno.removeSignalListener("SIGTERM", stop);
+    Deno.removeSignalListener("SIGINT", stop);
+  });
+}
+
+/** Lets running requests finish, within bounds. */
+async function close(listeners: readonly Listener[]): Promise<void> {
   console.log("stopping");
   const answered = await Promise.all(listeners.map((listener) => listener.close(SHUTDOWN_TIMEOUT_MS)));
-  Deno.removeSignalListener("SIGTERM", stop);
-  Deno.removeSignalListener("SIGINT", stop);
   if (answered.every(Boolean)) return;
   console.error(`signing-server: requests still ran after ${SHUTDOWN_TIMEOUT_MS / 1000} s and were cut off`);
   Deno.exit(1);
