@@ -9,6 +9,7 @@ import { connectPermissions, listenPermissions, permissionFlags } from "@signed-
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
+import { filesOf } from "./upstream_files.ts";
 
 /**
  * The flags for these arguments.
@@ -28,12 +29,8 @@ export async function proxyPermissions(
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
-    const { server, certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
-    hosts.push(...connectPermissions(server.href));
-    for (const source of [certificateAuthority, clientCertificate, clientKey]) {
-      if (source?.kind === "file") files.push(source.path);
-    }
-    if (tokenFile !== undefined) files.push(tokenFile);
+    hosts.push(...connectPermissions(kubeconfig.server.href));
+    files.push(...filesOf(kubeconfig));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {
