@@ -80,7 +80,6 @@ async function goodFiles(): Promise<Record<string, string | Error>> {
     "/trust/a.pem": server.certificate,
     "/trust/b.pem": node.certificate,
     "/trust/..data/c.pem": "hidden",
-    "/trust/folder/d.pem": "deeper",
   };
 }
 
@@ -113,7 +112,7 @@ Deno.test("a node as it should be gives no warning", async () => {
   assert.deepEqual(warnings, []);
   assert.equal(configuration.nodeName, "worker");
   assert.equal(configuration.socketPath, "/run/kubelet-proxy/http.sock");
-  assert.deepEqual(configuration.keys.map(({ source }) => source), ["/trust/a.pem", "/trust/b.pem"]);
+  assert.deepEqual(configuration.keys.trusted.map(({ source }) => source), ["/trust/a.pem", "/trust/b.pem"]);
   assert.notEqual(configuration.tls?.clientCa, undefined);
   assert.deepEqual(files.made, ["/run/kubelet-proxy"]);
   assert.deepEqual(files.closed, []);
@@ -183,7 +182,7 @@ Deno.test("a front whose kubelet was not checked is warned about", async () => {
 Deno.test("the same key is trusted once, however often it is named", async () => {
   const files = new FakeFiles(await goodFiles());
   const { configuration } = await good([...GOOD, "--signature-verification-cert=/trust/a.pem"], files);
-  assert.equal(configuration.keys.length, 2);
+  assert.equal(configuration.keys.trusted.length, 2);
 });
 
 Deno.test("refuses all files that are wrong, at once, together with the flags", async () => {
@@ -210,7 +209,6 @@ Deno.test("refuses all files that are wrong, at once, together with the flags", 
     "--mode",
     "--kubeconfig",
     "--kubeconfig",
-    "--node-name",
     "--client-ca",
     "--tls-cert",
     "--signature-verification-cert",

@@ -37,7 +37,8 @@ export interface FollowerOptions<T> {
 /** Follows one set of files. */
 export interface FileFollower {
   /**
-   * Looks at once, without waiting for the next reading; a change must settle all the same.
+   * Looks at once, without waiting for the next reading; a change must settle all the same. Files that were read a moment
+   * ago are not read again, so that no peer can keep the disk busy.
    *
    * @returns whether a change has been put in force
    */
@@ -54,6 +55,7 @@ export function followFiles<T>(options: FollowerOptions<T>): FileFollower {
   let refused: string | undefined;
   let running: Promise<boolean> | undefined;
   let closed = false;
+  let readAtMs = Number.NEGATIVE_INFINITY;
   let cancelTimer = schedule();
   let wake = () => {};
 
@@ -74,6 +76,7 @@ export function followFiles<T>(options: FollowerOptions<T>): FileFollower {
   }
 
   async function read(): Promise<boolean> {
+    readAtMs = clock.now().getTime();
     const first = fingerprint(await set.read());
     if (closed || first === inForce || first === refused) {
       if (first === inForce && refused !== undefined) {
@@ -130,7 +133,10 @@ export function followFiles<T>(options: FollowerOptions<T>): FileFollower {
   }
 
   return {
-    refresh: () => closed ? Promise.resolve(false) : check(),
+    async refresh() {
+      const isFresh = Math.abs(clock.now().getTime() - readAtMs) < SETTLING_MS;
+      return !closed && (running !== undefined || !isFresh) && await check();
+    },
     close() {
       closed = true;
       cancelTimer();

@@ -35,7 +35,7 @@ async function follow(files: Record<string, string>) {
   const counts = new ReloadCounts();
   const applied: string[] = [];
   const follower = followFiles({
-    loaded: { set, contents: await set.read(), value: "" },
+    loaded: { set, contents: await set.read() },
     apply(value) {
       if (value === "unfit") {
         throw new Error("cannot be applied");
@@ -106,11 +106,14 @@ Deno.test("whoever asks is answered when the change is in force; several who ask
   const { clock, applied, files, follower } = await follow({ "/a": "1", "/b": "1" });
   assert.equal(await follower.refresh(), false);
   files["/a"] = files["/b"] = "2";
+  assert.equal(await follower.refresh(), false, "read a moment ago");
+  await clock.advance(SETTLING_MS);
   const answers = Promise.all([follower.refresh(), follower.refresh()]);
   await clock.advance(SETTLING_MS);
   assert.deepEqual(await answers, [true, true]);
   assert.deepEqual(applied, ["2"]);
   files["/a"] = files["/b"] = "3";
+  await clock.advance(SETTLING_MS);
   const late = follower.refresh();
   await clock.advance(0);
   follower.close();

@@ -31,7 +31,6 @@ export interface FileSet<T> {
 export interface LoadedFiles<T> {
   set: FileSet<T>;
   contents: FileContents;
-  value: T;
 }
 
 /** How a file is read, and how it is said why it cannot be. */

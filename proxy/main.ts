@@ -7,14 +7,20 @@
  */
 import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
+import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import type { Credentials } from "./credentials.ts";
+import { createCurrentCredential } from "./current_credential.ts";
+import { followFiles } from "./file_follower.ts";
 import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
+import { createKeyExpiry } from "./key_expiry.ts";
+import type { Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
@@ -24,9 +30,15 @@ import { withPayloadLog } from "./payload_log.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
 import { createReviewGate } from "./review_gate.ts";
+import { ReloadCounts } from "./reload_counts.ts";
+import { createReplaceableVerifier } from "./replaceable_verifier.ts";
+import { createRotatingClient } from "./rotating_client.ts";
 import { createRouter } from "./route.ts";
 import { createLog } from "./telemetry.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 import { createUpstream } from "./upstream.ts";
+import { checkUnchanged } from "./upstream_files.ts";
+import type { VerificationKeySet } from "./verification_key_files.ts";
 
 /** Exit code for mistakes in flags and files. */
 const EXIT_USAGE = 2;
@@ -100,21 +112,32 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 async function run(configuration: Configuration, log: Log): Promise<void> {
-  const { options, kubeconfig, credentials, nodeName, keys, tls, socketPath } = configuration;
+  const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   await clearProxyVariables(log);
 
-  const { client, tunnel } = await openClient(configuration);
+  const credential = createCurrentCredential(
+    configuration.credentials,
+    () => upstreamFollower.refresh(),
+  );
+  const tunnel = await openTunnel(configuration, () => credential.value.identity);
+  const client = createRotatingClient(
+    openClient(configuration, credential.value),
+    (url, init, used) => fetch(url, { ...init, client: used }),
+  );
   const upstream = createUpstream({
     server: tunnel === undefined ? kubeconfig.server : plain(kubeconfig.server),
-    fetch: (url, init) => fetch(url, { ...init, client }),
-    bearerToken: credentials.bearerToken,
+    fetch: client.fetch,
+    credential,
     clock: systemClock,
   });
-  const verifier = createVerifier({
-    keys,
-    acceptForms: options.acceptForms,
-    requireDigests: options.requireDigests,
-  });
+  const makeVerifier = ({ trusted, revoked }: VerificationKeySet) =>
+    createVerifier({
+      keys: trusted,
+      revoked,
+      acceptForms: options.acceptForms,
+      requireDigests: options.requireDigests,
+    });
+  const verifier = createReplaceableVerifier(makeVerifier(keys));
   const gate = createPodGate({
     upstream,
     verifier: options.logPodPayloads ? withPayloadLog(verifier, log) : verifier,
@@ -164,16 +187,35 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       clock: systemClock,
     });
 
-  for (const key of keys) {
-    log.info("verification-key", "signatures of this key are trusted", {
-      keyId: key.id,
-      algorithm: key.algorithm,
-      subject: key.subject,
-      notBefore: key.notBefore?.toISOString(),
-      notAfter: key.notAfter?.toISOString(),
-      source: key.source,
-    });
-  }
+  const keyExpiry = createKeyExpiry(systemClock, log);
+  const counts = new ReloadCounts();
+  const following = { clock: systemClock, log, counts };
+  const upstreamFollower = followFiles({
+    ...following,
+    loaded: configuration.files.upstream,
+    apply(next) {
+      checkUnchanged(kubeconfig, nodeName, next);
+      credential.replace(next.credentials);
+      client.rotate(openClient(configuration, next.credentials));
+    },
+  });
+  const keyFollower = followFiles({
+    ...following,
+    loaded: configuration.files.keys,
+    apply(next) {
+      verifier.replace(makeVerifier(next));
+      gate.judgeAgain();
+      tellKeys(next, log);
+      keyExpiry.watch(next.trusted);
+    },
+  });
+  const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.serving,
+    apply: (next) => listener.reload(next),
+  });
+  tellKeys(keys, log);
+  keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
     address: `${tls === undefined ? "http" : "https"}://${
       formatAddress(listener.address.hostname, listener.address.port)
@@ -183,7 +225,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     clients: tls?.clientCa === undefined ? "loopback" : "certificate",
     acceptForms: [...options.acceptForms],
     requireDigests: options.requireDigests,
-    keys: keys.length,
+    keys: keys.trusted.length,
   });
 
   let stopping = false;
@@ -193,6 +235,9 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
+    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+      follower?.close();
+    }
     // New connections end here at once; running requests and rejections get their time, watches are ended.
     const closed = listener.close(GATE_DEADLINE_MS + LISTENER_DEADLINE_MS);
     handler.close();
@@ -210,31 +255,56 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   }
 }
 
-async function openClient(
-  { options, kubeconfig, credentials }: Configuration,
-): Promise<{ client: Deno.HttpClient; tunnel?: Tunnel }> {
-  const { identity, certificateAuthorities } = credentials;
-  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
-  if (kubeconfig.insecureSkipTlsVerify && kubeconfig.server.protocol === "https:") {
-    const socketPath = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
-    await removeStale(socketPath);
-    const tunnel = await openInsecureTunnel({
-      server: kubeconfig.server,
-      ...(identity === undefined ? {} : { identity }),
-      socketPath,
-    });
-    return {
-      client: Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path: socketPath } }),
-      tunnel,
-    };
+function tellKeys({ trusted, revoked }: VerificationKeySet, log: Log): void {
+  const fieldsOf = (
+    { id, algorithm, subject, namespaces, notBefore, notAfter, source }: VerificationKey,
+  ) => ({
+    keyId: id,
+    algorithm,
+    subject,
+    namespaces,
+    notBefore: notBefore?.toISOString(),
+    notAfter: notAfter?.toISOString(),
+    source,
+  });
+  for (const key of trusted) {
+    log.info("verification-key", "signatures of this key are trusted", fieldsOf(key));
   }
-  return {
-    client: Deno.createHttpClient({
-      ...pool,
-      caCerts: certificateAuthorities,
-      ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
-    }),
-  };
+  for (const key of revoked) {
+    log.warn("verification-key-revoked", "pods that this key signed are stopped", fieldsOf(key));
+  }
+}
+
+function needsTunnel({ insecureSkipTlsVerify, server }: Kubeconfig): boolean {
+  return insecureSkipTlsVerify && server.protocol === "https:";
+}
+
+async function openTunnel(
+  { options, kubeconfig }: Configuration,
+  identity: () => TlsIdentity | undefined,
+): Promise<Tunnel | undefined> {
+  if (!needsTunnel(kubeconfig)) {
+    return undefined;
+  }
+  const socketPath = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+  await removeStale(socketPath);
+  return await openInsecureTunnel({ server: kubeconfig.server, identity, socketPath });
+}
+
+function openClient(
+  { options, kubeconfig }: Configuration,
+  { identity, certificateAuthorities }: Credentials,
+): Deno.HttpClient {
+  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
+  if (needsTunnel(kubeconfig)) {
+    const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+    return Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path } });
+  }
+  return Deno.createHttpClient({
+    ...pool,
+    caCerts: certificateAuthorities,
+    ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+  });
 }
 
 /** The same server as it is named inside the tunnel, which adds TLS. */

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import https from "node:https";
+import tls from "node:tls";
 import { ACCESS_REVIEWS_PATH } from "./review_request.ts";
 import { issue, type TestPki, testPki, until } from "./fixture_test.ts";
 
@@ -12,6 +13,8 @@ const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
 
 interface Seen {
+  /** DER of the client certificate, hexadecimal. */
+  client: string;
   method: string;
   url: string;
   headers: Record<string, unknown>;
@@ -33,7 +36,10 @@ async function node(
     rejectUnauthorized: true,
   }, (request, response) => {
     const url = request.url ?? "";
-    seen.push({ method: request.method ?? "", url, headers: request.headers });
+    const client = request.socket instanceof tls.TLSSocket
+      ? new Uint8Array(request.socket.getPeerCertificate().raw).toHex()
+      : "";
+    seen.push({ client, method: request.method ?? "", url, headers: request.headers });
     response.writeHead(200, { "content-type": "application/json" });
     if (url.includes("watch=true")) {
       open++;
@@ -148,6 +154,12 @@ const GOOD = (folder: string) => [
   `--client-ca=${folder}/ca.pem`,
   `--signature-verification-cert=${folder}/server.pem`,
 ];
+
+/** Puts a file in the place of another, as renewals do. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(`${path}.new`, text);
+  await Deno.rename(`${path}.new`, path);
+}
 
 function client({ authority, node: { certificate, key } }: TestPki): Deno.HttpClient {
   return Deno.createHttpClient({ caCerts: [authority.certificate], cert: certificate, key });
@@ -351,5 +363,88 @@ authentication:
       kubelet.closeAllConnections();
       await new Promise<void>((resolve) => kubelet.close(() => resolve()));
     }
+  });
+});
+
+Deno.test("every certificate and key is renewed under load and under a watch, without a failed request", async () => {
+  await node(async ({ folder, pki, seen, open }) => {
+    // The kubelet's way: the kubeconfig names a symbolic link that is turned.
+    await Deno.rename(`${folder}/node.pem`, `${folder}/node-1.pem`);
+    await Deno.symlink("node-1.pem", `${folder}/node.pem`);
+    await Deno.mkdir(`${folder}/trust`);
+    await Deno.writeTextFile(`${folder}/trust/1.pem`, pki.node.certificate);
+    const program = start(folder, [
+      ...GOOD(folder).slice(0, -1),
+      `--signature-verification-cert=${folder}/trust`,
+    ]);
+    const address = await program.address();
+    const logged = (event: string, files?: string) =>
+      program.output.lines.map(parse).filter((line) =>
+        line["event"] === event && (files === undefined || line["files"] === files)
+      );
+    const authority = await issue({ commonName: "next authority", authority: true });
+    using kubelet = Deno.createHttpClient({
+      caCerts: [pki.authority.certificate, authority.certificate],
+      cert: pki.node.certificate,
+      key: pki.node.key,
+    });
+    const watch = await fetch(`${address}/apis/node.k8s.io/v1/runtimeclasses?watch=true`, {
+      client: kubelet,
+    });
+    let ended = false;
+    const end = () => void (ended = true);
+    const watching = watch.text().then(end, end);
+    const failures: unknown[] = [];
+    let requests = 0;
+    let loading = true;
+    const load = Promise.all([0, 1, 2].map(async () => {
+      while (loading) {
+        try {
+          const response = await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet });
+          if (!response.ok || await response.text() !== '{"answer":true}') failures.push(response.status);
+        } catch (error) {
+          failures.push(error);
+        }
+        requests++;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }));
+
+    const renewed = await issue({ commonName: "system:node:worker", issuer: pki.authority });
+    await Deno.writeTextFile(`${folder}/node-2.pem`, renewed.certificate + renewed.key);
+    await Deno.symlink("node-2.pem", `${folder}/node.pem.new`);
+    await Deno.rename(`${folder}/node.pem.new`, `${folder}/node.pem`);
+    const server = await issue({ commonName: "next", issuer: authority, addresses: [[127, 0, 0, 1]] });
+    await replaceFile(`${folder}/server.key`, server.key);
+    await replaceFile(`${folder}/server.pem`, server.certificate);
+    await replaceFile(`${folder}/ca.pem`, pki.authority.certificate + authority.certificate);
+    await Deno.mkdir(`${folder}/trust/revoked`);
+    await replaceFile(`${folder}/trust/2.pem`, pki.server.certificate);
+    await Deno.rename(`${folder}/trust/1.pem`, `${folder}/trust/revoked/1.pem`);
+    for (const files of ["credentials", "serving-certificate", "verification-keys"]) {
+      await until(() => logged("files-reloaded", files).length === 1);
+    }
+    assert.equal(logged("verification-key-revoked").length, 1);
+
+    // Written in place, and cut off: what is in force stays.
+    await Deno.writeTextFile(`${folder}/server.pem`, server.certificate.slice(0, 200));
+    await Deno.writeTextFile(`${folder}/node-2.pem`, "");
+    await Deno.writeTextFile(`${folder}/trust/2.pem`, "");
+    for (const files of ["credentials", "serving-certificate", "verification-keys"]) {
+      await until(() => logged("files-refused", files).length === 1);
+    }
+    const before = seen.length;
+    await until(() => seen.length > before + 20);
+    loading = false;
+    await load;
+    assert.deepEqual(failures, []);
+    assert.ok(requests > 100, `${requests} requests`);
+    assert.deepEqual([ended, open()], [false, 1], "the watch goes on");
+    const client = renewed.der.toHex();
+    assert.ok(seen.some(({ client: shown }) => shown === client), "new requests show the new certificate");
+    assert.doesNotMatch(program.output.lines.join("\n"), /PRIVATE KEY/);
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    await watching;
   });
 });

@@ -12,6 +12,7 @@ import { clientCaPath } from "./front_configuration.ts";
 import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
+import { filesOf } from "./upstream_files.ts";
 
 /**
  * The flags for these arguments.
@@ -31,12 +32,8 @@ export async function proxyPermissions(
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
-    const { server, certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
-    hosts.push(...connectPermissions(server.href));
-    for (const source of [certificateAuthority, clientCertificate, clientKey]) {
-      if (source?.kind === "file") files.push(source.path);
-    }
-    if (tokenFile !== undefined) files.push(tokenFile);
+    hosts.push(...connectPermissions(kubeconfig.server.href));
+    files.push(...filesOf(kubeconfig));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {

@@ -56,7 +56,11 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const upstream = createUpstream({
     server: new URL(`https://127.0.0.1:${upstreamPort}`),
     fetch: (url, init) => fetch(url, { ...init, client }),
-    bearerToken: options.bearerToken ?? (() => Promise.resolve(undefined)),
+    credential: {
+      generation: 0,
+      token: options.bearerToken ?? (() => Promise.resolve(undefined)),
+      refresh: () => Promise.resolve(),
+    },
     clock: systemClock,
     ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
   });
