@@ -8,9 +8,10 @@ import { decodeBase64, encodeBase64 } from "@signed-pods/shared/base64";
 import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "@signed-pods/shared/json";
 import { readVerificationKeys } from "@signed-pods/shared/keys";
-import { createVerifier, type Verifier } from "@signed-pods/shared/pod/verify";
+import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import type { TestPki } from "../../proxy/fixture_test.ts";
+import type { PodVerifier } from "../../proxy/judge.ts";
 import { createPodGate } from "../../proxy/pod_gate.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { memoryLedger } from "../fakes/ledger.ts";
@@ -49,9 +50,9 @@ export interface RunResult {
 /** A recording that is ready to be used. */
 export class Subject {
   readonly recording: Recording;
-  readonly verifier: Verifier;
+  readonly verifier: PodVerifier;
 
-  private constructor(recording: Recording, verifier: Verifier) {
+  constructor(recording: Recording, verifier: PodVerifier) {
     this.recording = recording;
     this.verifier = verifier;
   }

@@ -3,6 +3,7 @@
  * (`make fuzz`), FUZZ_SEED begins as another run did.
  */
 import assert from "node:assert/strict";
+import { objectAt } from "@signed-pods/shared/json";
 import { testPki } from "../../proxy/fixture_test.ts";
 import { answersOf, type Finding, fuzz, replay, runInput, SocketWay, Subject } from "./fuzz.ts";
 import { readRecordings } from "./recording.ts";
@@ -49,6 +50,31 @@ Deno.test("all pods of the recordings are shown as they were signed, in the gate
       }
     }
   });
+});
+
+Deno.test("a proxy that lets every pod through is found out", async () => {
+  const [subject] = await subjects();
+  assert.ok(subject !== undefined);
+  const careless = new Subject(subject.recording, {
+    verifyPod: (pod) =>
+      Promise.resolve({
+        decision: "allow",
+        form: "spec",
+        keyId: "0".repeat(64),
+        signedHash: "0".repeat(64),
+        spec: objectAt(pod, "spec"),
+        labels: {},
+        annotations: {},
+        extraLabels: {},
+        extraAnnotations: {},
+        injected: [],
+        warnings: [],
+        permissions: [],
+      }),
+  });
+  const { problems } = await runInput(careless, careless.input);
+  assert.ok(problems.some((problem) => problem.includes("default/intruder")));
+  assert.ok(problems.some((problem) => problem.includes("registry.example/evil:1")));
 });
 
 Deno.test("what was found once is not found again", async () => {

@@ -161,13 +161,14 @@ const TOKENS = [
 ];
 
 function tokens(change: (random: Random, tokens: string[]) => string[]): Mutation {
-  return text((random, before) => change(random, before.match(TOKEN) ?? []).join(""));
+  return text((random, before) => {
+    const found = before.match(TOKEN) ?? [];
+    return found.length === 0 ? before : change(random, found).join("");
+  });
 }
 
 const TOKEN_MUTATIONS: readonly Mutation[] = [
-  tokens((random, tokens) =>
-    tokens.with(random.below(tokens.length || 1) % (tokens.length || 1) || 0, random.pick(TOKENS))
-  ),
+  tokens((random, tokens) => tokens.with(random.below(tokens.length), random.pick(TOKENS))),
   tokens((random, tokens) => tokens.toSpliced(random.below(tokens.length), 1)),
   tokens((random, tokens) => tokens.toSpliced(random.below(tokens.length), 0, random.pick(TOKENS))),
   tokens((random, tokens) => tokens.toSpliced(random.below(tokens.length), 0, random.pick(tokens))),
