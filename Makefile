@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster soak coverage bench fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -36,6 +36,9 @@ test: build ## The gate: format, lint, types, tests, generated files, publish dr
 
 test-cluster: build ## The tests on a real Kubernetes node (as root; builds it the first time)
 	@tests/cluster/run test
+
+soak: build ## Faults and restarts for SOAK_SECONDS (an hour by default), with the program as it is
+	@$(DENO) task --quiet soak
 
 coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
 	@$(DENO) task --quiet coverage
