@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { testPki, until } from "../../proxy/fixture_test.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
+import { assertNoCanary, CANARY } from "../fakes/canary.ts";
 import { NODE_NAME, Owner } from "../fakes/owner.ts";
 import { serveTls } from "./api.ts";
 import { ProxyProcess, writeNodeFiles } from "./proxy_process.ts";
@@ -41,7 +42,7 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
   });
   try {
     const ownerKey = await (await Owner.create()).publicKeyPem();
-    await writeNodeFiles({ folder, pki, apiPort: server.addr.port, ownerKey, token: "canary-node-token" });
+    await writeNodeFiles({ folder, pki, apiPort: server.addr.port, ownerKey, token: CANARY });
     proxy = await ProxyProcess.start(folder);
     const { url } = proxy;
     const open = async (path: string) => {
@@ -100,7 +101,7 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
       await response.text();
     }
     assert.equal(await stopped, 0);
-    assert.deepEqual(proxy.lines.filter((line) => line.includes("canary-node-token")), []);
+    assertNoCanary("the log", proxy.lines);
     assert.deepEqual(proxy.lines.filter((line) => line.includes('"level":"error"')), []);
   } finally {
     await proxy?.stop("SIGKILL");
