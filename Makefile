@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions fuzz coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions fuzz soak coverage bench fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -44,6 +44,9 @@ test-versions: setup ## The tests that an API server alone is enough for, on Kub
 
 fuzz: setup ## Random lies of the API server, for FUZZ_SECONDS (600); FUZZ_SEED repeats a run
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(DENO) task --quiet fuzz
+
+soak: build ## Faults and restarts for SOAK_SECONDS (an hour by default), with the program as it is
+	@$(DENO) task --quiet soak
 
 coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
 	@$(DENO) task --quiet coverage
