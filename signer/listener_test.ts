@@ -123,6 +123,8 @@ Deno.test("refuses to take a name from certificates of others, for other ends, o
       // Whether the handshake fails or the name is left out: nobody may be named.
       await post(listener, true, client).catch(() => {});
     }
+    // Those that TLS verifies are answered in any case: what they lack is one common name.
+    assert.ok(contexts.length >= 2, `${contexts.length} were answered`);
     assert.deepEqual(contexts.map(({ certificateName }) => certificateName), contexts.map(() => undefined));
   });
 });

@@ -310,6 +310,22 @@ Deno.test("refuses to sign when the audit log cannot be written, and signs again
   });
 });
 
+Deno.test("refuses to sign when nobody can read its audit lines on standard output any more", async () => {
+  const args = ["--listen-addr=127.0.0.1:0"];
+  const child = command(args).spawn();
+  const errors = new Response(child.stderr).text();
+  let banner = "";
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    banner += chunk;
+    if (/listening on .*\n/.test(banner)) break;
+  }
+  const [, url = ""] = /listening on (\S+)\n/.exec(banner) ?? [];
+  assert.deepEqual(await ask(url, "x"), { code: "audit-failed" });
+  child.kill("SIGKILL");
+  await child.status;
+  assert.match(await errors, /Broken pipe/);
+});
+
 Deno.test("refuses other namespaces, and names the namespace and the flag", async () => {
   const server = await start(["--listen-addr=127.0.0.1:0", "--allow-namespaces=shop"]);
   const template = (namespace: string) =>
