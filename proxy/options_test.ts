@@ -24,6 +24,7 @@ Deno.test("defaults", () => {
     requireDigests: false,
     allowedPaths: [],
     runtimeDir: "/run/kubelet-proxy",
+    servers: [],
     logRequests: true,
     logPodPayloads: false,
     logFormat: "text",
@@ -34,6 +35,7 @@ Deno.test("every flag", () => {
   assert.deepEqual(
     run(
       "--context=x",
+      "--server=https://b:6443",
       "--listen-addr",
       ":16443",
       "--tls-cert=/s",
@@ -67,6 +69,7 @@ Deno.test("every flag", () => {
         { method: "GET", path: "/apis/a/", prefix: true },
       ],
       runtimeDir: "/tmp/x",
+      servers: [new URL("https://b:6443")],
       logRequests: false,
       logPodPayloads: true,
       logFormat: "json",
