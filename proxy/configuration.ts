@@ -92,7 +92,7 @@ export async function complete(
     ? undefined
     : await load(upstreamFiles(options.kubeconfig, options.context, reader), report);
   if (upstream !== undefined) {
-    checkServer(options, upstream.value.kubeconfig, report);
+    checkServers(options, upstream.value.kubeconfig, report);
   }
   const nodeName = findNodeName(options, upstream?.value.credentials, report);
   const serving = options.tls === undefined
@@ -155,8 +155,8 @@ async function load<T>(
   return undefined;
 }
 
-function checkServer(
-  { kubeconfig: path, listenAddress }: Options,
+function checkServers(
+  { kubeconfig: path, listenAddress, servers }: Options,
   { server, certificateAuthority, insecureSkipTlsVerify }: Kubeconfig,
   report: Report,
 ): void {
@@ -174,6 +174,25 @@ function checkServer(
       `"${path}": its server ${server.origin} is this proxy itself; give the proxy the kubeconfig that names the API ` +
         "server, and the kubelet a copy that names the proxy",
     );
+  }
+  const seen = new Set([server.href]);
+  for (const other of servers) {
+    if (other.protocol !== server.protocol) {
+      report(
+        "--server",
+        `"${other.href}" differs from the kubeconfig's server in http or https; use the same`,
+      );
+    } else if (insecureSkipTlsVerify) {
+      report(
+        "--server",
+        `"${other.href}" cannot be used with insecure-skip-tls-verify; give the kubeconfig a certificate-authority`,
+      );
+    } else if (isOwnAddress(other, listenAddress)) {
+      report("--server", `"${other.href}" is this proxy itself; name API servers only`);
+    } else if (seen.has(other.href)) {
+      report("--server", `"${other.href}" is there more than once; leave one`);
+    }
+    seen.add(other.href);
   }
 }
 
@@ -286,7 +305,7 @@ function warn(
     );
   }
   if (
-    credentials.identity === undefined && credentials.token === undefined
+    credentials.identity === undefined && credentials.token === undefined && kubeconfig.exec === undefined
   ) {
     report("--kubeconfig", "names no credential: the API server is asked anonymously");
   }

@@ -348,3 +348,28 @@ Deno.test("errors of the file system say what to do", () => {
   assert.equal(new Set(texts).size, texts.length);
   assert.match(texts[0] ?? "", /--allow-read/);
 });
+
+Deno.test("refuses other API servers that cannot stand in for the kubeconfig's", async () => {
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/insecure": kubeconfig({ token: "x" }, { "insecure-skip-tls-verify": true }),
+  });
+  const { configuration } = await good([...GOOD, "--server=https://b:6443", "--server=https://c"], files);
+  assert.deepEqual(configuration.options.servers.map(({ host }) => host), ["b:6443", "c"]);
+  for (const server of ["http://b", "https://api:6443", "https://127.0.0.1:6443"]) {
+    const found = await problems([...GOOD, `--server=${server}`], files);
+    assert.deepEqual(found.map(({ path }) => path), ["--server"], server);
+  }
+  const insecure = [
+    "--kubeconfig=/etc/insecure",
+    "--node-name=worker",
+    ...GOOD.slice(1),
+    "--server=https://b",
+  ];
+  assert.deepEqual((await problems(insecure, files)).map(({ path }) => path), ["--server"]);
+  for (const server of ["b:6443", "https://me@b", "https://b?x", "ftp://b"]) {
+    const line = parseCommandLine([...GOOD, `--server=${server}`]);
+    assert.ok(line.kind === "problems");
+    assert.deepEqual(line.problems.map(({ path }) => path), ["--server"], server);
+  }
+});

@@ -13,11 +13,16 @@ export interface CurrentCredential extends UpstreamCredential {
   replace(next: Credentials): void;
 }
 
-/** @param refresh looks whether there is a successor, and replaces the credential if so */
-export function createCurrentCredential(
-  first: Credentials,
-  refresh: () => Promise<unknown>,
-): CurrentCredential {
+/** Where successors come from. */
+export interface CredentialSource {
+  /** Makes sure that what is in force can be used now. */
+  ensure(): Promise<void>;
+  /** Looks whether there is a successor, and replaces the credential if so. */
+  refresh(): Promise<unknown>;
+}
+
+/** Makes the credential that is in force until it is replaced. */
+export function createCurrentCredential(first: Credentials, source: CredentialSource): CurrentCredential {
   let value = first;
   let generation = 0;
   return {
@@ -27,8 +32,11 @@ export function createCurrentCredential(
     get generation() {
       return generation;
     },
-    token: () => Promise.resolve(value.token),
-    refresh,
+    async token() {
+      await source.ensure();
+      return value.token;
+    },
+    refresh: () => source.refresh(),
     replace(next) {
       value = next;
       generation++;

@@ -15,6 +15,8 @@ import { systemClock } from "./clock.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import type { Credentials } from "./credentials.ts";
 import { createCurrentCredential } from "./current_credential.ts";
+import { EXEC_INFO_VARIABLE, type ExecCredential, execInfo, readExecCredential } from "./exec_credential.ts";
+import { createFailover } from "./failover.ts";
 import { followFiles } from "./file_follower.ts";
 import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
@@ -27,6 +29,13 @@ import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
 import { withPayloadLog } from "./payload_log.ts";
+import {
+  createPluginCredential,
+  MAX_PLUGIN_OUTPUT_BYTES,
+  MAX_PLUGIN_STDERR_BYTES,
+  PLUGIN_TIMEOUT_MS,
+  type PluginCredential,
+} from "./plugin_credential.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
 import { createReviewGate } from "./review_gate.ts";
@@ -34,10 +43,11 @@ import { ReloadCounts } from "./reload_counts.ts";
 import { createReplaceableVerifier } from "./replaceable_verifier.ts";
 import { createRotatingClient } from "./rotating_client.ts";
 import { createRouter } from "./route.ts";
+import { runProgram } from "./run_program.ts";
 import { createLog } from "./telemetry.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
 import { createUpstream } from "./upstream.ts";
-import { checkUnchanged } from "./upstream_files.ts";
+import { checkNode, checkUnchanged } from "./upstream_files.ts";
 import type { VerificationKeySet } from "./verification_key_files.ts";
 
 /** Exit code for mistakes in flags and files. */
@@ -115,20 +125,42 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   await clearProxyVariables(log);
 
+  let fromFiles = configuration.credentials;
+  let fromPlugin: Partial<Credentials> = {};
+  const install = () => {
+    const next = { ...fromFiles, ...fromPlugin };
+    credential.replace(next);
+    client.rotate(openClient(configuration, next));
+  };
+  const plugin = makePlugin(configuration, () => fromFiles, log, ({ token, identity }) => {
+    checkNode(identity, nodeName);
+    fromPlugin = {
+      ...(token === undefined ? {} : { token }),
+      ...(identity === undefined ? {} : { identity }),
+    };
+    install();
+  });
   const credential = createCurrentCredential(
-    configuration.credentials,
-    () => upstreamFollower.refresh(),
+    fromFiles,
+    plugin ?? { ensure: () => Promise.resolve(), refresh: () => upstreamFollower.refresh() },
   );
   const tunnel = await openTunnel(configuration, () => credential.value.identity);
   const client = createRotatingClient(
     openClient(configuration, credential.value),
     (url, init, used) => fetch(url, { ...init, client: used }),
   );
-  const upstream = createUpstream({
-    server: tunnel === undefined ? kubeconfig.server : plain(kubeconfig.server),
-    fetch: client.fetch,
-    credential,
+  const upstream = createFailover({
+    servers: [kubeconfig.server, ...options.servers].map((server) => ({
+      url: server.href,
+      upstream: createUpstream({
+        server: tunnel === undefined ? server : plain(server),
+        fetch: client.fetch,
+        credential,
+        clock: systemClock,
+      }),
+    })),
     clock: systemClock,
+    log,
   });
   const makeVerifier = ({ trusted, revoked }: VerificationKeySet) =>
     createVerifier({
@@ -195,8 +227,8 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     loaded: configuration.files.upstream,
     apply(next) {
       checkUnchanged(kubeconfig, nodeName, next);
-      credential.replace(next.credentials);
-      client.rotate(openClient(configuration, next.credentials));
+      fromFiles = next.credentials;
+      install();
     },
   });
   const keyFollower = followFiles({
@@ -220,7 +252,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     address: `${tls === undefined ? "http" : "https"}://${
       formatAddress(listener.address.hostname, listener.address.port)
     }`,
-    upstream: kubeconfig.server.href,
+    upstream: [kubeconfig.server, ...options.servers].map(({ href }) => href).join(" "),
     mode: options.mode,
     clients: tls?.clientCa === undefined ? "loopback" : "certificate",
     acceptForms: [...options.acceptForms],
@@ -245,6 +277,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     await gate.close(GATE_DEADLINE_MS);
     await closed;
     await frontClosed;
+    upstream.close();
     client.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
@@ -253,6 +286,41 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     Deno.addSignalListener(signal, () => void stop(signal));
   }
+}
+
+/** The environment of a credential plugin, beside what the kubeconfig gives it: nothing of this process's own. */
+const PLUGIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The credential plugin, if the kubeconfig names one. */
+function makePlugin(
+  { kubeconfig }: Configuration,
+  current: () => Credentials,
+  log: Log,
+  apply: (credential: ExecCredential) => void,
+): PluginCredential | undefined {
+  const { exec, server, insecureSkipTlsVerify } = kubeconfig;
+  if (exec === undefined) {
+    return undefined;
+  }
+  return createPluginCredential({
+    command: exec.command,
+    run: () => {
+      const { certificateAuthorities } = current();
+      const info = execInfo(exec, { server: server.href, insecureSkipTlsVerify, certificateAuthorities });
+      return runProgram({
+        command: exec.command,
+        args: exec.args,
+        env: { PATH: PLUGIN_PATH, ...exec.env, [EXEC_INFO_VARIABLE]: info },
+        timeoutMs: PLUGIN_TIMEOUT_MS,
+        maxStdoutBytes: MAX_PLUGIN_OUTPUT_BYTES,
+        maxStderrBytes: MAX_PLUGIN_STDERR_BYTES,
+      }, systemClock);
+    },
+    read: (stdout, now) => readExecCredential(stdout, exec.apiVersion, now),
+    apply,
+    clock: systemClock,
+    log,
+  });
 }
 
 function tellKeys({ trusted, revoked }: VerificationKeySet, log: Log): void {

@@ -94,6 +94,7 @@ function start(folder: string, args: string[], env: Record<string, string> = {})
       ...(Object.keys(env).length === 0 ? [] : ["--ignore-env=LOG_TOKENS,LOG_STREAM"]),
       `--allow-read=${folder}`,
       `--allow-write=${folder}/run`,
+      `--allow-run=${folder}/plugin`,
       `--allow-net=127.0.0.1,[::],0.0.0.0,${
         ["http.sock", "upstream.sock", "other/http.sock"].map((name) => `unix:${folder}/run/${name}`).join(
           ",",
@@ -446,5 +447,115 @@ Deno.test("every certificate and key is renewed under load and under a watch, wi
     program.kill("SIGTERM");
     assert.equal(await program.status(), 0);
     await watching;
+  });
+});
+
+Deno.test("a dead API server of two is left, and taken back; watches on the other go on", async () => {
+  await node(async ({ folder, pki, open }) => {
+    const first = https.createServer(
+      { cert: pki.server.certificate, key: pki.server.key },
+      (_request, response) => {
+        response.end('{"first":true}');
+      },
+    );
+    const listen = (port: number) =>
+      new Promise<number>((resolve) => {
+        first.listen(port, "127.0.0.1", () => {
+          const bound = first.address();
+          resolve(bound !== null && typeof bound === "object" ? bound.port : 0);
+        });
+      });
+    const stop = () =>
+      new Promise<void>((resolve) => {
+        first.close(() => resolve());
+        first.closeAllConnections();
+      });
+    const port = await listen(0);
+    const text = await Deno.readTextFile(`${folder}/kubeconfig`);
+    const [second = ""] = /https:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
+    await Deno.writeTextFile(`${folder}/kubeconfig`, text.replace(second, `https://127.0.0.1:${port}`));
+    const program = start(folder, [...GOOD(folder), `--server=${second}`]);
+    const address = await program.address();
+    using kubelet = client(pki);
+    const ask = async () => await (await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet })).text();
+    assert.equal(await ask(), '{"first":true}');
+    const logged = (event: string) =>
+      program.output.lines.filter((line) => parse(line)["event"] === event).length;
+
+    await stop();
+    assert.equal(await ask(), '{"answer":true}', "a request that only reads is not lost");
+    await until(() => logged("server-active") === 1);
+    const watch = await fetch(`${address}/apis/node.k8s.io/v1/runtimeclasses?watch=true`, {
+      client: kubelet,
+    });
+    assert.equal(open(), 1);
+
+    await listen(port);
+    await until(() => logged("server-active") === 2);
+    assert.equal(await ask(), '{"first":true}');
+    assert.equal(open(), 1, "the watch goes on where it is");
+    program.kill("SIGTERM");
+    assert.equal(await watch.text(), "");
+    assert.equal(await program.status(), 0);
+    await stop();
+  });
+});
+
+Deno.test("a credential plugin gives the node's certificate; garbage leaves the node without one", async () => {
+  await node(async ({ folder, pki, seen }) => {
+    const text = await Deno.readTextFile(`${folder}/kubeconfig`);
+    const exec = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      command: "plugin",
+      args: ["node"],
+      env: [{ name: "ANSWER", value: `${folder}/answer` }],
+      interactiveMode: "Never",
+      provideClusterInfo: true,
+    };
+    const config = text.replace(
+      /"user":\{"client[^}]*\}/,
+      `"user":${JSON.stringify({ exec: { ...exec, command: "./plugin" } })}`,
+    );
+    await Deno.writeTextFile(`${folder}/kubeconfig`, config);
+    await Deno.writeTextFile(
+      `${folder}/plugin`,
+      `#!/bin/sh\necho "args=$*" >&2\necho "home=\${HOME-none}" >&2\nread_all=$(cat "$ANSWER")\n` +
+        `case $KUBERNETES_EXEC_INFO in *certificate-authority-data*) printf %s "$read_all";; esac\n`,
+      { mode: 0o755 },
+    );
+    await Deno.writeTextFile(`${folder}/answer`, "garbage canary");
+    const flags = [...GOOD(folder), "--node-name=worker"];
+    const bad = start(folder, flags);
+    using kubelet = client(pki);
+    const refused = await fetch(`${await bad.address()}/api/v1/nodes/worker`, { client: kubelet });
+    assert.equal(refused.status, 503);
+    assert.doesNotMatch(await refused.text() + bad.output.lines.join(), /canary/);
+    assert.equal(seen.length, 0);
+    bad.kill("SIGTERM");
+    assert.equal(await bad.status(), 0);
+
+    await Deno.writeTextFile(
+      `${folder}/answer`,
+      JSON.stringify({
+        kind: "ExecCredential",
+        apiVersion: exec.apiVersion,
+        status: {
+          token: "canary-token",
+          clientCertificateData: pki.node.certificate,
+          clientKeyData: pki.node.key,
+        },
+      }),
+    );
+    const program = start(folder, flags);
+    const response = await fetch(`${await program.address()}/api/v1/nodes/worker`, { client: kubelet });
+    assert.deepEqual([response.status, await response.json()], [200, { answer: true }]);
+    assert.equal(seen[0]?.client, pki.node.der.toHex());
+    assert.equal(seen[0]?.headers["authorization"], "Bearer canary-token");
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    const output = program.output.lines.join("\n");
+    assert.match(output, /args=node/);
+    assert.match(output, /home=none/);
+    assert.doesNotMatch(output, /canary|PRIVATE KEY/);
   });
 });

@@ -22,6 +22,7 @@ import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { type ListenAddress, parseListenAddress } from "./address.ts";
 import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
+import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
@@ -40,6 +41,13 @@ export const FLAGS = [
     value: "NAME",
     default: "",
     description: "Context of the kubeconfig to use instead of its current context.",
+  },
+  {
+    name: "--server",
+    value: "URL",
+    default: "",
+    description:
+      "Another API server of the same cluster, asked when those before it are not healthy; the kubeconfig's is the first. Repeatable.",
   },
   {
     name: "--listen-addr",
@@ -145,6 +153,8 @@ type FlagName = (typeof FLAGS)[number]["name"];
 export interface Options {
   kubeconfig: string;
   context?: string;
+  /** API servers beside the kubeconfig's, in order of preference. */
+  servers: readonly URL[];
   listenAddress: ListenAddress;
   /** Serving certificate and key. */
   tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
@@ -176,7 +186,11 @@ export type CommandLine =
 /** Flags that the command line library brings along. They take effect wherever they stand. */
 const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
 
-const REPEATABLE: ReadonlySet<string> = new Set(["--signature-verification-cert", "--allow-path"]);
+const REPEATABLE: ReadonlySet<string> = new Set([
+  "--signature-verification-cert",
+  "--allow-path",
+  "--server",
+]);
 
 const BOOLEANS = booleanFlags(FLAGS);
 
@@ -188,6 +202,7 @@ const HELP_WIDTH = 100;
 const parser = object({
   kubeconfig: optional(textOption("--kubeconfig")),
   context: optional(textOption("--context")),
+  servers: multiple(textOption("--server")),
   listenAddr: withDefault(textOption("--listen-addr"), defaultOf("--listen-addr")),
   tlsCert: optional(textOption("--tls-cert")),
   tlsKey: optional(textOption("--tls-key")),
@@ -326,6 +341,15 @@ function validate(flags: Flags, problems: Problem[]): Options {
   if (flags.kubeconfig === undefined && !reported.has("--kubeconfig")) {
     report("--kubeconfig", "is required; give the path of the node's kubeconfig");
   }
+  const servers: URL[] = [];
+  for (const server of flags.servers) {
+    const parsed = parseServer(server);
+    if (typeof parsed === "string") {
+      report("--server", parsed);
+    } else {
+      servers.push(parsed);
+    }
+  }
   const listenAddress = parseListenAddress(flags.listenAddr);
   if (listenAddress === undefined) {
     report("--listen-addr", `"${flags.listenAddr}" is no address; write HOST:PORT, [IPv6]:PORT or :PORT`);
@@ -381,6 +405,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
   return {
     kubeconfig: flags.kubeconfig ?? "",
     ...(flags.context === undefined ? {} : { context: flags.context }),
+    servers,
     listenAddress: listenAddress ?? { hostname: "127.0.0.1", port: 0 },
     ...(flags.tlsCert === undefined || flags.tlsKey === undefined ? {} : {
       tls: {

@@ -25,14 +25,14 @@ export async function proxyPermissions(
 ): Promise<string[]> {
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, listenAddress, tls, front, verificationCerts, runtimeDir } =
+  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
     commandLine.options;
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
-    hosts.push(...connectPermissions(kubeconfig.server.href));
+    for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
     files.push(...filesOf(kubeconfig));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
@@ -61,9 +61,11 @@ export async function proxyPermissions(
       files.push(kubeletConfigFile, ...await readKubeletFiles(kubeletConfigFile, kubelet.port, readText));
     }
   }
+  const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
     read: [...files, ...verificationCerts, runtimeDir],
     write: [runtimeDir],
+    ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });

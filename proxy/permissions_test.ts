@@ -95,3 +95,25 @@ Deno.test("a relative runtime folder, which is refused with the flags, gets no s
   const flags = await proxyPermissions(["--kubeconfig=/gone", "--runtime-dir=run"], readText);
   assert.deepEqual(flags, ["--allow-read=/gone,run", "--allow-write=run", "--allow-net=127.0.0.1:6443"]);
 });
+
+Deno.test("only a kubeconfig with a credential plugin may run a program: that one", async () => {
+  const exec = {
+    apiVersion: "client.authentication.k8s.io/v1",
+    command: "bin/login",
+    interactiveMode: "Never",
+  };
+  const text = (await readText("/etc/k")).replace(/"user":\{[^}]*\}/, `"user":${JSON.stringify({ exec })}`);
+  const flags = await proxyPermissions(["--kubeconfig=/etc/k"], () => Promise.resolve(text));
+  assert.deepEqual(flags.filter((flag) => flag.startsWith("--allow-run")), ["--allow-run=/etc/bin/login"]);
+  const without = await proxyPermissions(["--kubeconfig=/etc/k"], readText);
+  assert.deepEqual(without.filter((flag) => flag.startsWith("--allow-run")), []);
+});
+
+Deno.test("all API servers may be reached", async () => {
+  const flags = await proxyPermissions([
+    "--kubeconfig=/etc/k",
+    "--server=https://b",
+    "--server=https://c:6443",
+  ], readText);
+  assert.match(flags.at(-1) ?? "", /,api\.example:6443,b:443,c:6443$/);
+});

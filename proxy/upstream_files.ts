@@ -6,6 +6,7 @@
 import type { Problem } from "@signed-pods/shared/errors";
 import { type Credentials, loadCredentials, nodeNameInCertificate } from "./credentials.ts";
 import { type FileReader, type FileSet, readFiles, textOf } from "./file_set.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 
 /** What the files mean. */
@@ -79,16 +80,22 @@ export function checkUnchanged(before: Kubeconfig, nodeName: string, after: Upst
   const { kubeconfig, credentials } = after;
   if (
     kubeconfig.server.href !== before.server.href ||
+    JSON.stringify(kubeconfig.exec) !== JSON.stringify(before.exec) ||
     kubeconfig.insecureSkipTlsVerify !== before.insecureSkipTlsVerify
   ) {
-    throw new Error(`${FLAG}: names another API server; restart kubelet-proxy to use it`);
+    throw new Error(
+      `${FLAG}: names another API server or credential plugin; restart kubelet-proxy to use it`,
+    );
   }
   if ((kubeconfig.certificateAuthority === undefined) !== (before.certificateAuthority === undefined)) {
     throw new Error(`${FLAG}: its certificate-authority came or went; restart kubelet-proxy to use it`);
   }
-  const own = credentials.identity === undefined
-    ? undefined
-    : nodeNameInCertificate(credentials.identity.der);
+  checkNode(credentials.identity, nodeName);
+}
+
+/** @throws {Error} if a client certificate is another node's */
+export function checkNode(identity: TlsIdentity | undefined, nodeName: string): void {
+  const own = identity === undefined ? undefined : nodeNameInCertificate(identity.der);
   if (own !== undefined && own !== nodeName) {
     throw new Error(`${FLAG}: the client certificate is for node "${own}", this is "${nodeName}"`);
   }
