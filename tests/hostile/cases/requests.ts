@@ -681,4 +681,4 @@ export const streams: CaseGroup = {
   ],
 };
 
-export { finish, objectOf, started };
+export { finish, started };
