@@ -381,18 +381,26 @@ function admitted(pod: JsonObject, dice: Dice, signature: Record<string, string>
   };
 }
 
-/** A random status with container IDs as runtimes give them. */
+/** Texts of a status that have a grammar. */
+const STATUS_TEXTS: ReadonlyMap<string, string> = new Map([
+  ["containerID", "containerd://0123abc"],
+  ["hostIP", "192.0.2.1"],
+  ["podIP", "2001:db8::1"],
+  ["ip", "198.51.100.7"],
+]);
+
+/** A random status with container IDs as runtimes give them, and addresses. */
 function withContainerIds(value: JsonObject): JsonObject {
   const visit = (part: JsonValue): JsonValue => {
     if (Array.isArray(part)) return part.map(visit);
     if (!isJsonObject(part)) return part;
     return Object.fromEntries(
-      Object.entries(part).map(([key, member]) =>
-        key === "containerID" ? [key, "containerd://0123abc"] : [key, visit(member)]
-      ),
+      Object.entries(part).map(([key, member]) => [key, STATUS_TEXTS.get(key) ?? visit(member)]),
     );
   };
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, visit(member)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, STATUS_TEXTS.get(key) ?? visit(member)]),
+  );
 }
 
 // --------------------------------------------------------------------------------------------------------------

@@ -66,11 +66,6 @@ async function prepare(api: ControlPlane): Promise<void> {
       tolerations: [{ key: "sandbox", operator: "Exists" }],
     },
   });
-  await api.create("/api/v1/nodes", {
-    apiVersion: "v1",
-    kind: "Node",
-    metadata: { name: NODE, labels: { sandboxed: "true", "kubernetes.io/os": "linux" } },
-  });
   for (const namespace of NAMESPACES) {
     await api.create("/api/v1/namespaces", {
       apiVersion: "v1",
@@ -247,8 +242,15 @@ async function tryPods(api: ControlPlane, signer: Signer): Promise<void> {
 }
 
 async function runWorkloads(api: ControlPlane, signer: Signer): Promise<void> {
-  // CronJobs first: their controller makes the first Jobs when a minute begins.
-  const kinds: Kind[] = ["CronJob", ...KINDS.filter((kind) => kind !== "CronJob")];
+  // Now, since a node without a kubelet is soon taken for unreachable.
+  await api.create("/api/v1/nodes", {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: NODE, labels: { sandboxed: "true", "kubernetes.io/os": "linux" } },
+  });
+  // DaemonSets are the ones that need it. CronJobs early: their controller makes Jobs when a minute begins.
+  const early: Kind[] = ["DaemonSet", "CronJob"];
+  const kinds: Kind[] = [...early, ...KINDS.filter((kind) => !early.includes(kind))];
   const workloads = Array.from({ length: workloadRuns }, (_, index) => ({
     kind: kinds[index % kinds.length] ?? "Pod",
     namespace: NAMESPACES[Math.floor(index / kinds.length) % NAMESPACES.length] ?? "plain",

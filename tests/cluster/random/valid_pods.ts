@@ -291,17 +291,17 @@ function container(
 }
 
 /** Fields of the pod's network and process namespaces, which depend on each other. */
-const namespaces = fc.oneof(
-  pick<JsonObject>({}, { hostNetwork: true, hostPID: true }, { hostIPC: true }, {
-    shareProcessNamespace: true,
-  }, {
-    hostNetwork: false,
-    shareProcessNamespace: false,
-    hostUsers: true,
-  }),
-).map((value) => value as JsonObject);
+const namespaces: fc.Arbitrary<JsonObject> = fc.constantFrom<JsonObject>(
+  {},
+  { hostNetwork: true, hostPID: true },
+  { hostIPC: true },
+  { shareProcessNamespace: true },
+  { hostNetwork: false, shareProcessNamespace: false, hostUsers: true },
+);
 
-const dns = pick<JsonObject>({}, { dnsPolicy: "Default" }, { dnsPolicy: "ClusterFirstWithHostNet" }, {
+const dns = fc.constantFrom<JsonObject>({}, { dnsPolicy: "Default" }, {
+  dnsPolicy: "ClusterFirstWithHostNet",
+}, {
   dnsPolicy: "None",
   dnsConfig: {
     nameservers: ["192.0.2.53"],
@@ -377,7 +377,7 @@ export function arbitraryValidSpec(
       const written: JsonObject = {
         ...spec,
         ...shared,
-        ...(resolver as JsonObject),
+        ...resolver,
         containers: second === null ? [app] : [app, second],
       };
       const init = [prepare, sidecar].filter((item) => item !== null);
