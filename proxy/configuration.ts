@@ -5,14 +5,21 @@
  * @module
  */
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
-import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/keys";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
-import { type Credentials, loadCredentials, nodeNameInCertificate } from "./credentials.ts";
-import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { type Credentials, nodeNameInCertificate } from "./credentials.ts";
+import type { FileSet, LoadedFiles } from "./file_set.ts";
+import type { Kubeconfig } from "./kubeconfig.ts";
+import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
-import { readCertificateAuthorities, readTlsIdentity } from "./tls_identity.ts";
+import { servingFiles } from "./serving_files.ts";
+import { upstreamFiles, type UpstreamSettings } from "./upstream_files.ts";
+import {
+  type FolderReader,
+  verificationKeyFiles,
+  type VerificationKeySet,
+} from "./verification_key_files.ts";
 
 /** What is asked of the file system; Deno's functions fit. */
 export interface Files {
@@ -35,7 +42,15 @@ export interface Configuration {
   credentials: Credentials;
   nodeName: string;
   tls?: ServingTls;
-  keys: VerificationKey[];
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontConfiguration;
+  keys: VerificationKeySet;
+  /** The files that this was read from, to be followed. */
+  files: {
+    upstream: LoadedFiles<UpstreamSettings>;
+    serving?: LoadedFiles<ServingTls>;
+    keys: LoadedFiles<VerificationKeySet>;
+  };
   socketPath: string;
 }
 
@@ -46,9 +61,6 @@ export type Completed =
 
 /** Longest path of a Unix socket, in bytes: `sun_path` of unix(7), less its terminating null. */
 const MAX_SOCKET_PATH_BYTES = 107;
-
-/** Most files in a folder of verification certificates. */
-const MAX_FOLDER_ENTRIES = 1000;
 
 /** The socket between the TLS listener and the HTTP server, in the runtime folder. */
 export const SOCKET_NAME = "http.sock";
@@ -70,27 +82,55 @@ export async function complete(
   const warnings: Problem[] = [];
   const report = (path: string, message: string) => void found.push({ path, message });
 
-  const upstream = options.kubeconfig === "" ? undefined : await readUpstream(options, files, report);
-  const nodeName = findNodeName(options, upstream?.credentials, report);
-  const tls = options.tls === undefined ? undefined : await readServingTls(options.tls, files, report);
-  const keys = await readKeys(options.verificationCerts, files, report);
+  const reader: FolderReader = {
+    readText: (path) => files.readText(path),
+    stat: (path) => files.stat(path),
+    list: (path) => files.list(path),
+    describe: describeError,
+  };
+  const upstream = options.kubeconfig === ""
+    ? undefined
+    : await load(upstreamFiles(options.kubeconfig, options.context, reader), report);
+  if (upstream !== undefined) {
+    checkServers(options, upstream.value.kubeconfig, report);
+  }
+  const nodeName = findNodeName(options, upstream?.value.credentials, report);
+  const serving = options.tls === undefined
+    ? undefined
+    : await load(servingFiles(options.tls, reader), report);
+  const verification = await load(verificationKeyFiles(options.verificationCerts, reader), report);
+  const front = options.front === undefined ? undefined : await readFrontConfiguration(options.front, {
+    nodeName,
+    clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
+    readFile: (flag, path, parse) =>
+      attempt(async () => parse(await files.readText(path)), flag, path, report),
+    report,
+  });
   await prepareRuntimeDir(options.runtimeDir, files, report);
   const socketPath = `${options.runtimeDir}/${SOCKET_NAME}`;
   if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
     report("--runtime-dir", `"${options.runtimeDir}" is too long for a socket in it; use a shorter path`);
   }
-  if (found.length > 0 || upstream === undefined || nodeName === undefined) {
+  if (
+    found.length > 0 || upstream === undefined || nodeName === undefined || verification === undefined
+  ) {
     return { ok: false, problems: found };
   }
-  warn(options, upstream, (path, message) => void warnings.push({ path, message }));
+  warn(options, upstream.value, verification.value, (path, message) => void warnings.push({ path, message }));
   return {
     ok: true,
     configuration: {
       options,
-      ...upstream,
+      ...upstream.value,
       nodeName,
-      ...(tls === undefined ? {} : { tls }),
-      keys,
+      ...(front === undefined ? {} : { front }),
+      ...(serving === undefined ? {} : { tls: serving.value }),
+      keys: verification.value,
+      files: {
+        upstream: upstream.loaded,
+        ...(serving === undefined ? {} : { serving: serving.loaded }),
+        keys: verification.loaded,
+      },
       socketPath,
     },
     warnings,
@@ -99,25 +139,27 @@ export async function complete(
 
 type Report = (path: string, message: string) => void;
 
-async function readUpstream(
-  options: Options,
-  files: Files,
+/** Reads a set of files; what is wrong with it is reported. */
+async function load<T>(
+  set: FileSet<T>,
   report: Report,
-): Promise<{ kubeconfig: Kubeconfig; credentials: Credentials } | undefined> {
-  const { kubeconfig: path, context } = options;
-  const text = await attempt(() => files.readText(path), "--kubeconfig", path, report);
-  if (text === undefined) {
-    return undefined;
+): Promise<{ value: T; loaded: LoadedFiles<T> } | undefined> {
+  const contents = await set.read();
+  const parsed = await set.parse(contents);
+  if (parsed.ok) {
+    return { value: parsed.value, loaded: { set, contents } };
   }
-  const parsed = parseKubeconfig(text, folderOf(path), context);
-  if (!parsed.ok) {
-    for (const problem of parsed.problems) {
-      report("--kubeconfig", `"${path}": ${problem}`);
-    }
-    return undefined;
+  for (const { path, message } of parsed.problems) {
+    report(path, message);
   }
-  const { kubeconfig } = parsed;
-  const { server, certificateAuthority, insecureSkipTlsVerify } = kubeconfig;
+  return undefined;
+}
+
+function checkServers(
+  { kubeconfig: path, listenAddress, servers }: Options,
+  { server, certificateAuthority, insecureSkipTlsVerify }: Kubeconfig,
+  report: Report,
+): void {
   if (server.protocol === "https:" && certificateAuthority === undefined && !insecureSkipTlsVerify) {
     // Public authorities vouch for public names; no API server of a node is known by one of theirs alone.
     report(
@@ -126,22 +168,32 @@ async function readUpstream(
         "/etc/kubernetes/pki/ca.crt",
     );
   }
-  if (isOwnAddress(server, options.listenAddress)) {
+  if (isOwnAddress(server, listenAddress)) {
     report(
       "--kubeconfig",
       `"${path}": its server ${server.origin} is this proxy itself; give the proxy the kubeconfig that names the API ` +
         "server, and the kubelet a copy that names the proxy",
     );
   }
-  const { credentials, problems } = await loadCredentials(
-    kubeconfig,
-    (file) => files.readText(file),
-    describeError,
-  );
-  for (const problem of problems) {
-    report("--kubeconfig", `"${path}": ${problem}`);
+  const seen = new Set([server.href]);
+  for (const other of servers) {
+    if (other.protocol !== server.protocol) {
+      report(
+        "--server",
+        `"${other.href}" differs from the kubeconfig's server in http or https; use the same`,
+      );
+    } else if (insecureSkipTlsVerify) {
+      report(
+        "--server",
+        `"${other.href}" cannot be used with insecure-skip-tls-verify; give the kubeconfig a certificate-authority`,
+      );
+    } else if (isOwnAddress(other, listenAddress)) {
+      report("--server", `"${other.href}" is this proxy itself; name API servers only`);
+    } else if (seen.has(other.href)) {
+      report("--server", `"${other.href}" is there more than once; leave one`);
+    }
+    seen.add(other.href);
   }
-  return { kubeconfig, credentials };
 }
 
 /** Whether a request to the server would come back to this very proxy. */
@@ -185,80 +237,6 @@ function findNodeName(
   return name;
 }
 
-async function readServingTls(
-  { certificateFile, keyFile, clientCaFile }: NonNullable<Options["tls"]>,
-  files: Files,
-  report: Report,
-): Promise<ServingTls | undefined> {
-  const certificateText = await attempt(
-    () => files.readText(certificateFile),
-    "--tls-cert",
-    certificateFile,
-    report,
-  );
-  const keyText = await attempt(() => files.readText(keyFile), "--tls-key", keyFile, report);
-  const clientCa = clientCaFile === undefined ? undefined : await attempt(
-    async () => readCertificateAuthorities(await files.readText(clientCaFile)),
-    "--client-ca",
-    clientCaFile,
-    report,
-  );
-  if (certificateText === undefined || keyText === undefined) {
-    return undefined;
-  }
-  try {
-    const { certificate, key } = readTlsIdentity(certificateText, keyText);
-    return { certificate, key, ...(clientCa === undefined ? {} : { clientCa: clientCa.join("") }) };
-  } catch (error) {
-    report("--tls-cert", `"${certificateFile}" with "${keyFile}": ${describeError(error)}`);
-    return undefined;
-  }
-}
-
-/** Reads the trusted keys. A folder gives all its files, except hidden ones such as `..data` of mounted volumes. */
-async function readKeys(paths: readonly string[], files: Files, report: Report): Promise<VerificationKey[]> {
-  const flag = "--signature-verification-cert";
-  const keys = new Map<string, VerificationKey>();
-  for (const path of paths) {
-    const isFolder = await attempt(async () => (await files.stat(path)).isDirectory, flag, path, report);
-    if (isFolder === undefined) {
-      continue;
-    }
-    const members = isFolder ? await attempt(() => listFiles(path, files), flag, path, report) : [path];
-    if (members?.length === 0) {
-      report(flag, `"${path}" is a folder without files; put the certificates there`);
-    }
-    for (const file of members ?? []) {
-      const read = await attempt(
-        async () => await readVerificationKeys(await files.readText(file), file),
-        flag,
-        file,
-        report,
-      );
-      for (const key of read ?? []) {
-        // The same key with two certificates is kept twice: their dates may differ.
-        keys.set(`${key.id} ${key.notBefore?.getTime()} ${key.notAfter?.getTime()}`, key);
-      }
-    }
-  }
-  return [...keys.values()];
-}
-
-async function listFiles(folder: string, files: Files): Promise<string[]> {
-  const names = (await files.list(folder)).filter((name) => !name.startsWith(".")).sort();
-  if (names.length > MAX_FOLDER_ENTRIES) {
-    throw new Error(`holds more than ${MAX_FOLDER_ENTRIES} files; name a folder of certificates only`);
-  }
-  const paths: string[] = [];
-  for (const name of names) {
-    const path = `${folder}/${name}`;
-    if (!(await files.stat(path)).isDirectory) {
-      paths.push(path);
-    }
-  }
-  return paths;
-}
-
 /** Makes sure that the folder is there, writable, and closed to others: whoever enters it could speak as the kubelet. */
 async function prepareRuntimeDir(path: string, files: Files, report: Report): Promise<void> {
   if (!path.startsWith("/")) {
@@ -285,7 +263,8 @@ async function prepareRuntimeDir(path: string, files: Files, report: Report): Pr
 /** What is allowed, but should not stay. */
 function warn(
   options: Options,
-  { kubeconfig, credentials }: { kubeconfig: Kubeconfig; credentials: Credentials },
+  { kubeconfig, credentials }: UpstreamSettings,
+  keys: VerificationKeySet,
   report: Report,
 ): void {
   if (options.tls === undefined) {
@@ -299,11 +278,19 @@ function warn(
       "is not given: only loopback peers are served, and any local process may act as the kubelet",
     );
   }
+  if (options.front !== undefined && options.front.kubeletConfigFile === undefined) {
+    report(
+      "--kubelet-config",
+      "is not given: whether the kubelet's own settings let the cluster go round --kubelet-api-listen was not checked",
+    );
+  }
   if (options.mode === "audit") {
     report("--mode", "is audit: NOTHING IS REFUSED, verdicts are only logged");
   }
   if (options.verificationCerts.length === 0) {
     report("--signature-verification-cert", "is not given: no pod verifies");
+  } else if (keys.trusted.length === 0) {
+    report("--signature-verification-cert", "all keys are revoked: no pod verifies");
   }
   if (kubeconfig.server.protocol === "http:") {
     report(
@@ -318,7 +305,7 @@ function warn(
     );
   }
   if (
-    credentials.identity === undefined && kubeconfig.token === undefined && kubeconfig.tokenFile === undefined
+    credentials.identity === undefined && credentials.token === undefined && kubeconfig.exec === undefined
   ) {
     report("--kubeconfig", "names no credential: the API server is asked anonymously");
   }

@@ -80,7 +80,6 @@ async function goodFiles(): Promise<Record<string, string | Error>> {
     "/trust/a.pem": server.certificate,
     "/trust/b.pem": node.certificate,
     "/trust/..data/c.pem": "hidden",
-    "/trust/folder/d.pem": "deeper",
   };
 }
 
@@ -113,7 +112,7 @@ Deno.test("a node as it should be gives no warning", async () => {
   assert.deepEqual(warnings, []);
   assert.equal(configuration.nodeName, "worker");
   assert.equal(configuration.socketPath, "/run/kubelet-proxy/http.sock");
-  assert.deepEqual(configuration.keys.map(({ source }) => source), ["/trust/a.pem", "/trust/b.pem"]);
+  assert.deepEqual(configuration.keys.trusted.map(({ source }) => source), ["/trust/a.pem", "/trust/b.pem"]);
   assert.notEqual(configuration.tls?.clientCa, undefined);
   assert.deepEqual(files.made, ["/run/kubelet-proxy"]);
   assert.deepEqual(files.closed, []);
@@ -155,10 +154,35 @@ Deno.test("what should not stay is warned about", async () => {
   );
 });
 
+Deno.test("a front whose kubelet was not checked is warned about", async () => {
+  const { authority, node } = await testPki();
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/front.pem": node.certificate + node.key,
+    "/etc/node-ca.pem": (await issue({ commonName: "node authority", authority: true })).certificate,
+  });
+  const front = [
+    "--kubelet-api-listen=10.0.0.1:10250",
+    "--kubelet-api-tls-cert=/etc/server.pem",
+    "--kubelet-api-tls-key=/etc/server.key",
+    "--kubelet-api-client-ca=/etc/ca.pem",
+    "--kubelet-certificate-authority=/etc/node-ca.pem",
+    "--kubelet-client-certificate=/etc/front.pem",
+    "--kubelet-client-key=/etc/front.pem",
+  ];
+  const { configuration, warnings } = await good([...GOOD, ...front], files);
+  assert.deepEqual(warnings, ["--kubelet-config"]);
+  assert.deepEqual(configuration.front?.tls.clientAuthorities, [authority.certificate]);
+  assert.deepEqual(
+    (await problems([...GOOD, ...front, "--kubelet-config=/gone"], files)).map(({ path }) => path),
+    ["--kubelet-config"],
+  );
+});
+
 Deno.test("the same key is trusted once, however often it is named", async () => {
   const files = new FakeFiles(await goodFiles());
   const { configuration } = await good([...GOOD, "--signature-verification-cert=/trust/a.pem"], files);
-  assert.equal(configuration.keys.length, 2);
+  assert.equal(configuration.keys.trusted.length, 2);
 });
 
 Deno.test("refuses all files that are wrong, at once, together with the flags", async () => {
@@ -185,7 +209,6 @@ Deno.test("refuses all files that are wrong, at once, together with the flags", 
     "--mode",
     "--kubeconfig",
     "--kubeconfig",
-    "--node-name",
     "--client-ca",
     "--tls-cert",
     "--signature-verification-cert",
@@ -324,4 +347,29 @@ Deno.test("errors of the file system say what to do", () => {
   ].map(describeError);
   assert.equal(new Set(texts).size, texts.length);
   assert.match(texts[0] ?? "", /--allow-read/);
+});
+
+Deno.test("refuses other API servers that cannot stand in for the kubeconfig's", async () => {
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/insecure": kubeconfig({ token: "x" }, { "insecure-skip-tls-verify": true }),
+  });
+  const { configuration } = await good([...GOOD, "--server=https://b:6443", "--server=https://c"], files);
+  assert.deepEqual(configuration.options.servers.map(({ host }) => host), ["b:6443", "c"]);
+  for (const server of ["http://b", "https://api:6443", "https://127.0.0.1:6443"]) {
+    const found = await problems([...GOOD, `--server=${server}`], files);
+    assert.deepEqual(found.map(({ path }) => path), ["--server"], server);
+  }
+  const insecure = [
+    "--kubeconfig=/etc/insecure",
+    "--node-name=worker",
+    ...GOOD.slice(1),
+    "--server=https://b",
+  ];
+  assert.deepEqual((await problems(insecure, files)).map(({ path }) => path), ["--server"]);
+  for (const server of ["b:6443", "https://me@b", "https://b?x", "ftp://b"]) {
+    const line = parseCommandLine([...GOOD, `--server=${server}`]);
+    assert.ok(line.kind === "problems");
+    assert.deepEqual(line.problems.map(({ path }) => path), ["--server"], server);
+  }
 });

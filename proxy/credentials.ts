@@ -16,8 +16,7 @@ export interface Credentials {
   /** PEM texts; empty if the kubeconfig names no certificate authority. */
   certificateAuthorities: string[];
   identity?: TlsIdentity;
-  /** The token of this moment; undefined if there is none. Read before each request. */
-  bearerToken: () => Promise<string | undefined>;
+  token?: string;
 }
 
 /** Reads a text file. */
@@ -69,32 +68,34 @@ export async function loadCredentials(
       problems.push(`client-certificate and client-key: ${describe(error)}`);
     }
   }
-  const bearerToken = tokenSource(kubeconfig, readText);
+  let token: string | undefined;
   try {
-    await bearerToken();
+    token = await readToken(kubeconfig, readText);
   } catch (error) {
     problems.push(`tokenFile "${kubeconfig.tokenFile}": ${describe(error)}`);
   }
   return {
-    credentials: { certificateAuthorities, ...(identity === undefined ? {} : { identity }), bearerToken },
+    credentials: {
+      certificateAuthorities,
+      ...(identity === undefined ? {} : { identity }),
+      ...(token === undefined ? {} : { token }),
+    },
     problems,
   };
 }
 
-/** The token file wins, and is read for each request, so that a rotated token is used at once. */
-function tokenSource(kubeconfig: Kubeconfig, readText: ReadText): () => Promise<string | undefined> {
+/** The token file wins. */
+async function readToken(kubeconfig: Kubeconfig, readText: ReadText): Promise<string | undefined> {
   const { token, tokenFile } = kubeconfig;
   if (tokenFile === undefined) {
-    return () => Promise.resolve(token);
+    return token;
   }
-  return async () => {
-    const text = (await readText(tokenFile)).trim();
-    if (text.length > MAX_TOKEN_CHARACTERS || !isBearerToken(text)) {
-      // Never with the text: it may be a token with a stray character.
-      throw new Error("holds no token (RFC 6750 section 2.1)");
-    }
-    return text;
-  };
+  const text = (await readText(tokenFile)).trim();
+  if (text.length > MAX_TOKEN_CHARACTERS || !isBearerToken(text)) {
+    // Never with the text: it may be a token with a stray character.
+    throw new Error("holds no token (RFC 6750 section 2.1)");
+  }
+  return text;
 }
 
 /**

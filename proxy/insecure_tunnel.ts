@@ -13,7 +13,8 @@ import type { TlsIdentity } from "./tls_identity.ts";
 export interface TunnelOptions {
   /** The API server. */
   server: URL;
-  identity?: TlsIdentity;
+  /** The client certificate of this moment; new connections present it. */
+  identity: () => TlsIdentity | undefined;
   /** Path of the Unix socket; its folder must be closed to others. */
   socketPath: string;
 }
@@ -29,13 +30,14 @@ export async function openInsecureTunnel({ server, identity, socketPath }: Tunne
   const host = server.hostname.replace(/^\[|\]$/g, "");
   const open = new Set<net.Socket>();
   const listener = net.createServer((inner) => {
+    const shown = identity();
     const outer = tls.connect({
       host,
       port: server.port === "" ? 443 : Number(server.port),
       ...(net.isIP(host) === 0 ? { servername: host } : {}),
       rejectUnauthorized: false,
       ALPNProtocols: ["http/1.1"],
-      ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+      ...(shown === undefined ? {} : { cert: shown.certificate, key: shown.key }),
     });
     open.add(inner);
     inner.pipe(outer);

@@ -28,7 +28,7 @@ async function tunnelled(
   const socketPath = `${folder}/upstream.sock`;
   const tunnel = await openInsecureTunnel({
     server: new URL(`https://localhost:${bound.port}`),
-    identity: node,
+    identity: () => node,
     socketPath,
   });
   const client = Deno.createHttpClient({ http2: false, proxy: { transport: "unix", path: socketPath } });
@@ -78,14 +78,22 @@ Deno.test("a server that is not there ends the request", async () => {
   assert.ok(bound !== null && typeof bound === "object");
   await new Promise<void>((resolve) => free.close(() => resolve()));
   const socketPath = `${folder}/upstream.sock`;
-  const tunnel = await openInsecureTunnel({ server: new URL(`https://127.0.0.1:${bound.port}`), socketPath });
+  const tunnel = await openInsecureTunnel({
+    server: new URL(`https://127.0.0.1:${bound.port}`),
+    identity: () => undefined,
+    socketPath,
+  });
   {
     using client = Deno.createHttpClient({ http2: false, proxy: { transport: "unix", path: socketPath } });
     await assert.rejects(fetch("http://x/", { client }));
   }
   await tunnel.close();
   await assert.rejects(
-    openInsecureTunnel({ server: new URL("https://x"), socketPath: `${folder}/none/x.sock` }),
+    openInsecureTunnel({
+      server: new URL("https://x"),
+      identity: () => undefined,
+      socketPath: `${folder}/none/x.sock`,
+    }),
   );
   await Deno.remove(folder, { recursive: true });
 });

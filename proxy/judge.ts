@@ -16,6 +16,7 @@ import type { JsonObject } from "@signed-pods/shared/json";
 import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
+import type { Admission, JudgementTime } from "@signed-pods/shared/pod/verify";
 import {
   type AllowVerdict,
   deny,
@@ -60,9 +61,9 @@ const MAX_VERDICT_KEY_LENGTH = 200;
 export interface PodVerifier {
   /**
    * @param pod a v1 Pod as the API server sent it
-   * @param context the time, and whether the pod was admitted before, so that no date counts any more
+   * @param time now, and what is remembered of an admitted pod, for which no date counts any more
    */
-  verifyPod(pod: JsonObject, context: { now: Date; admitted?: boolean }): Promise<Verdict>;
+  verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
 }
 
 /** A pod that the API server told of. */
@@ -114,6 +115,8 @@ export interface Judge {
   resumeWatch(moment: number): void;
   /** Count of what has been seen and retired so far. It never goes back. */
   readonly moment: number;
+  /** Makes a moment that is later than all that were given out, for when the verifier's keys have changed. */
+  nextMoment(): number;
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
@@ -295,6 +298,10 @@ class NodeJudge implements Judge {
     return this.#sightings;
   }
 
+  nextMoment(): number {
+    return ++this.#sightings;
+  }
+
   resumeWatch(moment: number): void {
     this.#ledger.settle(moment);
     for (const entry of this.#ledger.entries()) {
@@ -389,10 +396,11 @@ class NodeJudge implements Judge {
   }
 
   async #verify(candidate: Candidate): Promise<Verdict> {
+    const entry = candidate.datesSkipped ? this.#ledger.get(candidate.identity.uid) : undefined;
     try {
       return await this.#verifier.verifyPod(candidate.object, {
         now: this.#clock.now(),
-        admitted: candidate.datesSkipped,
+        ...(entry === undefined ? {} : { admitted: admissionOf(entry) }),
       });
     } catch (error) {
       // A pod that cannot be judged is not known to be good.
@@ -598,10 +606,14 @@ class NodeJudge implements Judge {
       this.#ledger.put({
         ...identity,
         signedHash: verdict.signedHash,
+        keyId: verdict.keyId,
         admittedAt: this.#clock.now().toISOString(),
         state: "admitted",
         pod: head,
       });
+    } else if (entry.keyId !== verdict.keyId) {
+      // Signed again: from now on it is for this key to be revoked.
+      this.#ledger.put({ ...entry, keyId: verdict.keyId, pod: head });
     } else if (entry.pod !== head) {
       // The journal keeps the first version: it holds the same signed spec, and a write for every event would cost more
       // than the few metadata it would keep fresh.
@@ -819,6 +831,10 @@ class NodeJudge implements Judge {
     const version = resourceVersionOf(object);
     return typeof version === "string" ? version : undefined;
   }
+}
+
+function admissionOf({ signedHash, keyId }: LedgerEntry): Admission {
+  return { signedHash, ...(keyId === undefined ? {} : { keyId }) };
 }
 
 /** UIDs and names that several pods of one list have. */

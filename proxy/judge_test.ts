@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
+import { createVerifier, type VerifierOptions } from "@signed-pods/shared/pod/verify";
 import { createJudge, type Judge, type PodVerifier, type Showing, TooManyPodsError } from "./judge.ts";
 import { type Ledger, LedgerFullError, openLedger } from "./ledger.ts";
 import type { RefusedPod } from "./rejector.ts";
@@ -466,6 +467,33 @@ Deno.test("dates gate the first admission only", async () => {
     "hide",
   );
   assert.deepEqual(codes(bench.log), ["expired"]);
+});
+
+Deno.test("a key gates the first admission only, until it is revoked", async () => {
+  const by = (options: Partial<VerifierOptions>): PodVerifier =>
+    createVerifier({ keys: [], acceptForms: new Set(["template"]), requireDigests: false, ...options });
+  const store = new MemoryLedgerStore();
+  const { fate } = await makeBench({
+    store,
+    verifier: by({ keys: [owner.verificationKey, stranger.verificationKey] }),
+  });
+  assert.equal(await fate(GOOD), "new");
+  const other = makePod({ name: "other", uid: uidOf(2) });
+  assert.equal(await fate(await owner.sign(other)), "new");
+  // The same bytes, signed with the next key: from now on the pod is that one's.
+  assert.equal(await fate(await stranger.sign(other)), "known");
+
+  const later = await makeBench({ store, verifier: by({ keys: [stranger.verificationKey] }) });
+  assert.equal(await later.fate(GOOD), "new", "runs on without its key");
+  assert.equal(await later.fate(await owner.signedPod({ name: "late", uid: uidOf(3) })), "hide");
+
+  const revoking = await makeBench({
+    store,
+    verifier: by({ keys: [stranger.verificationKey], revoked: [owner.verificationKey] }),
+  });
+  assert.equal(await revoking.fate(GOOD), "new, stopping");
+  assert.equal(await revoking.fate(await stranger.sign(other)), "new");
+  assert.deepEqual(codes(revoking.log), ["key-revoked"]);
 });
 
 Deno.test("refuses an expired pod that was deleted in the same breath", async () => {

@@ -9,8 +9,8 @@
  */
 import { decodeBase64 } from "@signed-pods/shared/base64";
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
-import { messageOf } from "@signed-pods/shared/errors";
-import { parseDocument } from "yaml";
+import { type Fields, isFields, parseStrictYaml } from "./strict_yaml.ts";
+import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_credential.ts";
 
 /** A PEM text in the kubeconfig, or the path of a file that holds one. */
 export type PemSource = { kind: "file"; path: string } | { kind: "data"; text: string };
@@ -27,6 +27,8 @@ export interface Kubeconfig {
   token?: string;
   /** Takes precedence over `token`, as in client-go. */
   tokenFile?: string;
+  /** A program that gives the credential; then nothing else does. */
+  exec?: ExecPlugin;
 }
 
 /** What came out of reading a kubeconfig. */
@@ -34,9 +36,6 @@ export type ParsedKubeconfig = { ok: true; kubeconfig: Kubeconfig } | { ok: fals
 
 /** Longest kubeconfig, in characters. One with ten clusters and all certificates inside has about 80,000. */
 export const MAX_KUBECONFIG_CHARACTERS = 1024 * 1024;
-
-/** Most values that one alias may stand for, so that a small file cannot unfold into a large one. */
-const MAX_ALIASES = 10;
 
 /** Settings of a cluster that are read, or that change nothing here. */
 const CLUSTER_FIELDS: ReadonlySet<string> = new Set([
@@ -56,8 +55,26 @@ const USER_FIELDS: ReadonlySet<string> = new Set([
   "client-key-data",
   "token",
   "tokenFile",
+  "exec",
   "extensions",
 ]);
+
+/** Settings of a credential plugin that are read, or that change nothing here. */
+const EXEC_FIELDS: ReadonlySet<string> = new Set([
+  "apiVersion",
+  "command",
+  "args",
+  "env",
+  "provideClusterInfo",
+  "interactiveMode",
+  "installHint",
+]);
+
+/** Where a cluster says something to credential plugins. */
+const EXEC_EXTENSION = "client.authentication.k8s.io/exec";
+
+/** Variables by which the loader of programs is told to load others; Deno lets nobody set them. */
+const LOADER_VARIABLE = /^(LD|DYLD)_/;
 
 /** Settings that exist and cannot be obeyed, and what to do instead. */
 const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
@@ -65,10 +82,6 @@ const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
   [
     "tls-server-name",
     "the name in the server's URL is checked; use a server URL whose name is in the certificate",
-  ],
-  [
-    "exec",
-    "credential plugins are not run; use a client certificate, or a tokenFile that something else renews",
   ],
   [
     "auth-provider",
@@ -81,8 +94,6 @@ const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
     "a node acts as itself; take impersonation out",
   ]),
 ]);
-
-type Fields = Record<string, unknown>;
 
 /** The folder that a kubeconfig lies in, to which relative paths in it are relative. */
 export function folderOf(path: string): string {
@@ -101,18 +112,11 @@ export function parseKubeconfig(text: string, directory: string, context?: strin
   if (text.length > MAX_KUBECONFIG_CHARACTERS) {
     return { ok: false, problems: [`longer than ${MAX_KUBECONFIG_CHARACTERS} characters`] };
   }
-  let root: unknown;
-  try {
-    const document = parseDocument(text, { uniqueKeys: true, strict: true, stringKeys: true });
-    const complaints = [...document.errors, ...document.warnings];
-    if (complaints.length > 0) {
-      // The first line only: the others show the place, where a token may stand.
-      return { ok: false, problems: complaints.map(({ message }) => message.split("\n", 1)[0] ?? "") };
-    }
-    root = document.toJS({ maxAliasCount: MAX_ALIASES });
-  } catch (error) {
-    return { ok: false, problems: [messageOf(error)] };
+  const parsed = parseStrictYaml(text);
+  if (!parsed.ok) {
+    return parsed;
   }
+  const root = parsed.value;
   if (!isFields(root) || (root["kind"] ?? "Config") !== "Config" || (root["apiVersion"] ?? "v1") !== "v1") {
     return {
       ok: false,
@@ -120,6 +124,17 @@ export function parseKubeconfig(text: string, directory: string, context?: strin
     };
   }
   return new Reader(directory).read(root, context);
+}
+
+/** Reads the URL of an API server; a text says what is wrong with it. */
+export function parseServer(text: string): URL | string {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
+    return `"${text}" is not an http or https URL`;
+  }
+  return url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== ""
+    ? "must be a URL without credentials, query and fragment"
+    : url;
 }
 
 /** Collects problems while it reads. */
@@ -146,7 +161,7 @@ class Reader {
       : this.entry(root, "clusters", clusterName, "cluster");
     const user = userName === undefined ? undefined : this.entry(root, "users", userName, "user");
     const fromCluster = cluster === undefined ? undefined : this.cluster(cluster, `cluster "${clusterName}"`);
-    const fromUser = user === undefined ? undefined : this.user(user, `user "${userName}"`);
+    const fromUser = user === undefined ? undefined : this.user(user, cluster, `user "${userName}"`);
     return this.problems.length > 0 || fromCluster === undefined || fromUser === undefined
       ? { ok: false, problems: this.problems }
       : { ok: true, kubeconfig: { context: name, ...fromCluster, ...fromUser } };
@@ -174,8 +189,9 @@ class Reader {
 
   private user(
     user: Fields,
+    cluster: Fields | undefined,
     place: string,
-  ): Pick<Kubeconfig, "clientCertificate" | "clientKey" | "token" | "tokenFile"> {
+  ): Pick<Kubeconfig, "clientCertificate" | "clientKey" | "token" | "tokenFile" | "exec"> {
     this.known(user, USER_FIELDS, place);
     const clientCertificate = this.pem(user, "client-certificate", place);
     const clientKey = this.pem(user, "client-key", place);
@@ -187,7 +203,16 @@ class Reader {
     if (token !== undefined && !isBearerToken(token)) {
       this.problems.push(`${place}: token holds characters that no token has (RFC 6750 section 2.1)`);
     }
+    const given = user["exec"] ?? undefined;
+    const exec = given === undefined ? undefined : this.exec(given, cluster, `${place}: exec`);
+    if (
+      given !== undefined &&
+      [clientCertificate, clientKey, token, tokenFile].some((other) => other !== undefined)
+    ) {
+      this.problems.push(`${place}: exec and another credential; leave one`);
+    }
     return {
+      ...(exec === undefined ? {} : { exec }),
       ...(clientCertificate === undefined ? {} : { clientCertificate }),
       ...(clientKey === undefined ? {} : { clientKey }),
       ...(token === undefined ? {} : { token }),
@@ -195,19 +220,82 @@ class Reader {
     };
   }
 
+  private exec(exec: unknown, cluster: Fields | undefined, place: string): ExecPlugin | undefined {
+    if (!isFields(exec)) {
+      this.problems.push(`${place} must be a map`);
+      return undefined;
+    }
+    this.known(exec, EXEC_FIELDS, place);
+    const version = this.required(exec, "apiVersion", place);
+    const apiVersion = EXEC_API_VERSIONS.find((known) => known === version);
+    if (version !== undefined && apiVersion === undefined) {
+      this.problems.push(
+        `${place}: apiVersion "${version}" is not spoken; use ${EXEC_API_VERSIONS.join(" or ")}`,
+      );
+    }
+    const command = this.required(exec, "command", place);
+    if (command !== undefined && !command.includes("/")) {
+      // A name would be looked for on a path that somebody else may have set.
+      this.problems.push(`${place}: command "${command}" is a name; write the program's full path`);
+    }
+    const mode = this.text(exec, "interactiveMode", place);
+    if (mode === undefined ? apiVersion === EXEC_API_VERSIONS[0] : !["Never", "IfAvailable"].includes(mode)) {
+      this.problems.push(`${place}: interactiveMode must be Never or IfAvailable; there is no terminal`);
+    }
+    const provideClusterInfo = exec["provideClusterInfo"] ?? false;
+    if (typeof provideClusterInfo !== "boolean") {
+      this.problems.push(`${place}: provideClusterInfo must be true or false`);
+    }
+    const args = exec["args"] ?? [];
+    if (!Array.isArray(args) || !args.every((arg) => typeof arg === "string")) {
+      this.problems.push(`${place}: args must be a list of texts; write numbers in quotes`);
+      return undefined;
+    }
+    const env = this.env(exec["env"] ?? [], place);
+    if (apiVersion === undefined || command === undefined || env === undefined) {
+      return undefined;
+    }
+    const clusterConfig = extensionOf(cluster);
+    return {
+      apiVersion,
+      command: this.path(command),
+      args,
+      env,
+      provideClusterInfo: provideClusterInfo === true,
+      ...(clusterConfig === undefined ? {} : { clusterConfig }),
+    };
+  }
+
+  private env(entries: unknown, place: string): Record<string, string> | undefined {
+    const env = new Map<string, string>();
+    for (const entry of Array.isArray(entries) ? entries : [undefined]) {
+      const { name, value = "" } = isFields(entry) ? entry : {};
+      if (
+        typeof name !== "string" || !/^[^=\0]+$/.test(name) || typeof value !== "string" ||
+        value.includes("\0")
+      ) {
+        this.problems.push(`${place}: env must be a list of maps with name and value, both texts`);
+        return undefined;
+      }
+      if (LOADER_VARIABLE.test(name) || env.has(name)) {
+        this.problems.push(`${place}: env "${name}" cannot be set, or is there twice; take it out`);
+        return undefined;
+      }
+      env.set(name, value);
+    }
+    return Object.fromEntries(env);
+  }
+
   private server(text: string | undefined, place: string): URL | undefined {
     if (text === undefined) {
       return undefined;
     }
-    const url = URL.parse(text);
-    if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
-      this.problems.push(`${place}: server "${text}" is not an http or https URL`);
-    } else if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-      this.problems.push(`${place}: server must be a URL without credentials, query and fragment`);
-    } else {
-      return url;
+    const parsed = parseServer(text);
+    if (typeof parsed === "string") {
+      this.problems.push(`${place}: server ${parsed}`);
+      return undefined;
     }
-    return undefined;
+    return parsed;
   }
 
   /** The named entry of one of the three lists. */
@@ -285,6 +373,10 @@ class Reader {
   }
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function extensionOf(cluster: Fields | undefined): unknown {
+  const extensions = cluster?.["extensions"];
+  const found: unknown = Array.isArray(extensions)
+    ? extensions.find((extension) => isFields(extension) && extension["name"] === EXEC_EXTENSION)
+    : undefined;
+  return isFields(found) ? found["extension"] : undefined;
 }

@@ -34,6 +34,57 @@ function problems(text: string, context?: string): string[] {
   return parsed.problems;
 }
 
+const PLUGIN = {
+  apiVersion: "client.authentication.k8s.io/v1",
+  command: "/usr/bin/login",
+  interactiveMode: "Never",
+};
+
+const BAD_PLUGINS: Record<string, unknown>[] = [
+  { apiVersion: "client.authentication.k8s.io/v1alpha1" },
+  { apiVersion: undefined },
+  { command: "login" },
+  { command: undefined },
+  { interactiveMode: "Always" },
+  { interactiveMode: undefined },
+  { args: "x" },
+  { args: [1] },
+  { env: "x" },
+  { env: [{ value: "x" }] },
+  { env: [{ name: "A", value: 1 }] },
+  { env: [{ name: "A=B", value: "x" }] },
+  { env: [{ name: "LD_PRELOAD", value: "x" }] },
+  { env: [{ name: "A", value: "x" }, { name: "A", value: "y" }] },
+  { provideClusterInfo: "yes" },
+  { shell: true },
+];
+
+Deno.test("a credential plugin, by its full path or relative to the kubeconfig", () => {
+  const extension = { audience: "nodes" };
+  const { exec } = read({
+    cluster: { extensions: [{ name: "client.authentication.k8s.io/exec", extension }, { name: "other" }] },
+    user: {
+      exec: {
+        apiVersion: "client.authentication.k8s.io/v1beta1",
+        command: "bin/login",
+        args: ["node", "--quiet"],
+        env: [{ name: "ZONE", value: "a" }, { name: "EMPTY" }],
+        provideClusterInfo: true,
+        installHint: "ask the cluster's owner",
+      },
+    },
+  });
+  assert.deepEqual(exec, {
+    apiVersion: "client.authentication.k8s.io/v1beta1",
+    command: "/etc/kubernetes/bin/login",
+    args: ["node", "--quiet"],
+    env: { ZONE: "a", EMPTY: "" },
+    provideClusterInfo: true,
+    clusterConfig: extension,
+  });
+  assert.equal(read({ user: { exec: PLUGIN } }).exec?.command, "/usr/bin/login");
+});
+
 Deno.test("a kubelet's kubeconfig in YAML, paths relative to its folder", () => {
   const parsed = parseKubeconfig(
     `apiVersion: v1
@@ -101,11 +152,29 @@ Deno.test("another context", () => {
   assert.match(problems(config({}), "nowhere").join(), /contexts: there is no "nowhere"/);
 });
 
+Deno.test("refuses a credential plugin that cannot be run as it is written, or beside another credential", () => {
+  for (const change of BAD_PLUGINS) {
+    problems(config({ user: { exec: { ...PLUGIN, ...change } } }));
+  }
+  for (
+    const user of [
+      { exec: "x" },
+      { exec: PLUGIN, token: "x" },
+      { exec: PLUGIN, tokenFile: "/t" },
+      { exec: PLUGIN, "client-certificate": "/c", "client-key": "/k" },
+    ]
+  ) {
+    assert.equal(problems(config({ user })).length, 1);
+  }
+});
+
 Deno.test("refuses by name what cannot be obeyed", () => {
   const unsupported: Parts[] = [
     { cluster: { "proxy-url": "http://proxy" } },
     { cluster: { "tls-server-name": "x" } },
-    { user: { exec: { command: "x" } } },
+    { user: { exec: "x" } },
+    { user: { exec: PLUGIN, token: "x" } },
+    { user: { exec: PLUGIN, "client-certificate": "/c", "client-key": "/k" } },
     { user: { "auth-provider": { name: "x" } } },
     { user: { username: "x" } },
     { user: { password: "x" } },

@@ -42,6 +42,8 @@ export interface LedgerEntry {
   readonly name: string;
   /** Lower-case hexadecimal SHA-256 of the signed bytes. */
   readonly signedHash: string;
+  /** Of the key that signed, lower-case hexadecimal SHA-256; absent in a journal of a version that did not keep it. */
+  readonly keyId?: string;
   /** When it was first admitted, RFC 3339. */
   readonly admittedAt: string;
   readonly state: AdmissionState;
@@ -296,10 +298,11 @@ function readChange(value: JsonValue): Change | undefined {
   if (isJsonObject(value["retired"])) {
     return readRetired(value["retired"]);
   }
-  const { uid, namespace, name, signedHash, admittedAt, state, stoppingSince, refusal, pod } = value;
+  const { uid, namespace, name, signedHash, keyId, admittedAt, state, stoppingSince, refusal, pod } = value;
   if (
     typeof uid !== "string" || typeof namespace !== "string" || typeof name !== "string" ||
-    typeof signedHash !== "string" || typeof admittedAt !== "string" || !isState(state) ||
+    typeof signedHash !== "string" || (keyId !== undefined && typeof keyId !== "string") ||
+    typeof admittedAt !== "string" || !isState(state) ||
     !isJsonObject(pod) || (stoppingSince !== undefined && typeof stoppingSince !== "string") ||
     (refusal !== undefined && typeof refusal !== "string")
   ) {
@@ -312,6 +315,7 @@ function readChange(value: JsonValue): Change | undefined {
       namespace,
       name,
       signedHash,
+      ...(keyId === undefined ? {} : { keyId }),
       admittedAt,
       state,
       pod: JSON.stringify(pod),

@@ -38,7 +38,7 @@ function retired(number: number): RetiredUid {
 Deno.test("entries outlive the process, with what was changed and forgotten", async () => {
   const store = new MemoryLedgerStore();
   const first = await openLedger(store, new MemoryLog());
-  first.put(entry(1));
+  first.put(entry(1, { keyId: "cd" }));
   first.put(entry(2));
   first.put(entry(3));
   await first.flush();
@@ -54,7 +54,7 @@ Deno.test("entries outlive the process, with what was changed and forgotten", as
   assert.equal(store.appends, 2, "one append for each flush");
 
   const second = await openLedger(store, new MemoryLog());
-  assert.deepEqual([...second.entries()], [entry(1), stopping]);
+  assert.deepEqual([...second.entries()], [entry(1, { keyId: "cd" }), stopping]);
   assert.deepEqual(second.get("uid-2"), stopping);
   assert.deepEqual(second.retired("uid-3"), retired(3));
   assert.equal(second.retired("uid-4")?.name, "mirror");
@@ -111,6 +111,7 @@ for (
     ["with an unknown state", JSON.stringify({ ...entry(1), pod: {}, state: "running" })],
     ["whose pod is text", JSON.stringify(entry(1))],
     ["with a stoppingSince that is no text", JSON.stringify({ ...entry(1), pod: {}, stoppingSince: 1 })],
+    ["with a keyId that is no text", JSON.stringify({ ...entry(1), pod: {}, keyId: 1 })],
     ["with a refusal that is no text", JSON.stringify({ ...entry(1), pod: {}, refusal: 1 })],
     ["with a key twice", '{"forget":"a","forget":"b"}'],
   ] as const

@@ -55,6 +55,8 @@ export interface ListenerOptions {
 export interface Listener {
   /** Where it listens; the port is the real one. */
   readonly address: { hostname: string; port: number };
+  /** New connections get this certificate, and must show one of these authorities; open ones live on. */
+  reload(tls: ServingTls): void;
   /** Connections that are open now. */
   connections(): number;
   /**
@@ -127,11 +129,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   }
 
   const server = options.tls === undefined ? net.createServer() : tls.createServer({
-    cert: options.tls.certificate,
-    key: options.tls.key,
-    ...(options.tls.clientCa === undefined
-      ? {}
-      : { ca: options.tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+    ...secureContext(options.tls),
+    ...(options.tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
     ALPNProtocols: ["h2", "http/1.1"],
     minVersion: "TLSv1.2",
     handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
@@ -177,6 +176,16 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
 
   return {
     address: { hostname: bound.address, port: bound.port },
+    reload(next) {
+      // Whether clients must show a certificate was decided by the flags.
+      if (server instanceof tls.Server && servesLoopbackOnly(next) === loopbackOnly) {
+        server.setSecureContext(secureContext(next));
+      } else {
+        throw new Error(
+          "the listener cannot change between HTTP and HTTPS, or whom it asks for certificates",
+        );
+      }
+    },
     connections: () => open.size,
     async close(deadlineMs) {
       const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
@@ -193,6 +202,10 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       clearTimeout(timer);
     },
   };
+}
+
+function secureContext({ certificate, key, clientCa }: ServingTls) {
+  return { cert: certificate, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import net from "node:net";
 import tls from "node:tls";
-import { memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
 import {
   isAuthenticated,
   type Listener,
@@ -9,6 +9,7 @@ import {
   openListener,
   servesLoopbackOnly,
 } from "./listener.ts";
+import { issue, memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
 
 type Handle = ListenerOptions["handle"];
 
@@ -307,4 +308,64 @@ Deno.test("refuses a connection that came through a handshake unauthenticated", 
   assert.equal(isAuthenticated({ authorized: true }, { ...tls, clientCa: "ca" }), true);
   assert.equal(isAuthenticated({ authorized: false }, tls), true, "loopback peers show none");
   assert.equal(isAuthenticated({ authorized: true }, undefined), false, "there was no handshake");
+});
+
+Deno.test("a new certificate and client CA are for new connections; open ones live on", async () => {
+  await listening({}, async (running) => {
+    const { port, pki, listener, log } = running;
+    const authority = await issue({ commonName: "next authority", authority: true });
+    const server = await issue({ commonName: "next", issuer: authority, addresses: [[127, 0, 0, 1]] });
+    const node = await issue({ commonName: "system:node:worker", issuer: authority });
+    const sessions: Uint8Array[] = [];
+    const before = await connect(running, ["http/1.1"]);
+    before.on("session", (session: Uint8Array) => sessions.push(session));
+    listener.reload({
+      certificate: server.certificate,
+      key: server.key,
+      clientCa: authority.certificate,
+    });
+
+    before.write("GET /open HTTP/1.1\r\nHost: x\r\n\r\n");
+    const [answer] = await new Promise<string[]>((resolve) =>
+      before.once("data", (data) => resolve([String(data)]))
+    );
+    assert.match(answer ?? "", /^HTTP\/1.1 200/);
+
+    const next = { ...running, pki: { ...pki, authority, node } };
+    assert.equal(await ask(next, "/a"), "GET http+unix:");
+    assert.equal(await ask(next, "/a", { http2: true }), "GET https:");
+    // The authority of before vouches for nobody any more, not even for who resumes a session.
+    await assert.rejects(ask({ ...running, pki: { ...pki, authority } }, "/a"));
+    const session = sessions[0];
+    const resumed = tls.connect({
+      host: "127.0.0.1",
+      port,
+      ca: authority.certificate,
+      cert: pki.node.certificate,
+      key: pki.node.key,
+      ...(session === undefined ? {} : { session: Buffer.from(session) }),
+    });
+    const outcome = await new Promise<string>((resolve) => {
+      resumed.on("secureConnect", () => resumed.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
+      resumed.on("data", () => resolve("answered"));
+      resumed.on("error", () => resolve("refused"));
+      resumed.on("close", () => resolve("refused"));
+    });
+    assert.equal(outcome, "refused");
+    await until(() => log.events.filter(({ event }) => event === "handshake-failed").length >= 2);
+    before.destroy();
+    resumed.destroy();
+  });
+});
+
+Deno.test("refuses to change from certificates to none, or from HTTP to HTTPS", async () => {
+  const { server: { certificate, key } } = await testPki();
+  await listening({}, ({ listener }) => {
+    assert.throws(() => listener.reload({ certificate, key }));
+    return Promise.resolve();
+  });
+  await listening({ plain: true }, ({ listener }) => {
+    assert.throws(() => listener.reload({ certificate, key }));
+    return Promise.resolve();
+  });
 });

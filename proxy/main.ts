@@ -7,25 +7,48 @@
  */
 import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
+import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import type { Credentials } from "./credentials.ts";
+import { createCurrentCredential } from "./current_credential.ts";
+import { EXEC_INFO_VARIABLE, type ExecCredential, execInfo, readExecCredential } from "./exec_credential.ts";
+import { createFailover } from "./failover.ts";
+import { followFiles } from "./file_follower.ts";
+import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
+import { createKeyExpiry } from "./key_expiry.ts";
+import type { Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
 import { withPayloadLog } from "./payload_log.ts";
+import {
+  createPluginCredential,
+  MAX_PLUGIN_OUTPUT_BYTES,
+  MAX_PLUGIN_STDERR_BYTES,
+  PLUGIN_TIMEOUT_MS,
+  type PluginCredential,
+} from "./plugin_credential.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
 import { createReviewGate } from "./review_gate.ts";
+import { ReloadCounts } from "./reload_counts.ts";
+import { createReplaceableVerifier } from "./replaceable_verifier.ts";
+import { createRotatingClient } from "./rotating_client.ts";
 import { createRouter } from "./route.ts";
+import { runProgram } from "./run_program.ts";
 import { createLog } from "./telemetry.ts";
+import type { TlsIdentity } from "./tls_identity.ts";
 import { createUpstream } from "./upstream.ts";
+import { checkNode, checkUnchanged } from "./upstream_files.ts";
+import type { VerificationKeySet } from "./verification_key_files.ts";
 
 /** Exit code for mistakes in flags and files. */
 const EXIT_USAGE = 2;
@@ -78,9 +101,9 @@ async function main(args: readonly string[]): Promise<void> {
     exitWith(EXIT_USAGE, completed.problems);
   }
   const { configuration, warnings } = completed;
-  const listenAddress = await tryAddresses(configuration);
-  if (Array.isArray(listenAddress)) {
-    exitWith(EXIT_USAGE, listenAddress);
+  const addressProblems = await tryAddresses(configuration);
+  if (addressProblems.length > 0) {
+    exitWith(EXIT_USAGE, addressProblems);
   }
   const log = createLog({
     format: options.logFormat,
@@ -91,29 +114,62 @@ async function main(args: readonly string[]): Promise<void> {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, listenAddress, log);
+    await run(configuration, log);
   } catch (error) {
     log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
   }
 }
 
-async function run(configuration: Configuration, address: ListenAddress, log: Log): Promise<void> {
-  const { options, kubeconfig, credentials, nodeName, keys, tls, socketPath } = configuration;
+async function run(configuration: Configuration, log: Log): Promise<void> {
+  const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   await clearProxyVariables(log);
 
-  const { client, tunnel } = await openClient(configuration);
-  const upstream = createUpstream({
-    server: tunnel === undefined ? kubeconfig.server : plain(kubeconfig.server),
-    fetch: (url, init) => fetch(url, { ...init, client }),
-    bearerToken: credentials.bearerToken,
+  let fromFiles = configuration.credentials;
+  let fromPlugin: Partial<Credentials> = {};
+  const install = () => {
+    const next = { ...fromFiles, ...fromPlugin };
+    credential.replace(next);
+    client.rotate(openClient(configuration, next));
+  };
+  const plugin = makePlugin(configuration, () => fromFiles, log, ({ token, identity }) => {
+    checkNode(identity, nodeName);
+    fromPlugin = {
+      ...(token === undefined ? {} : { token }),
+      ...(identity === undefined ? {} : { identity }),
+    };
+    install();
+  });
+  const credential = createCurrentCredential(
+    fromFiles,
+    plugin ?? { ensure: () => Promise.resolve(), refresh: () => upstreamFollower.refresh() },
+  );
+  const tunnel = await openTunnel(configuration, () => credential.value.identity);
+  const client = createRotatingClient(
+    openClient(configuration, credential.value),
+    (url, init, used) => fetch(url, { ...init, client: used }),
+  );
+  const upstream = createFailover({
+    servers: [kubeconfig.server, ...options.servers].map((server) => ({
+      url: server.href,
+      upstream: createUpstream({
+        server: tunnel === undefined ? server : plain(server),
+        fetch: client.fetch,
+        credential,
+        clock: systemClock,
+      }),
+    })),
     clock: systemClock,
+    log,
   });
-  const verifier = createVerifier({
-    keys,
-    acceptForms: options.acceptForms,
-    requireDigests: options.requireDigests,
-  });
+  const makeVerifier = ({ trusted, revoked }: VerificationKeySet) =>
+    createVerifier({
+      keys: trusted,
+      revoked,
+      acceptForms: options.acceptForms,
+      requireDigests: options.requireDigests,
+    });
+  const verifier = createReplaceableVerifier(makeVerifier(keys));
   const gate = createPodGate({
     upstream,
     verifier: options.logPodPayloads ? withPayloadLog(verifier, log) : verifier,
@@ -124,13 +180,15 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     clock: systemClock,
     random: Math.random,
   });
+  const reviews = createReviewClient(upstream, log);
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,
-      reviews: createReviewClient(upstream, log),
+      ...(configuration.front === undefined ? {} : { front: configuration.front.identity }),
+      reviews,
       upstream,
       log,
       mode: options.mode,
@@ -142,33 +200,64 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     clock: systemClock,
   });
   const listener = await openListener({
-    address,
+    address: chooseFamily(options.listenAddress),
     ...(tls === undefined ? {} : { tls }),
     socketPath,
     handle: handler.handle,
     log,
   });
 
-  for (const key of keys) {
-    log.info("verification-key", "signatures of this key are trusted", {
-      keyId: key.id,
-      algorithm: key.algorithm,
-      subject: key.subject,
-      notBefore: key.notBefore?.toISOString(),
-      notAfter: key.notAfter?.toISOString(),
-      source: key.source,
+  const front = configuration.front === undefined
+    ? undefined
+    : await startFront({ ...configuration.front, address: chooseFamily(configuration.front.address) }, {
+      nodeName,
+      access: options.nodeApiAccess,
+      mode: options.mode,
+      logRequests: options.logRequests,
+      reviews,
+      log,
+      clock: systemClock,
     });
-  }
+
+  const keyExpiry = createKeyExpiry(systemClock, log);
+  const counts = new ReloadCounts();
+  const following = { clock: systemClock, log, counts };
+  const upstreamFollower = followFiles({
+    ...following,
+    loaded: configuration.files.upstream,
+    apply(next) {
+      checkUnchanged(kubeconfig, nodeName, next);
+      fromFiles = next.credentials;
+      install();
+    },
+  });
+  const keyFollower = followFiles({
+    ...following,
+    loaded: configuration.files.keys,
+    apply(next) {
+      verifier.replace(makeVerifier(next));
+      gate.judgeAgain();
+      tellKeys(next, log);
+      keyExpiry.watch(next.trusted);
+    },
+  });
+  const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.serving,
+    apply: (next) => listener.reload(next),
+  });
+  tellKeys(keys, log);
+  keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
     address: `${tls === undefined ? "http" : "https"}://${
       formatAddress(listener.address.hostname, listener.address.port)
     }`,
-    upstream: kubeconfig.server.href,
+    upstream: [kubeconfig.server, ...options.servers].map(({ href }) => href).join(" "),
     mode: options.mode,
     clients: tls?.clientCa === undefined ? "loopback" : "certificate",
     acceptForms: [...options.acceptForms],
     requireDigests: options.requireDigests,
-    keys: keys.length,
+    keys: keys.trusted.length,
   });
 
   let stopping = false;
@@ -178,11 +267,17 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
+    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+      follower?.close();
+    }
     // New connections end here at once; running requests and rejections get their time, watches are ended.
     const closed = listener.close(GATE_DEADLINE_MS + LISTENER_DEADLINE_MS);
     handler.close();
+    const frontClosed = front?.close(LISTENER_DEADLINE_MS);
     await gate.close(GATE_DEADLINE_MS);
     await closed;
+    await frontClosed;
+    upstream.close();
     client.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
@@ -193,31 +288,91 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
   }
 }
 
-async function openClient(
-  { options, kubeconfig, credentials }: Configuration,
-): Promise<{ client: Deno.HttpClient; tunnel?: Tunnel }> {
-  const { identity, certificateAuthorities } = credentials;
-  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
-  if (kubeconfig.insecureSkipTlsVerify && kubeconfig.server.protocol === "https:") {
-    const socketPath = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
-    await removeStale(socketPath);
-    const tunnel = await openInsecureTunnel({
-      server: kubeconfig.server,
-      ...(identity === undefined ? {} : { identity }),
-      socketPath,
-    });
-    return {
-      client: Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path: socketPath } }),
-      tunnel,
-    };
+/** The environment of a credential plugin, beside what the kubeconfig gives it: nothing of this process's own. */
+const PLUGIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The credential plugin, if the kubeconfig names one. */
+function makePlugin(
+  { kubeconfig }: Configuration,
+  current: () => Credentials,
+  log: Log,
+  apply: (credential: ExecCredential) => void,
+): PluginCredential | undefined {
+  const { exec, server, insecureSkipTlsVerify } = kubeconfig;
+  if (exec === undefined) {
+    return undefined;
   }
-  return {
-    client: Deno.createHttpClient({
-      ...pool,
-      caCerts: certificateAuthorities,
-      ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
-    }),
-  };
+  return createPluginCredential({
+    command: exec.command,
+    run: () => {
+      const { certificateAuthorities } = current();
+      const info = execInfo(exec, { server: server.href, insecureSkipTlsVerify, certificateAuthorities });
+      return runProgram({
+        command: exec.command,
+        args: exec.args,
+        env: { PATH: PLUGIN_PATH, ...exec.env, [EXEC_INFO_VARIABLE]: info },
+        timeoutMs: PLUGIN_TIMEOUT_MS,
+        maxStdoutBytes: MAX_PLUGIN_OUTPUT_BYTES,
+        maxStderrBytes: MAX_PLUGIN_STDERR_BYTES,
+      }, systemClock);
+    },
+    read: (stdout, now) => readExecCredential(stdout, exec.apiVersion, now),
+    apply,
+    clock: systemClock,
+    log,
+  });
+}
+
+function tellKeys({ trusted, revoked }: VerificationKeySet, log: Log): void {
+  const fieldsOf = (
+    { id, algorithm, subject, namespaces, notBefore, notAfter, source }: VerificationKey,
+  ) => ({
+    keyId: id,
+    algorithm,
+    subject,
+    namespaces,
+    notBefore: notBefore?.toISOString(),
+    notAfter: notAfter?.toISOString(),
+    source,
+  });
+  for (const key of trusted) {
+    log.info("verification-key", "signatures of this key are trusted", fieldsOf(key));
+  }
+  for (const key of revoked) {
+    log.warn("verification-key-revoked", "pods that this key signed are stopped", fieldsOf(key));
+  }
+}
+
+function needsTunnel({ insecureSkipTlsVerify, server }: Kubeconfig): boolean {
+  return insecureSkipTlsVerify && server.protocol === "https:";
+}
+
+async function openTunnel(
+  { options, kubeconfig }: Configuration,
+  identity: () => TlsIdentity | undefined,
+): Promise<Tunnel | undefined> {
+  if (!needsTunnel(kubeconfig)) {
+    return undefined;
+  }
+  const socketPath = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+  await removeStale(socketPath);
+  return await openInsecureTunnel({ server: kubeconfig.server, identity, socketPath });
+}
+
+function openClient(
+  { options, kubeconfig }: Configuration,
+  { identity, certificateAuthorities }: Credentials,
+): Deno.HttpClient {
+  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
+  if (needsTunnel(kubeconfig)) {
+    const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+    return Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path } });
+  }
+  return Deno.createHttpClient({
+    ...pool,
+    caCerts: certificateAuthorities,
+    ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+  });
 }
 
 /** The same server as it is named inside the tunnel, which adds TLS. */
@@ -238,14 +393,12 @@ async function clearProxyVariables(log: Log): Promise<void> {
   }
 }
 
-/** Finds out whether address and socket can be listened on, before anything starts; if not, says why. */
-async function tryAddresses({ options, socketPath }: Configuration): Promise<ListenAddress | Problem[]> {
+/** Finds out whether addresses and socket can be listened on, before anything starts; if not, says why. */
+async function tryAddresses({ options, front, socketPath }: Configuration): Promise<Problem[]> {
   const problems: Problem[] = [];
-  let address = options.listenAddress;
-  try {
-    address = tryAddress(address);
-  } catch (error) {
-    problems.push({ path: "--listen-addr", message: describeListening(error, address) });
+  tryAddress("--listen-addr", options.listenAddress, problems);
+  if (front !== undefined) {
+    tryAddress("--kubelet-api-listen", front.address, problems);
   }
   try {
     if (await isServed(socketPath)) {
@@ -263,11 +416,23 @@ async function tryAddresses({ options, socketPath }: Configuration): Promise<Lis
       message: `"${socketPath}" cannot be used (${messageOf(error)})`,
     });
   }
-  return problems.length === 0 ? address : problems;
+  return problems;
 }
 
-/** All interfaces are those of IPv6 and IPv4 together, or of IPv4 alone on a machine without IPv6. */
-function tryAddress({ hostname, port }: ListenAddress): ListenAddress {
+function tryAddress(path: string, address: ListenAddress, problems: Problem[]): void {
+  try {
+    chooseFamily(address);
+  } catch (error) {
+    problems.push({ path, message: describeListening(error, address) });
+  }
+}
+
+/**
+ * All interfaces are those of IPv6 and IPv4 together, or of IPv4 alone on a machine without IPv6.
+ *
+ * @throws if the address cannot be listened on
+ */
+function chooseFamily({ hostname, port }: ListenAddress): ListenAddress {
   if (hostname === undefined) {
     try {
       Deno.listen({ hostname: "::", port }).close();
@@ -276,7 +441,7 @@ function tryAddress({ hostname, port }: ListenAddress): ListenAddress {
       if (error instanceof Deno.errors.AddrInUse) {
         throw error;
       }
-      return tryAddress({ hostname: "0.0.0.0", port });
+      return chooseFamily({ hostname: "0.0.0.0", port });
     }
   }
   Deno.listen({ hostname, port }).close();

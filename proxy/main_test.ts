@@ -5,12 +5,16 @@
  */
 import assert from "node:assert/strict";
 import https from "node:https";
-import { type TestPki, testPki, until } from "./fixture_test.ts";
+import tls from "node:tls";
+import { ACCESS_REVIEWS_PATH } from "./review_request.ts";
+import { issue, type TestPki, testPki, until } from "./fixture_test.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
 
 interface Seen {
+  /** DER of the client certificate, hexadecimal. */
+  client: string;
   method: string;
   url: string;
   headers: Record<string, unknown>;
@@ -32,7 +36,10 @@ async function node(
     rejectUnauthorized: true,
   }, (request, response) => {
     const url = request.url ?? "";
-    seen.push({ method: request.method ?? "", url, headers: request.headers });
+    const client = request.socket instanceof tls.TLSSocket
+      ? new Uint8Array(request.socket.getPeerCertificate().raw).toHex()
+      : "";
+    seen.push({ client, method: request.method ?? "", url, headers: request.headers });
     response.writeHead(200, { "content-type": "application/json" });
     if (url.includes("watch=true")) {
       open++;
@@ -40,6 +47,10 @@ async function node(
       response.flushHeaders();
     } else if (url.startsWith("/api/v1/pods")) {
       response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[]}');
+    } else if (url === ACCESS_REVIEWS_PATH) {
+      response.end(
+        '{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}',
+      );
     } else {
       response.end('{"answer":true}');
     }
@@ -88,6 +99,7 @@ function start(
       ...(Object.keys(env).length === 0 ? [] : ["--ignore-env=LOG_TOKENS,LOG_STREAM"]),
       `--allow-read=${folder}`,
       `--allow-write=${folder}/run`,
+      `--allow-run=${folder}/plugin`,
       `--allow-net=${hosts.map((host) => `${host},`).join("")}127.0.0.1,[::],0.0.0.0,${
         ["http.sock", "upstream.sock", "other/http.sock"].map((name) => `unix:${folder}/run/${name}`).join(
           ",",
@@ -148,6 +160,12 @@ const GOOD = (folder: string) => [
   `--client-ca=${folder}/ca.pem`,
   `--signature-verification-cert=${folder}/server.pem`,
 ];
+
+/** Puts a file in the place of another, as renewals do. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(`${path}.new`, text);
+  await Deno.rename(`${path}.new`, path);
+}
 
 function client({ authority, node: { certificate, key } }: TestPki): Deno.HttpClient {
   return Deno.createHttpClient({ caCerts: [authority.certificate], cert: certificate, key });
@@ -294,5 +312,281 @@ Deno.test("refuses to start over a socket that is none, or a ledger that cannot 
     const failed = start(folder, GOOD(folder));
     assert.equal(await failed.status(), 1);
     assert.deepEqual(failed.output.lines.map((line) => parse(line)["event"]), ["start-failed"]);
+  });
+});
+
+Deno.test("stands before the kubelet's own API, and refuses to start with one that can be gone round", async () => {
+  await node(async ({ folder, pki, seen }) => {
+    const nodeAuthority = await issue({ commonName: "node authority", authority: true });
+    const kubeletServer = await issue({ commonName: "kubelet", issuer: nodeAuthority, names: ["worker"] });
+    const front = await issue({ commonName: "front", issuer: nodeAuthority });
+    const kubelet = https.createServer({
+      cert: kubeletServer.certificate,
+      key: kubeletServer.key,
+      ca: nodeAuthority.certificate,
+      requestCert: true,
+      rejectUnauthorized: true,
+    }, (_request, response) => void response.end("metrics of the kubelet"));
+    await new Promise<void>((resolve) => kubelet.listen(0, "127.0.0.1", () => resolve()));
+    const bound = kubelet.address();
+    assert.ok(bound !== null && typeof bound === "object");
+    const write = (name: string, text: string) => Deno.writeTextFile(`${folder}/${name}`, text);
+    await write("node-ca.pem", nodeAuthority.certificate);
+    await write("front.pem", front.certificate + front.key);
+    const config = (address: string) =>
+      `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: ${address}
+port: ${bound.port}
+authentication:
+  x509:
+    clientCAFile: node-ca.pem
+`;
+    await write("kubelet.yaml", config("127.0.0.1"));
+    const args = [
+      ...GOOD(folder),
+      "--kubelet-api-listen=127.0.0.1:0",
+      `--kubelet-api-tls-cert=${folder}/server.pem`,
+      `--kubelet-api-tls-key=${folder}/server.key`,
+      `--kubelet-api-client-ca=${folder}/ca.pem`,
+      `--kubelet-api-server=https://127.0.0.1:${bound.port}`,
+      `--kubelet-certificate-authority=${folder}/node-ca.pem`,
+      `--kubelet-client-certificate=${folder}/front.pem`,
+      `--kubelet-client-key=${folder}/front.pem`,
+      `--kubelet-config=${folder}/kubelet.yaml`,
+    ];
+    try {
+      const program = start(folder, args);
+      await program.address();
+      const lines = program.output.lines.map(parse);
+      const address = String(lines.find(({ event }) => event === "node-api-listening")?.["address"]);
+      using cluster = client(pki);
+      const metrics = await fetch(`${address}/metrics`, { client: cluster });
+      assert.deepEqual([metrics.status, await metrics.text()], [200, "metrics of the kubelet"]);
+      const exec = await fetch(`${address}/exec/a/b/c?command=canary`, { client: cluster });
+      assert.equal(exec.status, 403);
+      assert.match(await exec.text(), /node "worker" does not open exec .*--node-api-access=exec/);
+      assert.equal(seen.filter(({ url }) => url === ACCESS_REVIEWS_PATH).length, 1);
+      // The kubelet asks whether the front may; nobody above is asked about that.
+      const review = await fetch(`${await program.address()}${ACCESS_REVIEWS_PATH}`, {
+        client: cluster,
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SubjectAccessReview",
+          spec: {
+            user: "front",
+            resourceAttributes: { verb: "create", resource: "nodes", subresource: "proxy" },
+          },
+        }),
+      });
+      assert.deepEqual((await review.json()).status, { allowed: true });
+      assert.equal(seen.filter(({ url }) => url === ACCESS_REVIEWS_PATH).length, 1);
+      program.kill("SIGTERM");
+      assert.equal(await program.status(), 0);
+      assert.doesNotMatch(program.output.lines.join("\n"), /canary/);
+
+      await write("kubelet.yaml", config("0.0.0.0"));
+      const refused = start(folder, args);
+      assert.equal(await refused.status(), 2);
+      assert.match(refused.output.lines.join("\n"), /^kubelet-proxy: --kubelet-config: .*address: /);
+    } finally {
+      kubelet.closeAllConnections();
+      await new Promise<void>((resolve) => kubelet.close(() => resolve()));
+    }
+  });
+});
+
+Deno.test("every certificate and key is renewed under load and under a watch, without a failed request", async () => {
+  await node(async ({ folder, pki, seen, open }) => {
+    // The kubelet's way: the kubeconfig names a symbolic link that is turned.
+    await Deno.rename(`${folder}/node.pem`, `${folder}/node-1.pem`);
+    await Deno.symlink("node-1.pem", `${folder}/node.pem`);
+    await Deno.mkdir(`${folder}/trust`);
+    await Deno.writeTextFile(`${folder}/trust/1.pem`, pki.node.certificate);
+    const program = start(folder, [
+      ...GOOD(folder).slice(0, -1),
+      `--signature-verification-cert=${folder}/trust`,
+    ]);
+    const address = await program.address();
+    const logged = (event: string, files?: string) =>
+      program.output.lines.map(parse).filter((line) =>
+        line["event"] === event && (files === undefined || line["files"] === files)
+      );
+    const authority = await issue({ commonName: "next authority", authority: true });
+    using kubelet = Deno.createHttpClient({
+      caCerts: [pki.authority.certificate, authority.certificate],
+      cert: pki.node.certificate,
+      key: pki.node.key,
+    });
+    const watch = await fetch(`${address}/apis/node.k8s.io/v1/runtimeclasses?watch=true`, {
+      client: kubelet,
+    });
+    let ended = false;
+    const end = () => void (ended = true);
+    const watching = watch.text().then(end, end);
+    const failures: unknown[] = [];
+    let requests = 0;
+    let loading = true;
+    const load = Promise.all([0, 1, 2].map(async () => {
+      while (loading) {
+        try {
+          const response = await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet });
+          if (!response.ok || await response.text() !== '{"answer":true}') failures.push(response.status);
+        } catch (error) {
+          failures.push(error);
+        }
+        requests++;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }));
+
+    const renewed = await issue({ commonName: "system:node:worker", issuer: pki.authority });
+    await Deno.writeTextFile(`${folder}/node-2.pem`, renewed.certificate + renewed.key);
+    await Deno.symlink("node-2.pem", `${folder}/node.pem.new`);
+    await Deno.rename(`${folder}/node.pem.new`, `${folder}/node.pem`);
+    const server = await issue({ commonName: "next", issuer: authority, addresses: [[127, 0, 0, 1]] });
+    await replaceFile(`${folder}/server.key`, server.key);
+    await replaceFile(`${folder}/server.pem`, server.certificate);
+    await replaceFile(`${folder}/ca.pem`, pki.authority.certificate + authority.certificate);
+    await Deno.mkdir(`${folder}/trust/revoked`);
+    await replaceFile(`${folder}/trust/2.pem`, pki.server.certificate);
+    await Deno.rename(`${folder}/trust/1.pem`, `${folder}/trust/revoked/1.pem`);
+    for (const files of ["credentials", "serving-certificate", "verification-keys"]) {
+      await until(() => logged("files-reloaded", files).length === 1);
+    }
+    assert.equal(logged("verification-key-revoked").length, 1);
+
+    // Written in place, and cut off: what is in force stays.
+    await Deno.writeTextFile(`${folder}/server.pem`, server.certificate.slice(0, 200));
+    await Deno.writeTextFile(`${folder}/node-2.pem`, "");
+    await Deno.writeTextFile(`${folder}/trust/2.pem`, "");
+    for (const files of ["credentials", "serving-certificate", "verification-keys"]) {
+      await until(() => logged("files-refused", files).length === 1);
+    }
+    const before = seen.length;
+    await until(() => seen.length > before + 20);
+    loading = false;
+    await load;
+    assert.deepEqual(failures, []);
+    assert.ok(requests > 100, `${requests} requests`);
+    assert.deepEqual([ended, open()], [false, 1], "the watch goes on");
+    const client = renewed.der.toHex();
+    assert.ok(seen.some(({ client: shown }) => shown === client), "new requests show the new certificate");
+    assert.doesNotMatch(program.output.lines.join("\n"), /PRIVATE KEY/);
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    await watching;
+  });
+});
+
+Deno.test("a dead API server of two is left, and taken back; watches on the other go on", async () => {
+  await node(async ({ folder, pki, open }) => {
+    const first = https.createServer(
+      { cert: pki.server.certificate, key: pki.server.key },
+      (_request, response) => {
+        response.end('{"first":true}');
+      },
+    );
+    const listen = (port: number) =>
+      new Promise<number>((resolve) => {
+        first.listen(port, "127.0.0.1", () => {
+          const bound = first.address();
+          resolve(bound !== null && typeof bound === "object" ? bound.port : 0);
+        });
+      });
+    const stop = () =>
+      new Promise<void>((resolve) => {
+        first.close(() => resolve());
+        first.closeAllConnections();
+      });
+    const port = await listen(0);
+    const text = await Deno.readTextFile(`${folder}/kubeconfig`);
+    const [second = ""] = /https:\/\/127\.0\.0\.1:\d+/.exec(text) ?? [];
+    await Deno.writeTextFile(`${folder}/kubeconfig`, text.replace(second, `https://127.0.0.1:${port}`));
+    const program = start(folder, [...GOOD(folder), `--server=${second}`]);
+    const address = await program.address();
+    using kubelet = client(pki);
+    const ask = async () => await (await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet })).text();
+    assert.equal(await ask(), '{"first":true}');
+    const logged = (event: string) =>
+      program.output.lines.filter((line) => parse(line)["event"] === event).length;
+
+    await stop();
+    assert.equal(await ask(), '{"answer":true}', "a request that only reads is not lost");
+    await until(() => logged("server-active") === 1);
+    const watch = await fetch(`${address}/apis/node.k8s.io/v1/runtimeclasses?watch=true`, {
+      client: kubelet,
+    });
+    assert.equal(open(), 1);
+
+    await listen(port);
+    await until(() => logged("server-active") === 2);
+    assert.equal(await ask(), '{"first":true}');
+    assert.equal(open(), 1, "the watch goes on where it is");
+    program.kill("SIGTERM");
+    assert.equal(await watch.text(), "");
+    assert.equal(await program.status(), 0);
+    await stop();
+  });
+});
+
+Deno.test("a credential plugin gives the node's certificate; garbage leaves the node without one", async () => {
+  await node(async ({ folder, pki, seen }) => {
+    const text = await Deno.readTextFile(`${folder}/kubeconfig`);
+    const exec = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      command: "plugin",
+      args: ["node"],
+      env: [{ name: "ANSWER", value: `${folder}/answer` }],
+      interactiveMode: "Never",
+      provideClusterInfo: true,
+    };
+    const config = text.replace(
+      /"user":\{"client[^}]*\}/,
+      `"user":${JSON.stringify({ exec: { ...exec, command: "./plugin" } })}`,
+    );
+    await Deno.writeTextFile(`${folder}/kubeconfig`, config);
+    await Deno.writeTextFile(
+      `${folder}/plugin`,
+      `#!/bin/sh\necho "args=$*" >&2\necho "home=\${HOME-none}" >&2\nread_all=$(cat "$ANSWER")\n` +
+        `case $KUBERNETES_EXEC_INFO in *certificate-authority-data*) printf %s "$read_all";; esac\n`,
+      { mode: 0o755 },
+    );
+    await Deno.writeTextFile(`${folder}/answer`, "garbage canary");
+    const flags = [...GOOD(folder), "--node-name=worker"];
+    const bad = start(folder, flags);
+    using kubelet = client(pki);
+    const refused = await fetch(`${await bad.address()}/api/v1/nodes/worker`, { client: kubelet });
+    assert.equal(refused.status, 503);
+    assert.doesNotMatch(await refused.text() + bad.output.lines.join(), /canary/);
+    assert.equal(seen.length, 0);
+    bad.kill("SIGTERM");
+    assert.equal(await bad.status(), 0);
+
+    await Deno.writeTextFile(
+      `${folder}/answer`,
+      JSON.stringify({
+        kind: "ExecCredential",
+        apiVersion: exec.apiVersion,
+        status: {
+          token: "canary-token",
+          clientCertificateData: pki.node.certificate,
+          clientKeyData: pki.node.key,
+        },
+      }),
+    );
+    const program = start(folder, flags);
+    const response = await fetch(`${await program.address()}/api/v1/nodes/worker`, { client: kubelet });
+    assert.deepEqual([response.status, await response.json()], [200, { answer: true }]);
+    assert.equal(seen[0]?.client, pki.node.der.toHex());
+    assert.equal(seen[0]?.headers["authorization"], "Bearer canary-token");
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    const output = program.output.lines.join("\n");
+    assert.match(output, /args=node/);
+    assert.match(output, /home=none/);
+    assert.doesNotMatch(output, /canary|PRIVATE KEY/);
   });
 });

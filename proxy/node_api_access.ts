@@ -36,6 +36,11 @@ export function opens(access: NodeApiAccess, needed: NodeApiWord | "healthz"): b
   return needed === "healthz" || access.has("all") || access.has(needed);
 }
 
+/** What is said to a client about something beyond the ceiling: what, where, and which flag would open it. */
+export function describeRefusal(what: string, needed: NodeApiWord | "healthz", nodeName: string): string {
+  return `kubelet-proxy on node "${nodeName}" does not open ${what} to the cluster; --node-api-access=${needed} there would`;
+}
+
 /**
  * What an access review of the kubelet asks for, as a word. It names a subresource of this node. The subresource `proxy`
  * stands for logs, exec, attach, port-forward, run and whatever else has no name of its own, and `kubectl exec` asks with

@@ -21,6 +21,8 @@ import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
+import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
@@ -39,6 +41,13 @@ export const FLAGS = [
     value: "NAME",
     default: "",
     description: "Context of the kubeconfig to use instead of its current context.",
+  },
+  {
+    name: "--server",
+    value: "URL",
+    default: "",
+    description:
+      "Another API server of the same cluster, asked when those before it are not healthy; the kubeconfig's is the first. Repeatable.",
   },
   {
     name: "--listen-addr",
@@ -110,6 +119,7 @@ export const FLAGS = [
     description:
       "What the cluster may use of the kubelet's own API, below its RBAC, separated by commas: `logs`, `metrics`, `stats`, `pods`, `exec`, `attach`, `port-forward`, `all`. Without --kubelet-api-listen, logs, exec, attach and port-forward cannot be told apart: they need `all`.",
   },
+  ...FRONT_FLAGS,
   {
     name: "--runtime-dir",
     value: "FOLDER",
@@ -143,6 +153,8 @@ type FlagName = (typeof FLAGS)[number]["name"];
 export interface Options {
   kubeconfig: string;
   context?: string;
+  /** API servers beside the kubeconfig's, in order of preference. */
+  servers: readonly URL[];
   listenAddress: ListenAddress;
   /** Serving certificate and key. */
   tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
@@ -155,6 +167,8 @@ export interface Options {
   allowedPaths: readonly AllowedPath[];
   /** Local ceiling for the kubelet's own API. */
   nodeApiAccess: NodeApiAccess;
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontOptions;
   runtimeDir: string;
   logRequests: boolean;
   logPodPayloads: boolean;
@@ -172,7 +186,11 @@ export type CommandLine =
 /** Flags that the command line library brings along. They take effect wherever they stand. */
 const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
 
-const REPEATABLE: ReadonlySet<string> = new Set(["--signature-verification-cert", "--allow-path"]);
+const REPEATABLE: ReadonlySet<string> = new Set([
+  "--signature-verification-cert",
+  "--allow-path",
+  "--server",
+]);
 
 const BOOLEANS = booleanFlags(FLAGS);
 
@@ -184,6 +202,7 @@ const HELP_WIDTH = 100;
 const parser = object({
   kubeconfig: optional(textOption("--kubeconfig")),
   context: optional(textOption("--context")),
+  servers: multiple(textOption("--server")),
   listenAddr: withDefault(textOption("--listen-addr"), defaultOf("--listen-addr")),
   tlsCert: optional(textOption("--tls-cert")),
   tlsKey: optional(textOption("--tls-key")),
@@ -195,6 +214,17 @@ const parser = object({
   requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
   allowPaths: multiple(textOption("--allow-path")),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
+  front: object({
+    listen: optional(textOption("--kubelet-api-listen")),
+    tlsCert: optional(textOption("--kubelet-api-tls-cert")),
+    tlsKey: optional(textOption("--kubelet-api-tls-key")),
+    clientCa: optional(textOption("--kubelet-api-client-ca")),
+    server: withDefault(textOption("--kubelet-api-server"), defaultOf("--kubelet-api-server")),
+    certificateAuthority: optional(textOption("--kubelet-certificate-authority")),
+    clientCertificate: optional(textOption("--kubelet-client-certificate")),
+    clientKey: optional(textOption("--kubelet-client-key")),
+    config: optional(textOption("--kubelet-config")),
+  }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
   logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
@@ -311,6 +341,15 @@ function validate(flags: Flags, problems: Problem[]): Options {
   if (flags.kubeconfig === undefined && !reported.has("--kubeconfig")) {
     report("--kubeconfig", "is required; give the path of the node's kubeconfig");
   }
+  const servers: URL[] = [];
+  for (const server of flags.servers) {
+    const parsed = parseServer(server);
+    if (typeof parsed === "string") {
+      report("--server", parsed);
+    } else {
+      servers.push(parsed);
+    }
+  }
   const listenAddress = parseListenAddress(flags.listenAddr);
   if (listenAddress === undefined) {
     report("--listen-addr", `"${flags.listenAddr}" is no address; write HOST:PORT, [IPv6]:PORT or :PORT`);
@@ -345,6 +384,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
     flags.nodeApiAccess,
     (problem) => report("--node-api-access", problem),
   );
+  const front = readFrontOptions(flags.front, (flag, problem) => {
+    if (!reported.has(flag)) report(flag, problem);
+  });
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -363,6 +405,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
   return {
     kubeconfig: flags.kubeconfig ?? "",
     ...(flags.context === undefined ? {} : { context: flags.context }),
+    servers,
     listenAddress: listenAddress ?? { hostname: "127.0.0.1", port: 0 },
     ...(flags.tlsCert === undefined || flags.tlsKey === undefined ? {} : {
       tls: {
@@ -378,6 +421,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
     requireDigests: boolean("--require-digests", flags.requireDigests),
     allowedPaths,
     nodeApiAccess,
+    ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
     logRequests: boolean("--log-requests", flags.logRequests),
     logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),

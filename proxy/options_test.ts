@@ -25,6 +25,7 @@ Deno.test("defaults", () => {
     allowedPaths: [],
     nodeApiAccess: new Set(["logs", "metrics", "stats"]),
     runtimeDir: "/run/kubelet-proxy",
+    servers: [],
     logRequests: true,
     logPodPayloads: false,
     logFormat: "text",
@@ -35,6 +36,7 @@ Deno.test("every flag", () => {
   assert.deepEqual(
     run(
       "--context=x",
+      "--server=https://b:6443",
       "--listen-addr",
       ":16443",
       "--tls-cert=/s",
@@ -70,6 +72,7 @@ Deno.test("every flag", () => {
       ],
       nodeApiAccess: new Set(["stats", "exec"]),
       runtimeDir: "/tmp/x",
+      servers: [new URL("https://b:6443")],
       logRequests: false,
       logPodPayloads: true,
       logFormat: "json",

@@ -5,10 +5,14 @@
  *
  * @module
  */
+import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import { clientCaPath } from "./front_configuration.ts";
+import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
+import { filesOf } from "./upstream_files.ts";
 
 /**
  * The flags for these arguments.
@@ -21,19 +25,15 @@ export async function proxyPermissions(
 ): Promise<string[]> {
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, listenAddress, tls, verificationCerts, runtimeDir } =
+  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
     commandLine.options;
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
-    const { server, certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
-    hosts.push(...connectPermissions(server.href));
-    for (const source of [certificateAuthority, clientCertificate, clientKey]) {
-      if (source?.kind === "file") files.push(source.path);
-    }
-    if (tokenFile !== undefined) files.push(tokenFile);
+    for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
+    files.push(...filesOf(kubeconfig));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {
@@ -43,9 +43,29 @@ export async function proxyPermissions(
       ...(tls.clientCaFile === undefined ? [] : [tls.clientCaFile]),
     );
   }
+  if (front !== undefined) {
+    const { listenAddress: frontAddress, tls: frontTls, kubelet, kubeletConfigFile } = front;
+    hosts.push(
+      ...listenPermissions(frontAddress.hostname ?? "", frontAddress.port),
+      formatAddress(kubelet.host, kubelet.port),
+    );
+    files.push(
+      frontTls.certificateFile,
+      frontTls.keyFile,
+      frontTls.clientCaFile,
+      kubelet.certificateAuthorityFile,
+      kubelet.certificateFile,
+      kubelet.keyFile,
+    );
+    if (kubeletConfigFile !== undefined) {
+      files.push(kubeletConfigFile, ...await readKubeletFiles(kubeletConfigFile, kubelet.port, readText));
+    }
+  }
+  const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
     read: [...files, ...verificationCerts, runtimeDir],
     write: [runtimeDir],
+    ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });
@@ -61,6 +81,20 @@ async function readKubeconfig(
     return parsed.ok ? parsed.kubeconfig : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** The files that a kubelet's configuration names and that are looked into. */
+async function readKubeletFiles(
+  path: string,
+  port: number,
+  readText: (path: string) => Promise<string>,
+): Promise<string[]> {
+  try {
+    const { clientCaFile } = readKubeletConfig(await readText(path), port);
+    return clientCaFile === undefined ? [] : [clientCaPath(path, clientCaFile)];
+  } catch {
+    return [];
   }
 }
 

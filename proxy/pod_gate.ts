@@ -56,6 +56,10 @@ export interface PodGate {
   /** Anything that writes pods. */
   write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
   /**
+   * The verifier trusts other keys from now on: makes the kubelet list its pods again, so that all are judged again.
+   */
+  judgeAgain(): void;
+  /**
    * Ends all watches cleanly, starts no more rejections, and waits for those that are on their way.
    *
    * @param deadlineMs longest wait in milliseconds; what is still running then is broken off
@@ -87,6 +91,13 @@ export function createPodGate(options: PodGateOptions): PodGate {
     watch: (query, signal) => watches.watch(query, signal),
     get: (namespace, name, query, signal) => objects.get(namespace, name, query, signal),
     write: (request, write, signal) => objects.write(request, write, signal),
+    judgeAgain() {
+      // In audit nothing is kept from the kubelet, so there is nothing to show it anew.
+      if (mode === "enforce") {
+        served.forgetUntil(judge.nextMoment());
+        watches.restart();
+      }
+    },
     async close(deadlineMs) {
       watches.close();
       await rejector?.close(deadlineMs);

@@ -131,7 +131,8 @@ export function createPodLists(options: PodListOptions): PodLists {
     }
     const { resourceVersion, continueToken, sightings } = decoded.list;
     try {
-      const { moment } = judge;
+      // A list of several pages is as old as its first.
+      const moment = snapshot?.startedAt ?? judge.moment;
       const showings = await judge.judge(sightings, snapshot ?? judge.beginSnapshot(true));
       await end(snapshot, continueToken);
       served.add(resourceVersion, moment);

@@ -37,6 +37,8 @@ const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
 export interface PodWatches {
   /** @throws what the upstream throws before it answers */
   watch(query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** Ends all watches, cleanly for the kubelet, which begins them again. */
+  restart(): void;
   /** Ends all watches, cleanly for the kubelet; new ones end at once. */
   close(): void;
 }
@@ -65,6 +67,7 @@ type DecodedEvent = { ok: true; event: WatchEvent } | { ok: false; problem: stri
 export function createPodWatches(options: PodWatchOptions): PodWatches {
   const { upstream, judge, served, log, mode, nodeName, clock } = options;
   const closing = new AbortController();
+  let restarting = new AbortController();
   let open = 0;
   const hear = (end: () => void) => afterSilence(clock, log, PODS_PATH, end);
 
@@ -92,7 +95,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       // Ends the upstream request whoever ends the watch: the kubelet (its signal, or cancelling the body) or we.
       const ending = new AbortController();
       const end = () => ending.abort();
-      const sources = [signal, closing.signal];
+      const sources = [signal, restarting.signal, closing.signal];
       for (const source of sources) {
         source.addEventListener("abort", end, { once: true });
         if (source.aborted) {
@@ -124,7 +127,12 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
             return checked.response;
           }
         }
-        const run: WatchRun = { snapshot, splitter: createLineSplitter(MAX_WATCH_LINE_BYTES), audited: true };
+        const run: WatchRun = {
+          snapshot,
+          splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
+          audited: true,
+          ending: ending.signal,
+        };
         const body = relayed(answer.body, ending.signal, release, hear, (chunk) => take(run, chunk));
         return mode === "audit"
           ? unchanged(answer, body)
@@ -133,6 +141,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         release();
         throw error;
       }
+    },
+    restart() {
+      restarting.abort();
+      restarting = new AbortController();
     },
     close() {
       closing.abort();
@@ -206,7 +218,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       batch = [];
       const { moment } = judge;
       const showings = sightings.length === 0 ? [] : await judge.judge(sightings, run.snapshot);
-      return showings.map((showing) => encodeShowing(showing, moment)).join("");
+      return showings.map((showing) => encodeShowing(run, showing, moment)).join("");
     };
     for (const event of events) {
       if (event.kind === "pod") {
@@ -224,20 +236,27 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         run.snapshot = undefined;
         await judge.completeSnapshot(snapshot);
       }
-      served.add(event.resourceVersion, moment);
+      remember(run, event.resourceVersion, moment);
       yield encodeEvent("BOOKMARK", JSON.stringify(bookmark(event)));
     }
     yield await judgeBatch();
   }
 
-  function encodeShowing(showing: Showing, moment: number): string {
+  /** Of a watch that has ended meanwhile, nothing is sent any more. */
+  function remember(run: WatchRun, resourceVersion: string, moment: number): void {
+    if (!run.ending.aborted) {
+      served.add(resourceVersion, moment);
+    }
+  }
+
+  function encodeShowing(run: WatchRun, showing: Showing, moment: number): string {
     switch (showing.kind) {
       case "hide":
         return "";
       case "show":
       case "remove":
         if (showing.resourceVersion !== undefined) {
-          served.add(showing.resourceVersion, moment);
+          remember(run, showing.resourceVersion, moment);
         }
         return encodeEvent(
           showing.kind === "remove" ? "DELETED" : showing.known ? "MODIFIED" : "ADDED",
@@ -283,6 +302,7 @@ interface WatchRun {
   readonly splitter: LineSplitter;
   /** In audit: still readable. */
   audited: boolean;
+  readonly ending: AbortSignal;
 }
 
 /** What is to be sent, and whether the watch ends with it. */

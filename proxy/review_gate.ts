@@ -20,7 +20,7 @@ import { BodyTooLargeError, readBody } from "./body.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
-import { neededForReview, type NodeApiAccess, opens } from "./node_api_access.ts";
+import { describeRefusal, neededForReview, type NodeApiAccess, opens } from "./node_api_access.ts";
 import { badAnswer } from "./pod_answer.ts";
 import type { ReviewClient } from "./review_client.ts";
 import {
@@ -109,8 +109,7 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
     }
     const needed = neededForReview(review.resource, nodeName);
     if (!opens(access, needed)) {
-      const reason =
-        `kubelet-proxy on node "${nodeName}" does not open this; --node-api-access=${needed} there would`;
+      const reason = describeRefusal("this", needed, nodeName);
       log.warn("node-api-review-refused", reason, { ...fields, mode });
       return mode === "audit"
         ? undefined

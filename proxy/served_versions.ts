@@ -23,18 +23,25 @@ export function isResourceVersion(value: unknown): value is string {
 /** Remembers the latest versions that were served. */
 export interface ServedVersions {
   /**
-   * @param moment of the judge's count, at or before which everything was sent that was sent before this version
+   * @param moment of the judge's count, at or before which everything was sent that was sent before this version; one from
+   * before the last {@linkcode ServedVersions.forgetUntil} adds nothing
    */
   add(resourceVersion: string, moment: number): void;
   /** The moment with which the version was added first; nothing if it was not, or is forgotten. */
   momentOf(resourceVersion: string): number | undefined;
+  /** What was judged before this moment must be judged again: nobody may resume there. */
+  forgetUntil(moment: number): void;
 }
 
 /** @param limit how many to remember */
 export function createServedVersions(limit = MAX_SERVED_VERSIONS): ServedVersions {
   const versions = new Map<string, number>();
+  let earliest = 0;
   return {
     add(resourceVersion, moment) {
+      if (moment < earliest) {
+        return;
+      }
       const first = versions.get(resourceVersion) ?? moment;
       // Deleted first, so that the map's order is that of the latest use.
       versions.delete(resourceVersion);
@@ -47,5 +54,9 @@ export function createServedVersions(limit = MAX_SERVED_VERSIONS): ServedVersion
       }
     },
     momentOf: (resourceVersion) => versions.get(resourceVersion),
+    forgetUntil(moment) {
+      earliest = moment;
+      versions.clear();
+    },
   };
 }

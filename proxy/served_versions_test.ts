@@ -17,6 +17,15 @@ Deno.test("the oldest are forgotten first, and serving one again makes it the la
   assert.deepEqual(["1", "2", "3"].map((version) => served.momentOf(version)), [1, undefined, 4]);
 });
 
+Deno.test("refuses to know what was judged before everything had to be judged again", () => {
+  const served = createServedVersions();
+  served.add("1", 3);
+  served.forgetUntil(5);
+  served.add("2", 4);
+  served.add("3", 5);
+  assert.deepEqual(["1", "2", "3"].map((version) => served.momentOf(version)), [undefined, undefined, 5]);
+});
+
 Deno.test("refuses as a resourceVersion what is not digits", () => {
   for (const text of ["", "-1", "1.0", "0x1", "1\n", "１", "1".repeat(21), 1, null]) {
     assert.equal(isResourceVersion(text), false);

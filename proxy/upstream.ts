@@ -63,14 +63,27 @@ export class UpstreamError extends Error {
   }
 }
 
+/** The node's credential, which may change. A client certificate is not seen here: `fetch` presents it. */
+export interface UpstreamCredential {
+  /**
+   * The bearer token of this moment; undefined if the credential is a certificate.
+   *
+   * @throws if there is no credential
+   */
+  token(): Promise<string | undefined>;
+  /** Changes whenever the credential does. */
+  readonly generation: number;
+  /** The API server does not take it: looks whether there is another one. */
+  refresh(): Promise<unknown>;
+}
+
 /** What an upstream is made of. */
 export interface UpstreamOptions {
   /** URL of the API server, as the kubeconfig gives it; a path prefix is kept. */
   server: URL;
   /** Sends a request; in production the runtime's fetch with a client that holds the node's certificate. */
   fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** The node's bearer token, asked for before each request; undefined if the credential is a certificate. */
-  bearerToken: () => Promise<string | undefined>;
+  credential: UpstreamCredential;
   clock: Clock;
   /** Longest wait for headers, in milliseconds. Default: {@linkcode RESPONSE_HEADERS_TIMEOUT_MS}. */
   headersTimeoutMs?: number;
@@ -78,73 +91,94 @@ export interface UpstreamOptions {
 
 /** Makes the way to one API server. */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  const { server, fetch, bearerToken, clock, headersTimeoutMs = RESPONSE_HEADERS_TIMEOUT_MS } = options;
+  const { server, fetch, credential, clock, headersTimeoutMs = RESPONSE_HEADERS_TIMEOUT_MS } = options;
   const base = server.origin + server.pathname.replace(/\/+$/, "");
 
   return {
-    async send({ method, path, headers: given, body, signal }) {
-      const url = base + path;
-      // fetch normalises what it is given. Only what it would leave alone is sent, so that the API server reads the
-      // path that was judged here.
-      if (!path.startsWith("/") || path.includes("#") || URL.parse(url)?.href !== url) {
-        throw new UpstreamError("path-not-canonical", "the path is not canonical; nothing was sent");
+    async send(request) {
+      const { generation } = credential;
+      const response = await sendOnce(request);
+      if (response.status !== 401) {
+        return response;
       }
-      const headers = requestHeaders(given ?? new Headers());
-      const token = await readToken(bearerToken);
-      if (token !== undefined) {
-        headers.set("authorization", `Bearer ${token}`);
+      // Once: whoever is refused with the newest credential is refused. A stream is gone, so its sender must ask again.
+      const refreshed = credential.refresh().catch(() => {});
+      if (request.body instanceof ReadableStream && request.method !== "GET") {
+        return response;
       }
-      const timeout = new AbortController();
-      const cancelTimer = clock.after(headersTimeoutMs, () => timeout.abort());
-      try {
-        return await fetch(url, {
-          method,
-          headers,
-          body: method === "GET" || body === undefined
-            ? null
-            : body instanceof Uint8Array
-            ? new Uint8Array(body)
-            : body,
-          redirect: "manual",
-          signal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
-        });
-      } catch (error) {
-        if (signal?.aborted) {
-          if (signal.reason instanceof UpstreamError) {
-            throw signal.reason;
-          }
-          throw new UpstreamError("aborted", "the client has left", { cause: error });
-        }
-        if (timeout.signal.aborted) {
-          throw new UpstreamError(
-            "timeout",
-            `the API server at "${server.host}" did not answer within ${
-              headersTimeoutMs / 1000
-            } s; see whether it is overloaded`,
-            { cause: error },
-          );
-        }
-        throw new UpstreamError(
-          "unreachable",
-          `the API server at "${server.host}" cannot be reached (${
-            describe(error)
-          }); see whether it runs and whether the kubeconfig's server, certificate authority and credential are right`,
-          { cause: error },
-        );
-      } finally {
-        cancelTimer();
+      await refreshed;
+      if (credential.generation === generation) {
+        return response;
       }
+      response.body?.cancel().catch(() => {});
+      return await sendOnce(request);
     },
   };
+
+  async function sendOnce(
+    { method, path, headers: given, body, signal }: UpstreamRequest,
+  ): Promise<Response> {
+    const url = base + path;
+    // fetch normalises what it is given. Only what it would leave alone is sent, so that the API server reads the
+    // path that was judged here.
+    if (!path.startsWith("/") || path.includes("#") || URL.parse(url)?.href !== url) {
+      throw new UpstreamError("path-not-canonical", "the path is not canonical; nothing was sent");
+    }
+    const headers = requestHeaders(given ?? new Headers());
+    const token = await readToken(credential);
+    if (token !== undefined) {
+      headers.set("authorization", `Bearer ${token}`);
+    }
+    const timeout = new AbortController();
+    const cancelTimer = clock.after(headersTimeoutMs, () => timeout.abort());
+    try {
+      return await fetch(url, {
+        method,
+        headers,
+        body: method === "GET" || body === undefined
+          ? null
+          : body instanceof Uint8Array
+          ? new Uint8Array(body)
+          : body,
+        redirect: "manual",
+        signal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
+      });
+    } catch (error) {
+      if (signal?.aborted) {
+        if (signal.reason instanceof UpstreamError) {
+          throw signal.reason;
+        }
+        throw new UpstreamError("aborted", "the client has left", { cause: error });
+      }
+      if (timeout.signal.aborted) {
+        throw new UpstreamError(
+          "timeout",
+          `the API server at "${server.host}" did not answer within ${
+            headersTimeoutMs / 1000
+          } s; see whether it is overloaded`,
+          { cause: error },
+        );
+      }
+      throw new UpstreamError(
+        "unreachable",
+        `the API server at "${server.host}" cannot be reached (${
+          describe(error)
+        }); see whether it runs and whether the kubeconfig's server, certificate authority and credential are right`,
+        { cause: error },
+      );
+    } finally {
+      cancelTimer();
+    }
+  }
 }
 
-async function readToken(bearerToken: () => Promise<string | undefined>): Promise<string | undefined> {
+async function readToken(credential: UpstreamCredential): Promise<string | undefined> {
   try {
-    return await bearerToken();
+    return await credential.token();
   } catch (error) {
     throw new UpstreamError(
       "no-credential",
-      `the node's token cannot be read (${describe(error)}); see the kubeconfig's tokenFile`,
+      `the node has no credential (${describe(error)}); see the kubeconfig's user`,
       { cause: error },
     );
   }

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import type { Clock } from "./clock.ts";
-import { createUpstream, UpstreamError, type UpstreamFailure, type UpstreamOptions } from "./upstream.ts";
+import {
+  createUpstream,
+  type UpstreamCredential,
+  UpstreamError,
+  type UpstreamFailure,
+  type UpstreamOptions,
+} from "./upstream.ts";
 
 interface Sent {
   url: string;
@@ -21,6 +27,10 @@ function manualClock(): Clock & { timers: Set<() => void> } {
   };
 }
 
+function fixed(token?: string): UpstreamCredential {
+  return { token: () => Promise.resolve(token), generation: 0, refresh: () => Promise.resolve() };
+}
+
 function setUp(over: Partial<UpstreamOptions> = {}) {
   const sent: Sent[] = [];
   const clock = manualClock();
@@ -30,7 +40,7 @@ function setUp(over: Partial<UpstreamOptions> = {}) {
       sent.push({ url, init, headers: new Headers(init.headers) });
       return Promise.resolve(new Response("ok"));
     },
-    bearerToken: () => Promise.resolve(undefined),
+    credential: fixed(),
     clock,
     ...over,
   });
@@ -71,7 +81,7 @@ Deno.test("path and query go up as they are, below the server's prefix", async (
 });
 
 Deno.test("the node's token is the only credential", async () => {
-  const { upstream, sent } = setUp({ bearerToken: () => Promise.resolve("node-token") });
+  const { upstream, sent } = setUp({ credential: fixed("node-token") });
   await upstream.send({
     method: "GET",
     path: "/api/v1/nodes/worker",
@@ -154,7 +164,71 @@ Deno.test("no connection: the reason without the URL", async () => {
 });
 
 Deno.test("refuses to ask anonymously when the token cannot be read", async () => {
-  const { upstream, sent } = setUp({ bearerToken: () => Promise.reject(new Error("no such file")) });
+  const { upstream, sent } = setUp({
+    credential: { ...fixed(), token: () => Promise.reject(new Error("no such file")) },
+  });
   await rejects(upstream.send({ method: "GET", path: "/a" }), "no-credential");
   assert.equal(sent.length, 0);
+});
+
+/** An API server that takes the second token, and a credential that becomes it when it is refreshed. */
+function renewable(token = "second") {
+  const credential = {
+    current: "first",
+    generation: 0,
+    refreshes: 0,
+    token: () => Promise.resolve(credential.current),
+    refresh() {
+      credential.refreshes++;
+      if (credential.current !== token) {
+        credential.current = token;
+        credential.generation++;
+      }
+      return Promise.resolve();
+    },
+  };
+  const tokens: (string | null)[] = [];
+  const { upstream } = setUp({
+    credential,
+    fetch: (_url, init) => {
+      const sent = new Headers(init.headers).get("authorization");
+      tokens.push(sent);
+      return Promise.resolve(new Response("", { status: sent === "Bearer second" ? 200 : 401 }));
+    },
+  });
+  return { upstream, credential, tokens };
+}
+
+Deno.test("a credential that is refused is renewed, and the request sent once more", async () => {
+  for (const body of [null, "text", new Uint8Array(1)]) {
+    const { upstream, tokens } = renewable();
+    const response = await upstream.send({ method: "PATCH", path: "/a", body });
+    assert.equal(response.status, 200);
+    assert.deepEqual(tokens, ["Bearer first", "Bearer second"]);
+  }
+});
+
+Deno.test("refuses to ask a third time, or again without another credential", async () => {
+  const third = renewable("third");
+  assert.equal((await third.upstream.send({ method: "GET", path: "/a" })).status, 401);
+  assert.deepEqual(third.tokens, ["Bearer first", "Bearer third"]);
+  const same = renewable("first");
+  assert.equal((await same.upstream.send({ method: "GET", path: "/a" })).status, 401);
+  assert.deepEqual([same.tokens, same.credential.refreshes], [["Bearer first"], 1]);
+});
+
+Deno.test("refuses to send a stream twice; the credential is renewed for the next request", async () => {
+  const { upstream, tokens } = renewable();
+  const body = () => new Blob(["x"]).stream();
+  assert.equal((await upstream.send({ method: "POST", path: "/a", body: body() })).status, 401);
+  assert.equal((await upstream.send({ method: "POST", path: "/a", body: body() })).status, 200);
+  assert.deepEqual(tokens, ["Bearer first", "Bearer second"]);
+});
+
+Deno.test("a credential that cannot be renewed leaves the answer as it is", async () => {
+  const { upstream } = setUp({
+    credential: { ...fixed("x"), refresh: () => Promise.reject(new Error("no")) },
+    fetch: () => Promise.resolve(new Response("", { status: 401 })),
+  });
+  assert.equal((await upstream.send({ method: "GET", path: "/a" })).status, 401);
 });

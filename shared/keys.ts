@@ -38,6 +38,8 @@ export interface VerificationKey {
   notBefore?: Date;
   /** The certificate's last second of validity; absent for a bare public key. Judged where pods are. */
   notAfter?: Date;
+  /** The namespaces whose pods it may sign for; absent if it may for all. Judged where pods are. */
+  namespaces?: readonly string[];
   /** Where it was read, for messages: a file's name and the number of the block in it, from 1. */
   source: string;
 }

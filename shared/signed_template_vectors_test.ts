@@ -18,6 +18,7 @@ function signedText(input: JsonValue): string {
   for (const date of ["notBefore", "notAfter"] as const) {
     if (getOwn(input, date) !== undefined) options[date] = new Date(textOf(input, date));
   }
+  if (Array.isArray(input.allow)) options.allow = input.allow.map(String);
   const [location, ...others] = findPodTemplates(input.manifest);
   assert.ok(location !== undefined && others.length === 0);
   return encodeSignedTemplate(buildSignedTemplate(location, options));

@@ -20,6 +20,8 @@ export const DENY_CODES = {
   "signature-malformed":
     "An annotation of ours is too large, not base64, or not the form that any trusted key makes",
   "signature-invalid": "No trusted key made the signature",
+  "key-revoked": "The key that signed is revoked on this node",
+  "namespace-not-allowed": "The key that signed may not sign for the pod's namespace",
   "form-not-accepted": "The signature is of a form that this node does not accept",
   "template-malformed": "The signed text verifies, but is not a signed template",
   "wrong-workload": "The signed template belongs to another namespace, name or kind of workload",

@@ -36,7 +36,55 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "the controller that has been quiet for longest is forgotten over the bound",
   ],
   "proxy/upstream.ts RESPONSE_HEADERS_TIMEOUT_MS": ["proxy/upstream_test.ts", "refuses to wait for ever"],
-  "signer/app.ts BODY_TIMEOUT_MS": ["signer/app_test.ts", "refuses a body that does not arrive in time"],
+  "proxy/failover.ts PROBE_TIMEOUT_MS": [
+    "proxy/failover_test.ts",
+    "a server that is ${state} is left within 5 s",
+  ],
+  "proxy/kubelet_connection.ts STREAM_IDLE_TIMEOUT_MS": [
+    "proxy/node_api_front_test.ts",
+    "refuses to keep a stream that is silent for too long",
+  ],
+  "proxy/node_api_front.ts MAX_FRONT_CONNECTIONS": [
+    "proxy/node_api_front_test.ts",
+    "refuses connections over the bound",
+  ],
+  "proxy/node_api_front.ts FRONT_HANDSHAKE_TIMEOUT_MS": [
+    "proxy/node_api_front_test.ts",
+    "refuses to wait: for a first",
+  ],
+  "proxy/node_api_front.ts FRONT_IDLE_TIMEOUT_MS": [
+    "proxy/node_api_front_test.ts",
+    "refuses to wait: for a first",
+  ],
+  "proxy/plugin_credential.ts PLUGIN_TIMEOUT_MS": [
+    "proxy/run_program_test.ts",
+    "refuses a program that ${what}",
+  ],
+  "proxy/plugin_credential.ts MAX_PLUGIN_OUTPUT_BYTES": [
+    "proxy/run_program_test.ts",
+    "refuses a program that prints without end",
+  ],
+  "proxy/plugin_credential.ts MAX_PLUGIN_STDERR_BYTES": [
+    "proxy/run_program_test.ts",
+    "refuses a program that prints without end",
+  ],
+  "signer/body.ts BODY_TIMEOUT_MS": ["signer/app_test.ts", "refuses a body that does not arrive in time"],
+  "signer/key_folder.ts LOCK_TIMEOUT_MS": [
+    "signer/key_folder_test.ts",
+    "refuses to write while another process does",
+  ],
+  "signer/listener.ts HANDSHAKE_TIMEOUT_MS": [
+    "signer/listener_test.ts",
+    "refuses a client that does not finish its TLS handshake",
+  ],
+  "signer/listener.ts HEADERS_TIMEOUT_MS": [
+    "signer/listener_test.ts",
+    "refuses clients that send no headers",
+  ],
+  "signer/listener.ts KEEP_ALIVE_TIMEOUT_MS": [
+    "signer/listener_test.ts",
+    "an idle connection is closed after a time",
+  ],
 };
 
 const BOUND =
@@ -101,7 +149,7 @@ function testOf(path: string, name: string, tests: readonly [string, string][]):
   if (listed !== undefined) {
     const [file, title] = listed;
     const text = tests.find(([test]) => test === file)?.[1] ?? "";
-    return text.includes(`Deno.test("${title}`) || text.includes(`Deno.test(\`${title}`)
+    return ['Deno.test("', "Deno.test(`", "name: `"].some((before) => text.includes(before + title))
       ? `${file}: ${title}`
       : undefined;
   }

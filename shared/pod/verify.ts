@@ -61,6 +61,8 @@ import {
 export interface VerifierOptions {
   /** Keys any of which may have signed. Without keys everything is refused. */
   keys: readonly VerificationKey[];
+  /** Keys that are trusted no more, not even for pods that they admitted. None of them is among `keys`. */
+  revoked?: readonly VerificationKey[];
   /** The forms of signatures that are accepted. */
   acceptForms: ReadonlySet<SignatureForm>;
   /** Whether images without a digest are refused. They are warned about otherwise. */
@@ -71,8 +73,16 @@ export interface VerifierOptions {
 export interface JudgementTime {
   /** The node's clock. */
   now: Date;
-  /** The pod runs here already: dates of templates and certificates gate its first admission only. */
-  admitted?: boolean;
+  /** The pod runs here already: dates and the trust in its key gate its first admission only. */
+  admitted?: Admission;
+}
+
+/** What is remembered of a pod's first admission. */
+export interface Admission {
+  /** {@linkcode AllowVerdict.signedHash} of then: these bytes were verified. */
+  signedHash: string;
+  /** {@linkcode AllowVerdict.keyId} of then; without it the pod needs its key for as long as it runs. */
+  keyId?: string;
 }
 
 /** The outcome for one pod or workload in a document. */
@@ -131,15 +141,21 @@ interface Signed {
   templateText: string | undefined;
 }
 
+/** What counts of a key after it has verified. */
+type Signer = Pick<VerificationKey, "id" | "namespaces" | "notBefore" | "notAfter">;
+
 /** Bytes that at least one trusted key has signed. Nothing here depends on the time. */
 interface SignedText {
   /** Every trusted key that verifies. */
-  signers: VerificationKey[];
+  signers: readonly Signer[];
   hash: string;
 }
 
 /** A signed text that is a signed template. */
-interface VerifiedTemplate extends SignedText {
+type VerifiedTemplate = SignedText & ReadTemplate;
+
+/** A signed template, read. */
+interface ReadTemplate {
   template: SignedTemplate;
   /** Its spec, expanded, and frozen: verdicts share its parts. */
   spec: JsonObject;
@@ -149,13 +165,20 @@ interface VerifiedTemplate extends SignedText {
 
 class PodVerifier implements Verifier {
   readonly #keys: readonly VerificationKey[];
+  readonly #revoked: readonly VerificationKey[];
+  /** Of all keys that are known, revoked ones included. */
+  readonly #keyIds: ReadonlySet<string>;
   readonly #acceptForms: ReadonlySet<SignatureForm>;
   readonly #requireDigests: boolean;
   readonly #templates = new VerifiedMemory<VerifiedTemplate>();
   readonly #texts = new VerifiedMemory<SignedText>();
+  /** By hash; their keys are gone, but they were verified once. */
+  readonly #admittedTemplates = new VerifiedMemory<ReadTemplate>();
 
-  constructor({ keys, acceptForms, requireDigests }: VerifierOptions) {
+  constructor({ keys, revoked = [], acceptForms, requireDigests }: VerifierOptions) {
     this.#keys = [...keys];
+    this.#revoked = [...revoked];
+    this.#keyIds = new Set([...keys, ...revoked].map(({ id }) => id));
     this.#acceptForms = new Set(acceptForms);
     this.#requireDigests = requireDigests;
   }
@@ -215,11 +238,11 @@ class PodVerifier implements Verifier {
     subject: Subject,
     time: JudgementTime,
   ): Promise<Verdict> {
-    const verified = await this.#verifyTemplate(signed, text);
+    const verified = await this.#verifyTemplate(signed, text, time.admitted);
     if ("decision" in verified) return verified;
     const { template, spec, allow, hash, signers } = verified;
 
-    const signer = signerAt(signers, time);
+    const signer = signerAt(signers, time, namespaceOf(subject) ?? template.workload.namespace);
     if ("decision" in signer) return signer;
     const untimely = checkDates(template, time);
     if (untimely !== undefined) return untimely;
@@ -266,12 +289,12 @@ class PodVerifier implements Verifier {
     const known = readings.find(({ text }) => this.#texts.has(memoryKey(signed, text)));
     let refusal: DenyVerdict | undefined;
     for (const { spec, text } of known === undefined ? readings : [known]) {
-      const verified = await this.#verifyText(signed, text);
+      const verified = await this.#verifyText(signed, text, time.admitted);
       if ("decision" in verified) {
-        refusal ??= verified;
+        if (refusal === undefined || verified.code === "key-revoked") refusal = verified;
         continue;
       }
-      const signer = signerAt(verified.signers, time);
+      const signer = signerAt(verified.signers, time, namespaceOf(subject));
       if ("decision" in signer) return signer;
       const context: InjectionContext = spec === undefined || subject.kind === "template"
         ? { source: "template" }
@@ -311,26 +334,46 @@ class PodVerifier implements Verifier {
   }
 
   /** Checks the signature over the text as it was received, and only then reads it. */
-  async #verifyTemplate(signed: Signed, text: string): Promise<VerifiedTemplate | DenyVerdict> {
+  async #verifyTemplate(
+    signed: Signed,
+    text: string,
+    admission: Admission | undefined,
+  ): Promise<VerifiedTemplate | DenyVerdict> {
+    const known = await this.#verifiedAtAdmission(text, admission);
+    if (known !== undefined) {
+      const read = await this.#admittedTemplates.get(known.hash, () => Promise.resolve(readTemplate(text)));
+      return "decision" in read ? read : { ...known, ...read };
+    }
     return await this.#templates.get(memoryKey(signed, text), async () => {
       const verified = await this.#findSigners(signed.signature, text);
       if ("decision" in verified) return verified;
-      try {
-        const template = parseSignedTemplate(text);
-        const spec = deepFreeze(expand(template.spec));
-        return { ...verified, template, spec, allow: templatePermissions(template) };
-      } catch (error) {
-        if (!(error instanceof SignedPodsError)) throw error;
-        return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
-      }
+      const read = readTemplate(text);
+      return "decision" in read ? read : { ...verified, ...read };
     });
   }
 
-  async #verifyText(signed: Signed, text: string): Promise<SignedText | DenyVerdict> {
-    return await this.#texts.get(
+  async #verifyText(
+    signed: Signed,
+    text: string,
+    admission: Admission | undefined,
+  ): Promise<SignedText | DenyVerdict> {
+    return await this.#verifiedAtAdmission(text, admission) ?? await this.#texts.get(
       memoryKey(signed, text),
       async () => await this.#findSigners(signed.signature, text),
     );
+  }
+
+  /**
+   * A key that was taken away, without being revoked, cannot be asked any more. But bytes with the hash of those that it
+   * had signed when the pod was admitted are these very bytes.
+   */
+  async #verifiedAtAdmission(
+    text: string,
+    admission: Admission | undefined,
+  ): Promise<SignedText | undefined> {
+    if (admission?.keyId === undefined || this.#keyIds.has(admission.keyId)) return undefined;
+    const hash = await sha256Hex(new TextEncoder().encode(text));
+    return hash === admission.signedHash ? { signers: [{ id: admission.keyId }], hash } : undefined;
   }
 
   async #findSigners(signature: Uint8Array<ArrayBuffer>, text: string): Promise<SignedText | DenyVerdict> {
@@ -349,7 +392,31 @@ class PodVerifier implements Verifier {
     }
     if (signers.length > 0) return { signers, hash: await sha256Hex(bytes) };
     if (!tried && malformed !== undefined) return malformed;
-    return deny("signature-invalid", "no trusted key made the signature");
+    return await this.#isRevoked(signature, bytes)
+      ? deny("key-revoked", "the key that signed is revoked; sign the workload again with another key")
+      : deny("signature-invalid", "no trusted key made the signature");
+  }
+
+  /** Only to say so: without a trusted key the pod is refused anyway. */
+  async #isRevoked(signature: Uint8Array<ArrayBuffer>, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+    for (const key of this.#revoked) {
+      try {
+        if (await verifySignature(key, signature, bytes)) return true;
+      } catch (error) {
+        if (!(error instanceof SignedPodsError)) throw error;
+      }
+    }
+    return false;
+  }
+}
+
+function readTemplate(text: string): ReadTemplate | DenyVerdict {
+  try {
+    const template = parseSignedTemplate(text);
+    return { template, spec: deepFreeze(expand(template.spec)), allow: templatePermissions(template) };
+  } catch (error) {
+    if (!(error instanceof SignedPodsError)) throw error;
+    return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
   }
 }
 
@@ -388,15 +455,26 @@ function isWithinBounds(text: string): boolean {
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// Dates. Comparisons are written so that a date which is none holds at no time.
+// Keys and dates. Comparisons are written so that a date which is none holds at no time.
 
-/** The first key that verifies and whose certificate is valid now. */
+/** The first key that verifies, may sign for the namespace, and whose certificate is valid now. */
 function signerAt(
-  signers: readonly VerificationKey[],
+  signers: readonly Signer[],
   { now, admitted }: JudgementTime,
-): VerificationKey | DenyVerdict {
-  const valid = signers.find(({ notBefore, notAfter }) =>
-    admitted === true ||
+  namespace: string | undefined,
+): Signer | DenyVerdict {
+  const permitted = signers.filter(({ namespaces }) =>
+    admitted !== undefined || namespaces === undefined ||
+    (namespace !== undefined && namespaces.includes(namespace))
+  );
+  if (permitted.length === 0) {
+    return deny(
+      "namespace-not-allowed",
+      `the key that signed may not sign for the namespace ${printValue(namespace ?? "")}`,
+    );
+  }
+  const valid = permitted.find(({ notBefore, notAfter }) =>
+    admitted !== undefined ||
     ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
   );
   return valid ??
@@ -404,7 +482,7 @@ function signerAt(
 }
 
 function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {
-  if (admitted === true) return undefined;
+  if (admitted !== undefined) return undefined;
   const { notBefore, notAfter } = templateValidity(template);
   if (notBefore !== undefined && !(notBefore <= now)) {
     return deny("not-yet-valid", `the signature is valid from ${template.notBefore ?? ""}`);
@@ -427,9 +505,14 @@ interface Binding {
   facts: { ordinal?: string; completionIndex?: string };
 }
 
+/** The namespace that it is, or will be, in; undefined if a manifest names none. */
+function namespaceOf(subject: Subject): string | undefined {
+  return subject.kind === "pod" ? subject.namespace : subject.location.workload.namespace;
+}
+
 function bind(template: SignedTemplate, subject: Subject): Binding | DenyVerdict {
   const { workload } = template;
-  const namespace = subject.kind === "pod" ? subject.namespace : subject.location.workload.namespace;
+  const namespace = namespaceOf(subject);
   if (workload.namespace !== undefined && namespace !== undefined && workload.namespace !== namespace) {
     return deny(
       "wrong-workload",

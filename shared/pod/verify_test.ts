@@ -37,7 +37,7 @@ import {
 } from "./fixture_test.ts";
 import { minimal } from "./normal_form.ts";
 import { rebuildPod } from "./rebuild.ts";
-import { createVerifier, type Verifier } from "./verify.ts";
+import { type Admission, createVerifier, type Verifier, type VerifierOptions } from "./verify.ts";
 
 const NOW = new Date("2026-11-23T13:00:00Z");
 const POD_NAME = "web-76bf99c854-x7x7x";
@@ -373,6 +373,8 @@ Deno.test("a refusal shows no character that a terminal obeys", async () => {
 const DAY = 24 * 60 * 60 * 1000;
 const BEFORE = new Date(NOW.getTime() - DAY);
 const AFTER = new Date(NOW.getTime() + DAY);
+const ADMITTED: Admission = { signedHash: "that of the pod does not matter while its key is there" };
+
 const DATES: [string, SignOptions, Date, DenyCode | undefined][] = [
   ["between its dates", { notBefore: BEFORE, notAfter: AFTER }, NOW, undefined],
   ["at its first moment", { notBefore: NOW }, NOW, undefined],
@@ -389,7 +391,7 @@ for (const [name, signOptions, now, code] of DATES) {
     const verdict = await verifier.verifyPod(live, { now });
     if (code === undefined) allowed(verdict);
     else denied(verdict, code);
-    allowed(await verifier.verifyPod(live, { now, admitted: true }));
+    allowed(await verifier.verifyPod(live, { now, admitted: ADMITTED }));
   });
 }
 
@@ -398,7 +400,7 @@ Deno.test("remembers no verdict over time", async () => {
   const fresh = createVerifier({ keys: [owner.verifier], acceptForms: both, requireDigests: false });
   allowed(await fresh.verifyPod(live, { now: NOW }));
   denied(await fresh.verifyPod(live, { now: AFTER }), "expired");
-  allowed(await fresh.verifyPod(live, { now: AFTER, admitted: true }));
+  allowed(await fresh.verifyPod(live, { now: AFTER, admitted: ADMITTED }));
   denied(await fresh.verifyPod(live, { now: AFTER }), "expired");
 });
 
@@ -411,12 +413,106 @@ for (const [name, key] of [["an expired", expiredKey], ["a future", futureKey]] 
     });
     const live = await webPod({ key });
     denied(await judge(live, by), "certificate-not-valid");
-    allowed(await by.verifyPod(live, { now: NOW, admitted: true }));
+    allowed(await by.verifyPod(live, { now: NOW, admitted: ADMITTED }));
     denied(await by.verifyPod(live, { now: new Date(Number.NaN) }), "certificate-not-valid");
     const specPod = livePod("any", liveSpec(), { annotations: await signSpec(minimal(ownerSpec()), key) });
     denied(await judge(specPod, by), "certificate-not-valid");
   });
 }
+
+// Keys that are taken away, revoked, or for some namespaces only
+
+const trusting = (options: Partial<VerifierOptions>): Verifier =>
+  createVerifier({ keys: [stranger.verifier], acceptForms: both, requireDigests: false, ...options });
+
+const specPod = async (key = owner): Promise<JsonObject> =>
+  livePod("any", liveSpec(), { annotations: await signSpec(minimal(ownerSpec()), key) });
+
+async function admissionOf(live: JsonObject): Promise<Admission> {
+  const { signedHash, keyId } = allowed(await judge(live));
+  return { signedHash, keyId };
+}
+
+for (const [form, make] of [["template", webPod], ["spec", specPod]] as const) {
+  Deno.test(`allows a pod that runs although its key is gone, in the ${form} form`, async () => {
+    const live = await make();
+    const admitted = await admissionOf(live);
+    const without = trusting({});
+    for (let time = 0; time < 2; time++) {
+      const verdict = allowed(await without.verifyPod(live, { now: NOW, admitted }));
+      assert.deepEqual([verdict.signedHash, verdict.keyId], [admitted.signedHash, admitted.keyId]);
+    }
+    // Its signature cannot be checked any more, and does not matter either: the bytes are those that were.
+    const other = part(part(await make(), "metadata"), "annotations");
+    part(part(live, "metadata"), "annotations")[SIGNATURE_ANNOTATION] = other[SIGNATURE_ANNOTATION] ?? "";
+    allowed(await without.verifyPod(live, { now: NOW, admitted }));
+  });
+
+  Deno.test(`refuses new pods of a key that is gone, in the ${form} form`, async () => {
+    const live = await make();
+    const { signedHash } = await admissionOf(live);
+    denied(await judge(live, trusting({})), "signature-invalid");
+    denied(await trusting({}).verifyPod(live, { now: NOW, admitted: { signedHash } }), "signature-invalid");
+    denied(
+      await trusting({ keys: [] }).verifyPod(live, {
+        now: NOW,
+        admitted: { signedHash: "00", keyId: owner.verifier.id },
+      }),
+      "signature-invalid",
+    );
+  });
+
+  Deno.test(`refuses a pod of a revoked key, running or not, in the ${form} form`, async () => {
+    const live = await make();
+    const admitted = await admissionOf(live);
+    const revoking = trusting({ revoked: [expiredKey.verifier, owner.verifier] });
+    denied(await judge(live, revoking), "key-revoked");
+    denied(await revoking.verifyPod(live, { now: NOW, admitted }), "key-revoked");
+    part(part(live, "metadata"), "annotations")[SIGNATURE_ANNOTATION] = "AAAA";
+    const unsigned = await revoking.verifyPod(live, { now: NOW, admitted });
+    assert.equal(unsigned.decision, "deny");
+  });
+
+  Deno.test(`refuses a pod outside of its key's namespaces, in the ${form} form`, async () => {
+    const live = await make();
+    const restricted = (...namespaces: string[]) =>
+      trusting({ keys: [stranger.verifier, { ...owner.verifier, namespaces }] });
+    allowed(await judge(live, restricted("other", "shop")));
+    denied(await judge(live, restricted("other")), "namespace-not-allowed");
+    denied(await judge(live, restricted()), "namespace-not-allowed");
+    // Once it runs, it runs.
+    allowed(await restricted("other").verifyPod(live, { now: NOW, admitted: await admissionOf(live) }));
+  });
+}
+
+Deno.test("refuses an altered pod whose key is gone", async () => {
+  const live = await webPod();
+  const admitted = await admissionOf(live);
+  const altered = await webPod();
+  part(part(altered, "spec"), "securityContext").runAsUser = 0;
+  denied(await trusting({}).verifyPod(altered, { now: NOW, admitted }), "spec-differs");
+  const otherTemplate = await webPod({ signOptions: { notAfter: AFTER } });
+  denied(await trusting({}).verifyPod(otherTemplate, { now: NOW, admitted }), "signature-invalid");
+});
+
+Deno.test("a pod that was signed again with a trusted key is that key's", async () => {
+  const admitted = await admissionOf(await webPod());
+  const resigned = await webPod({ key: stranger });
+  const verdict = await trusting({ revoked: [owner.verifier] }).verifyPod(resigned, { now: NOW, admitted });
+  assert.equal(allowed(verdict).keyId, stranger.verifier.id);
+});
+
+Deno.test("refuses a manifest outside of its key's namespaces, or without any", async () => {
+  const restricted = trusting({ keys: [{ ...owner.verifier, namespaces: ["shop"] }] });
+  const document = deployment();
+  const template = firstTemplate(document);
+  template.metadata.annotations = await templateAnnotations(owner.signer, document);
+  allowed((await restricted.verifyObject(document, { now: NOW }))[0]?.verdict);
+  const manifest = pod(ownerSpec(), { namespace: null });
+  part(manifest, "metadata").annotations = await signSpec(minimal(ownerSpec()));
+  allowed((await verifier.verifyObject(manifest, { now: NOW }))[0]?.verdict);
+  denied((await restricted.verifyObject(manifest, { now: NOW }))[0]?.verdict, "namespace-not-allowed");
+});
 
 Deno.test("takes any key that verifies and is valid, also the same key in a newer certificate", async () => {
   const renewed = { ...expiredKey.verifier, notAfter: AFTER };

@@ -2,7 +2,8 @@
  * Keys and certificates of the cluster, made by openssl.
  *
  * Two certificate authorities: the cluster's, and the node's own. The node's own signs the proxy's server
- * certificate and the kubelet's client certificate, and the API server knows nothing of it.
+ * certificate and the client certificates with which proxy and kubelet meet each other, and the API server knows
+ * nothing of it.
  *
  * @module
  */
@@ -103,6 +104,13 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
       authority: "node-ca",
       usage: "serverAuth",
       alternativeNames: "IP:127.0.0.1,DNS:localhost",
+    },
+    {
+      name: "kubelet-proxy-front",
+      subject: "/CN=kubelet-proxy-front",
+      authority: "node-ca",
+      usage: "clientAuth",
+      alternativeNames: "DNS:kubelet-proxy-front",
     },
     {
       name: "kubelet",

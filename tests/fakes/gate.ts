@@ -1,4 +1,5 @@
 /** A gate with all its parts in memory, and a client's way into it. */
+import type { PodVerifier } from "../../proxy/judge.ts";
 import type { Ledger } from "../../proxy/ledger.ts";
 import type { Mode } from "../../proxy/mode.ts";
 import { createPodGate, type PodGate } from "../../proxy/pod_gate.ts";
@@ -20,6 +21,8 @@ export interface TestGate {
 export interface TestGateOptions {
   upstream: Upstream;
   owner: Pick<Owner, "verifier">;
+  /** By default the owner's. */
+  verifier?: PodVerifier;
   mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;
@@ -32,7 +35,7 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
   const ledger = options.ledger ?? await memoryLedger();
   const gate = createPodGate({
     upstream: options.upstream,
-    verifier: options.owner.verifier,
+    verifier: options.verifier ?? options.owner.verifier,
     ledger,
     log,
     mode: options.mode ?? "enforce",

@@ -1,6 +1,7 @@
 /** The owner of workloads: makes pods, and signs them with a key of their own. */
 import { encodeBase64 } from "@signed-pods/shared/base64";
 import type { JsonObject } from "@signed-pods/shared/json";
+import type { VerificationKey } from "@signed-pods/shared/keys";
 import { expand } from "@signed-pods/shared/pod/normal-form";
 import { createVerifier, type Verifier } from "@signed-pods/shared/pod/verify";
 import { findPodTemplates } from "@signed-pods/shared/pod/workload";
@@ -108,12 +109,19 @@ export function objectOf(value: unknown): JsonObject {
 /** Signs pods. */
 export class Owner {
   readonly #key: SigningKey;
+  readonly verificationKey: VerificationKey;
   readonly verifier: Verifier;
 
   private constructor(key: SigningKey) {
     this.#key = key;
+    this.verificationKey = {
+      algorithm: key.algorithm,
+      key: key.publicKey,
+      id: key.id,
+      source: "the owner of this test",
+    };
     this.verifier = createVerifier({
-      keys: [{ algorithm: key.algorithm, key: key.publicKey, id: key.id, source: "the owner of this test" }],
+      keys: [this.verificationKey],
       acceptForms: new Set(["template", "spec"]),
       requireDigests: false,
     });
@@ -124,8 +132,9 @@ export class Owner {
     return writePem("PUBLIC KEY", new Uint8Array(await crypto.subtle.exportKey("spki", this.#key.publicKey)));
   }
 
-  static async create(): Promise<Owner> {
-    return new Owner(await generateSigningKey("ec-p256"));
+  /** An owner with this key, or with one of their own. */
+  static async create(key?: SigningKey): Promise<Owner> {
+    return new Owner(key ?? await generateSigningKey("ec-p256"));
   }
 
   /** The pod with its signature, as podsign writes it. */

@@ -3,6 +3,10 @@ import type { CaseGroup } from "./case.ts";
 import { framing, headers, statuses, timing } from "./cases/answers.ts";
 import { json } from "./cases/json.ts";
 import { lists, order, watches } from "./cases/lists.ts";
+import { exemptions, keys, rejection, secrets } from "./cases/operation.ts";
+import { changed, identity, metadataGroup, mirrors, podStatuses, signatures, specs } from "./cases/pods.ts";
+import { gets, paths, reviews, streams, writes } from "./cases/requests.ts";
+import { starts } from "./cases/start.ts";
 import { transport } from "./cases/transport.ts";
 
 export const GROUPS: readonly CaseGroup[] = [
@@ -15,4 +19,21 @@ export const GROUPS: readonly CaseGroup[] = [
   lists,
   watches,
   order,
+  identity,
+  metadataGroup,
+  mirrors,
+  podStatuses,
+  specs,
+  changed,
+  signatures,
+  gets,
+  writes,
+  paths,
+  reviews,
+  streams,
+  rejection,
+  exemptions,
+  keys,
+  secrets,
+  starts,
 ];

@@ -1,12 +1,14 @@
 /**
  * Every case, against kubelets of client-go or, where there is no Go, the stand-in. Prints how many there were.
  *
- * HOSTILE_CASES=words runs only cases whose names hold them; HOSTILE_KUBELETS=typescript runs without Go.
+ * HOSTILE_CASES=words runs only cases whose names hold them; HOSTILE_KUBELETS=typescript runs without Go; HOSTILE_WAYS=all
+ * runs each case in all four ways with client-go instead of two; HOSTILE_WRITE=1 writes docs/threat-model.md.
  */
 import assert from "node:assert/strict";
 import { testPki } from "../../proxy/fixture_test.ts";
 import { Owner } from "../fakes/owner.ts";
-import { type Outcome, runCase, type Stage } from "./case.ts";
+import { attackOf, ATTACKS } from "./attacks.ts";
+import { type Case, type Outcome, runCase, type Stage } from "./case.ts";
 import { GROUPS } from "./cases.ts";
 import {
   buildGoKubelets,
@@ -15,6 +17,10 @@ import {
   startGoKubelets,
   startTypeScriptKubelets,
 } from "./kubelets.ts";
+import type { Way } from "./setting.ts";
+import { PAGE, withTable } from "./threat_model.ts";
+
+const ALL: readonly Case[] = GROUPS.flatMap(({ cases }) => cases);
 
 /** Cases at a time. Most of a case is waiting for others. */
 const CONCURRENT = 16;
@@ -39,6 +45,27 @@ async function startKubelets(pki: Stage["pki"]): Promise<Kubelets> {
   return startTypeScriptKubelets(identity);
 }
 
+/** How a case is run: in all ways, or so that each start and each format has its turn. */
+function waysOf(attack: Case, kubelets: Kubelets, turn: number): Way[] {
+  const starts = attack.starts ?? ["list", "watch-list"];
+  // The stand-in reads JSON only.
+  if (kubelets.kind === "typescript") return starts.map((start) => ({ start, protobuf: false }));
+  if (Deno.env.get("HOSTILE_WAYS") === "all") {
+    return starts.flatMap((start) => [true, false].map((protobuf) => ({ start, protobuf })));
+  }
+  return starts.map((start, index) => ({ start, protobuf: (turn + index) % 2 === 0 }));
+}
+
+Deno.test("every attack has a case, and every case an attack and a name of its own", () => {
+  const names = ALL.map(({ name }) => name);
+  assert.equal(new Set(names).size, names.length);
+  for (const name of names) assert.notEqual(attackOf(name), undefined, name);
+  for (const attack of ATTACKS) {
+    const count = names.filter((name) => attackOf(name) === attack).length;
+    assert.equal(count > 0, attack.elsewhere === undefined, attack.title);
+  }
+});
+
 Deno.test({
   name: "the API server is the adversary",
   // Cases run side by side, so what one opens is open while another ends; each closes what it has opened.
@@ -53,12 +80,12 @@ Deno.test({
       stranger: await Owner.create(),
     };
     const filter = Deno.env.get("HOSTILE_CASES") ?? "";
-    const cases = GROUPS.flatMap(({ cases }) => cases).filter(({ name }) => name.includes(filter));
+    const cases = ALL.filter(({ name }) => name.includes(filter));
     const outcomes: Outcome[] = [];
-    const waiting = [...cases];
+    const waiting = [...cases.entries()];
     await Promise.all(Array.from({ length: CONCURRENT }, async () => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        outcomes.push(await runCase(next, stage));
+        outcomes.push(await runCase(next[1], stage, waysOf(next[1], stage.kubelets, next[0])));
       }
     }));
     await stage.kubelets.close();
@@ -75,8 +102,27 @@ Deno.test({
         sum(({ checks }) => checks)
       } checks of the invariant`,
     );
-    if (Deno.env.get("HOSTILE_SHOW") !== undefined) {
-      for (const { name, kubelet, operator } of outcomes) console.log(`${name} | ${kubelet} | ${operator}`);
+    if (filter === "") {
+      await test.step("docs/threat-model.md tells what came of it", async () => {
+        const before = await Deno.readTextFile(PAGE);
+        const after = withTable(before, cases, outcomes);
+        if (Deno.env.get("HOSTILE_WRITE") === "1") {
+          await Deno.writeTextFile(PAGE, after);
+          return;
+        }
+        const lines = new Set(before.split("\n"));
+        const other = after.split("\n").filter((line) => !lines.has(line));
+        assert.deepEqual(
+          other,
+          [],
+          "other than in docs/threat-model.md; see why, or run deno task generate:threat-model",
+        );
+        assert.equal(
+          after,
+          before,
+          "docs/threat-model.md has other lines; run deno task generate:threat-model",
+        );
+      });
     }
   },
 });

@@ -20,9 +20,6 @@ import { MemoryLog } from "../fakes/log.ts";
 import { NODE_NAME } from "../fakes/owner.ts";
 import type { TestPki } from "../../proxy/fixture_test.ts";
 
-/** Longest wait for the headers of an answer here, in milliseconds: cases about silence should not take long. */
-const HEADERS_TIMEOUT_MS = 500;
-
 export interface ProxyOptions {
   pki: TestPki;
   /** Port of the API server on loopback. */
@@ -32,6 +29,8 @@ export interface ProxyOptions {
   store?: MemoryLedgerStore;
   clock?: Clock;
   bearerToken?: () => Promise<string | undefined>;
+  /** Longest wait for the headers of an answer, in milliseconds. */
+  headersTimeoutMs?: number;
 }
 
 export interface RunningProxy {
@@ -57,9 +56,13 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const upstream = createUpstream({
     server: new URL(`https://127.0.0.1:${upstreamPort}`),
     fetch: (url, init) => fetch(url, { ...init, client }),
-    bearerToken: options.bearerToken ?? (() => Promise.resolve(undefined)),
+    credential: {
+      generation: 0,
+      token: options.bearerToken ?? (() => Promise.resolve(undefined)),
+      refresh: () => Promise.resolve(),
+    },
     clock: systemClock,
-    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
   });
   const gate = createPodGate({
     upstream,
@@ -99,7 +102,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     socketPath: `${folder}/s`,
     async handle(request, delivered) {
       const response = await handler.handle(request, delivered);
-      if (new URL(request.url).pathname.includes("/pods")) {
+      // A client that has left has not seen its answer.
+      if (new URL(request.url).pathname.includes("/pods") && !request.signal.aborted) {
         statuses.push(response.status);
       }
       return response;

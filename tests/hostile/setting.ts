@@ -27,6 +27,8 @@ import {
   withMetadata,
 } from "../fakes/owner.ts";
 import { HostileServer, type HostileServerOptions, type Received, type Wire } from "./api_server.ts";
+import type { Buffer } from "node:buffer";
+import tls from "node:tls";
 import { Invariant } from "./invariant.ts";
 import type { Asked, Kubelet, Kubelets, Request, Start } from "./kubelets.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy.ts";
@@ -71,10 +73,13 @@ export class Setting {
   /** Lines for the operator's column that no log line stands for. */
   readonly notes = new Set<string>();
   server: HostileServer;
+  /** What proxies are started with beside the usual. */
+  proxyOptions: Partial<ProxyOptions> = {};
   readonly #kubelets: Kubelets;
   #proxy: RunningProxy | undefined;
   #kubelet: Kubelet | undefined;
   #upstreamPort: number | undefined;
+  readonly #requests = new Set<tls.TLSSocket>();
   readonly #closers: (() => Promise<void> | void)[] = [];
   #held: JsonObject[] = [];
   #stores = 0;
@@ -198,6 +203,7 @@ export class Setting {
       upstreamPort: this.#upstreamPort ?? this.server.port,
       verifier: this.owner.verifier,
       store: this.store,
+      ...this.proxyOptions,
       ...options,
     });
     this.logs.push(this.#proxy.log);
@@ -233,6 +239,57 @@ export class Setting {
       this.violations.push(`the answer to ${request.do} holds a spec`);
     }
     return asked;
+  }
+
+  /** Sends a request to the proxy, with the kubelet's certificate. */
+  async fetch(path: string, init: RequestInit = {}): Promise<{ status: number; text: string }> {
+    const { authority, node } = this.pki;
+    using client = Deno.createHttpClient({
+      caCerts: [authority.certificate],
+      cert: node.certificate,
+      key: node.key,
+    });
+    const response = await fetch(this.proxyUrl + path, { ...init, client });
+    return { status: response.status, text: await response.text() };
+  }
+
+  /**
+   * Sends a request to the proxy as bytes.
+   *
+   * @param line method and target
+   * @param until how much of the answer is waited for; by default all
+   */
+  async request(line: string, until: (answer: string) => boolean = () => false): Promise<string> {
+    const { authority, node } = this.pki;
+    const socket = tls.connect({
+      host: "127.0.0.1",
+      port: Number(new URL(this.proxyUrl).port),
+      ca: authority.certificate,
+      cert: node.certificate,
+      key: node.key,
+      ALPNProtocols: ["http/1.1"],
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#requests.add(socket);
+    let text = "";
+    socket.on("error", () => resolve());
+    socket.on("close", () => resolve());
+    socket.on("data", (data: Buffer) => {
+      text += data.toString("latin1");
+      if (until(text)) resolve();
+    });
+    socket.on("secureConnect", () => {
+      socket.write(`${line} HTTP/1.1\r\nHost: proxy.invalid\r\nConnection: close\r\n\r\n`);
+    });
+    await promise;
+    this.#requests.delete(socket);
+    socket.destroy();
+    return text;
+  }
+
+  /** Leaves without waiting for the answers to requests. */
+  abandonRequests(): void {
+    for (const socket of this.#requests) socket.destroy();
   }
 
   /** Waits until something is so. */
@@ -300,7 +357,9 @@ export class Setting {
       const { name, namespace, deletionTimestamp } = objectOf(pod.metadata);
       if (String(name).startsWith(SENTINEL)) continue;
       const place = namespace === "default" ? "" : `${String(namespace)}/`;
-      this.saw.add(`${place}${String(name)}${deletionTimestamp === undefined ? "" : ", being deleted"}`);
+      // Controllers and kubelets make up the ends of names.
+      const known = String(name).replace(/-[a-z0-9]{9}-[a-z0-9]{5}$/, "-…");
+      this.saw.add(`${place}${known}${deletionTimestamp === undefined ? "" : ", being deleted"}`);
     }
   }
 

@@ -1,8 +1,10 @@
 /** The gate between a kubelet and an API server, from the first list to the last container. */
 import assert from "node:assert/strict";
+import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { REJECTION_REASON } from "../../proxy/rejection.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
+import { createReplaceableVerifier } from "../../proxy/replaceable_verifier.ts";
 import { settle } from "../fakes/clock.ts";
 import { makeGate, type TestGate } from "../fakes/gate.ts";
 import { FakeKubelet } from "../fakes/kubelet.ts";
@@ -268,6 +270,50 @@ Deno.test("a pod whose signature has expired keeps running, also under the next 
   await second.gate.close(0);
 });
 
+Deno.test("keys change under a running node: overlap, removal and revocation", async () => {
+  const api = new FakeApiServer();
+  const next = await Owner.create();
+  const trusting = (trusted: Owner[], revoked: Owner[] = []) =>
+    createVerifier({
+      keys: trusted.map((one) => one.verificationKey),
+      revoked: revoked.map((one) => one.verificationKey),
+      acceptForms: new Set(["template"]),
+      requireDigests: false,
+    });
+  const verifier = createReplaceableVerifier(trusting([owner]));
+  const { gate, fetch } = await makeGate({ upstream: api.upstream, owner, verifier });
+  const kubelet = new FakeKubelet({ fetch, start: "watch-list" });
+  kubelet.run();
+  const change = async (trusted: Owner[], revoked: Owner[] = []) => {
+    const before = kubelet.syncs;
+    verifier.replace(trusting(trusted, revoked));
+    gate.judgeAgain();
+    await kubelet.until("it has listed again", () => kubelet.syncs > before);
+  };
+  try {
+    await kubelet.until("the kubelet has listed", () => kubelet.syncs > 0);
+    api.put(await owner.signedPod({ name: "old" }));
+    await kubelet.until("the old one runs", () => kubelet.pod("old") !== undefined);
+
+    await change([owner, next]);
+    api.put(await next.signedPod({ name: "new", uid: uidOf(2) }));
+    await kubelet.until("the new one runs", () => kubelet.pod("new") !== undefined);
+
+    await change([next]);
+    assert.notEqual(kubelet.pod("old"), undefined);
+    assert.equal(deletionOf(kubelet, "old"), undefined);
+    api.put(await owner.signedPod({ name: "late", uid: uidOf(3) }));
+    await kubelet.until("the old key admits no more", () => phaseOf(api, "late") === "Failed");
+
+    await change([next], [owner]);
+    await kubelet.until("the old one is stopped", () => deletionOf(kubelet, "old") !== undefined);
+    assert.equal(deletionOf(kubelet, "new"), undefined);
+  } finally {
+    await kubelet.stop();
+    await gate.close(0);
+  }
+});
+
 Deno.test("an unsigned Deployment makes few pods in a minute", () =>
   onNode(async ({ api, kubelet, clock }) => {
     const controller = uidOf(900);
@@ -293,7 +339,7 @@ function phaseOf(api: FakeApiServer, name: string): unknown {
   return pod === undefined ? undefined : objectOf(pod.status).phase;
 }
 
-function deletionOf(kubelet: FakeKubelet): unknown {
-  const pod = kubelet.pod("web");
+function deletionOf(kubelet: FakeKubelet, name = "web"): unknown {
+  const pod = kubelet.pod(name);
   return pod === undefined ? undefined : objectOf(pod.metadata).deletionTimestamp;
 }

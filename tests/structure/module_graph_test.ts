@@ -16,6 +16,7 @@ const PROGRAMS: Record<string, string[]> = {
     "yaml",
   ],
   signer: [
+    "@hono/node-server",
     "@optique/core",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-pkcs8",
@@ -23,6 +24,7 @@ const PROGRAMS: Record<string, string[]> = {
     "@peculiar/asn1-schema",
     "@peculiar/asn1-x509",
     "hono",
+    "prom-client",
   ],
   cli: [
     "@optique/core",

@@ -465,7 +465,7 @@ const CONTAINERS: JsonObject[] = [
     readinessProbe: {
       ...PROBE,
       successThreshold: 2,
-      httpGet: { ...HTTP_GET, protocol: "H2C", scheme: "HTTP" },
+      httpGet: { path: "/ready", port: 8080, protocol: "HTTP2" },
     },
     startupProbe: { ...PROBE, grpc: { port: 9090, service: "health", mode: "TLS" } },
     lifecycle: {
@@ -617,7 +617,7 @@ export const EXAMPLES: readonly Example[] = [
         limits: { cpu: "2", memory: "2Gi" },
         requests: { cpu: "1", memory: "1Gi" },
       },
-      evictionResponders: [{ name: "responder.example.com", priority: 100 }],
+      evictionResponders: [{ name: "example.com/responder", priority: 1000 }],
       containers: [{ name: "app", image: TAGGED }],
     },
   },
@@ -777,6 +777,35 @@ export const EXAMPLES: readonly Example[] = [
           image: TAGGED,
           resources: { requests: { cpu: "100m", memory: "64Mi", "ephemeral-storage": "512Mi" } },
         },
+      ],
+    },
+  },
+  {
+    name: "pod-resources",
+    spec: {
+      automountServiceAccountToken: false,
+      nodeName: NODE_NAME,
+      resources: { limits: { cpu: "4" } },
+      initContainers: [
+        {
+          name: "prepare",
+          image: TAGGED,
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "16Mi" } },
+        },
+        {
+          name: "sidecar",
+          image: TAGGED,
+          restartPolicy: "Always",
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "2Mi" } },
+        },
+      ],
+      containers: [
+        {
+          name: "app",
+          image: TAGGED,
+          resources: { limits: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "4Mi" } },
+        },
+        { name: "second", image: TAGGED, resources: { requests: { cpu: "500m", memory: "512Mi" } } },
       ],
     },
   },

@@ -101,7 +101,11 @@ function alteredAs(spec: JsonObject, changed: JsonObject, place: Place, other: J
   if (isZero(field, role, value) && defaultAt(withValue(spec, place.keys, undefined), place) === undefined) {
     return told("unexpected", outermost(changed, place));
   }
-  return [{ path, kind: "changed", signed: show(place, value), found: show(place, other) }];
+  // A version that does not know probe protocols leaves out the one that all others speak.
+  if (fieldName(place) === "HTTPGetAction.protocol" && value === "HTTP1") {
+    return [{ path, kind: "unexpected" }];
+  }
+  return [{ path, kind: "changed", ...shown(place, value, other) }];
 }
 
 /** Other values of the same type. */
@@ -179,7 +183,7 @@ function expectedWithout(spec: JsonObject, changed: JsonObject, place: Place): E
   const substitute = defaultAt(changed, place);
   if (isJsonObject(substitute) || hasDefaultsInside(place)) return [{ path, below: true, kind: "missing" }];
   if (substitute !== undefined) {
-    return [{ path, kind: "changed", signed: show(place, value), found: show(place, substitute) }];
+    return [{ path, kind: "changed", ...shown(place, value, substitute) }];
   }
   if (isRequests(place) && isJsonObject(value)) {
     const parts = Object.entries(value).map(([resource, amount]): Place => ({
@@ -405,7 +409,15 @@ export function isZero(field: Field, role: Place["role"], value: JsonValue): boo
   return value === false || value === "" || value === 0 || (field.scalar === "quantity" && value === "0");
 }
 
-/** A value as a verdict shows it: as JSON, the beginning of what is long. */
+/**
+ * Two values as a verdict shows them: as JSON, the beginning of what is long. Where they begin alike, it shows a later
+ * part of both; that it is not the same for both is checked of every refusal.
+ */
+function shown(place: Place, signed: JsonValue, found: JsonValue): Pick<Expected, "signed" | "found"> {
+  const [first, second] = [show(place, signed), show(place, found)];
+  return first === second && first !== NOT_SHOWN ? {} : { signed: first, found: second };
+}
+
 function show(place: Place, value: JsonValue): string {
   if (SECRET_FIELDS.has(fieldName(place))) return NOT_SHOWN;
   const shown = JSON.stringify(value);

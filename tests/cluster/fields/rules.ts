@@ -182,6 +182,33 @@ export const RULES: readonly Rule[] = [
     },
   },
   {
+    name: "pod resources",
+    reason:
+      "how much cpu and memory a pod has whose owner does not say follows from its containers, and from the version",
+    outcome: "accepted",
+    applies: ({ mutation: { effect, place: { keys, value } }, signed }) => {
+      const [list, amounts, resource] = keys;
+      if (list !== "resources" || amounts === undefined || signed.resources === undefined) return false;
+      const isFree = (name: string | number) =>
+        valueAt(signed, ["resources", amounts, name]) === undefined &&
+        (["cpu", "memory"].includes(String(name)) ||
+          // A request of huge pages that is their limit may as well be absent.
+          (effect === "removed" && amounts === "requests" && isHugePages(name)));
+      if (resource !== undefined) return effect !== "added" && isFree(resource);
+      return effect === "removed" && isJsonObject(value) && Object.keys(value).every(isFree);
+    },
+  },
+  {
+    name: "huge pages of a pod",
+    reason:
+      "what follows from the containers is accepted in the one right amount, and the request with the limit",
+    outcome: "told otherwise",
+    applies: ({ mutation: { effect, place: { keys } }, signed }) =>
+      keys[0] === "resources" && keys[2] !== undefined && isHugePages(keys[2]) && effect !== "added" &&
+      valueAt(signed, keys) === undefined,
+    toldAs: /^spec\.resources\.(limits|requests)\[hugepages-2Mi\]$/,
+  },
+  {
     name: "service account volume",
     reason:
       "an added volume is accepted whole or not at all, so it is the volume or its mounts that are too many",
@@ -205,6 +232,10 @@ export const RULES: readonly Rule[] = [
     toldAs: /^spec\.imagePullSecrets/,
   },
 ];
+
+function isHugePages(resource: string | number): boolean {
+  return String(resource).startsWith("hugepages-");
+}
 
 /** Whether all image pull secrets of a spec are names and nothing else. */
 function areSecretNames({ imagePullSecrets }: JsonObject): boolean {

@@ -21,7 +21,6 @@ import {
   withoutFields,
 } from "./coverage.ts";
 import { DEBUG_CONTAINERS, type Example, EXAMPLES, NODE_NAME, PREREQUISITES } from "./examples.ts";
-import { OPEN_FINDINGS } from "./findings.ts";
 import {
   type Expected,
   type Mutation,
@@ -56,8 +55,6 @@ interface Pass {
   putBack: number;
   /** Fields that the API server dropped from a pod, which was refused then. */
   dropped: Set<string>;
-  /** Open findings that were met. */
-  findings: Set<string>;
 }
 
 function environment(name: string): string {
@@ -124,7 +121,6 @@ class Prover {
       counts: {},
       putBack: 0,
       dropped: new Set(),
-      findings: new Set(),
     };
   }
 
@@ -224,7 +220,7 @@ class Prover {
       return `shows a secret: ${shown}`;
     }
     if (rule === undefined && !isIgnored(mutation)) {
-      return refusalProblem(verdict, mutation.expected) ?? this.#sameTextProblem(verdict, mutation);
+      return refusalProblem(verdict, mutation.expected) ?? this.#sameTextProblem(verdict);
     }
     if (rule?.outcome === "told otherwise") {
       if (verdict.decision === "allow") return "passes";
@@ -242,17 +238,12 @@ class Prover {
   }
 
   /** Whoever reads a refusal should see what differs. */
-  #sameTextProblem(verdict: Verdict, mutation: Mutation): string | undefined {
+  #sameTextProblem(verdict: Verdict): string | undefined {
     const differences = verdict.decision === "allow" ? [] : verdict.differences;
-    const alike = differences.filter(({ kind, signed, found }) =>
+    const alike = differences.find(({ kind, signed, found }) =>
       kind === "changed" && signed === found && signed !== NOT_SHOWN
     );
-    for (const difference of alike) {
-      const finding = OPEN_FINDINGS.find((finding) => finding.applies(mutation, difference));
-      if (finding === undefined) return `shows the same as signed and found: ${JSON.stringify(difference)}`;
-      this.#pass.findings.add(finding.name);
-    }
-    return undefined;
+    return alike === undefined ? undefined : `shows the same as signed and found: ${JSON.stringify(alike)}`;
   }
 
   /** The API server itself says whether the change makes no difference. */
@@ -420,7 +411,6 @@ function conclude(passes: readonly Pass[]): void {
     lines.push(`  ${pass.putBack} of those that pass were put back by the API server itself`);
     lines.push(`  ${pass.dropped.size} fields were dropped from signed pods, which were refused then`);
   }
-  for (const { name, what } of OPEN_FINDINGS) lines.push(`Open finding (${name}): ${what}`);
   lines.push("Ignored on the node:");
   for (const [field, reason] of IGNORED_FIELDS) lines.push(`  spec.${field}: ${reason}`);
   lines.push("Passing or told otherwise, by rule:");
@@ -436,9 +426,6 @@ function conclude(passes: readonly Pass[]): void {
   assert.deepEqual(unused.map(({ name }) => name), [], "rules that nothing has needed");
   const seen = passes.reduce((all, pass) => all.union(pass.defaults), new Set<string>());
   const rows = DEFAULT_ROWS.map(({ type, field }) => `${type}.${field}`);
-  const open = OPEN_FINDINGS.map(({ name }) => name);
-  const met = open.filter((name) => passes.some(({ findings }) => findings.has(name)));
-  assert.deepEqual(met, open, "open findings that are mended: remove them");
   assert.deepEqual(rows.filter((row) => !seen.has(row) && !reasons.has(row)), [], "defaults never seen");
 }
 

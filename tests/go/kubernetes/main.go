@@ -10,7 +10,7 @@
 //	image      image references -> {"name", "tag", "digest", "pullPolicy"}; name is empty if they do not parse
 //	quantity   quantities -> {"canonical", "amount", "nano"} or {"error"}
 //	compare    pairs of quantities -> -1, 0 or 1
-//	yaml       texts -> {"documents"}, the objects that kubectl reads, or {"error"}
+//	yaml       texts -> {"documents"}, the JSON texts of the objects that kubectl reads, or {"error"}
 package main
 
 import (

@@ -17,7 +17,7 @@ func readYAML(question json.RawMessage) (any, error) {
 	if err := json.Unmarshal(question, &text); err != nil {
 		return nil, err
 	}
-	documents := []json.RawMessage{}
+	documents := []string{}
 	decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 	for {
 		extension := runtime.RawExtension{}
@@ -25,12 +25,12 @@ func readYAML(question json.RawMessage) (any, error) {
 			if errors.Is(err, io.EOF) {
 				return map[string]any{"documents": documents}, nil
 			}
-			return map[string]any{"error": err.Error(), "documents": documents}, nil
+			return map[string]any{"error": err.Error()}, nil
 		}
 		raw := bytes.TrimSpace(extension.Raw)
 		if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
 			continue
 		}
-		documents = append(documents, raw)
+		documents = append(documents, string(raw))
 	}
 }

@@ -367,6 +367,11 @@ export const headers: CaseGroup = {
   ],
 };
 
+/** Whether the bytes arrive before the end of the connection, or before the next request, is for the network to say. */
+function racing(attack: Case): Case {
+  return { ...attack, races: true };
+}
+
 export const framing: CaseGroup = {
   title: "Framing",
   cases: [
@@ -448,12 +453,12 @@ export const framing: CaseGroup = {
       "ends the connection before the last chunk",
       (body) => [head("Transfer-Encoding: chunked"), chunks(body)],
     ),
-    framed(
+    racing(framed(
       "35-chunks-reset",
       "resets the connection before the last chunk",
       (body) => [head("Transfer-Encoding: chunked"), chunks(body)],
       "reset",
-    ),
+    )),
     framed(
       "35-chunks-cut-in-size",
       "ends the connection within a chunk's size",
@@ -547,13 +552,14 @@ export const framing: CaseGroup = {
       ) => ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", body],
     ),
     framed("35-continue-only", "says 100 Continue and nothing more", () => "HTTP/1.1 100 Continue\r\n\r\n"),
-    framed(
+    racing(framed(
       "35-two-answers",
       "sends a second answer that nobody asked for",
       (body) => [answer(body), answer(body)],
-    ),
+    )),
     {
       name: "35-answer-to-the-next-request",
+      races: true,
       does: "leaves an answer in the connection for the request that comes next",
       run: (setting) =>
         setting.lieOnce(async (request, wire) => {
@@ -572,12 +578,12 @@ export const framing: CaseGroup = {
       "ends the connection within the body",
       (body) => [head(`Content-Length: ${body.length}`), body.slice(0, body.length / 2)],
     ),
-    framed(
+    racing(framed(
       "35-half-a-body-reset",
       "resets the connection within the body",
       (body) => [head(`Content-Length: ${body.length}`), body.slice(0, body.length / 2)],
       "reset",
-    ),
+    )),
     framed("35-empty-body", "sends an empty body", () => head("Content-Length: 0")),
     framed(
       "35-header-endless",
@@ -592,7 +598,11 @@ async function drip(wire: Wire, text: string): Promise<void> {
   for (const byte of new TextEncoder().encode(text)) await wire.write(new Uint8Array([byte]));
 }
 
+/** Longest wait for headers in cases about silence, in milliseconds. */
+const SHORT_TIMEOUT_MS = 300;
+
 async function silent(setting: Setting, first: string): Promise<void> {
+  setting.proxyOptions = { headersTimeoutMs: SHORT_TIMEOUT_MS };
   await setting.lieOnce(async (_request, wire) => {
     await wire.write(first);
     await wire.closed;
@@ -628,6 +638,7 @@ export const timing: CaseGroup = {
     },
     {
       name: "36-half-a-line-then-cut",
+      races: true,
       does: "stops within a pod, and cuts the connection later",
       run: (setting) =>
         setting.lieOnce(async (request, wire) => {
@@ -639,6 +650,7 @@ export const timing: CaseGroup = {
     },
     {
       name: "36-answer-before-the-request",
+      races: true,
       does: "sends the answer to the next request early",
       run: (setting) =>
         setting.lieOnce(async (request, wire) => {

@@ -208,12 +208,14 @@ export const lists: CaseGroup = {
       async run(setting) {
         let pages = 0;
         setting.server.lie = (request) => {
-          if (request.kind !== "list" || pages >= 9) return undefined;
+          if (request.kind !== "list" || (pages >= 9 && !request.query.has("continue"))) return undefined;
           const target = request.target.replace(/&?continue=[^&]*/, "");
           return (wire) =>
             setting.server.answerHonestly({ ...request, target }, wire, {
               change: (text) =>
-                text.replace('"resourceVersion":"', `"continue":"page${++pages}","resourceVersion":"`),
+                pages >= 9
+                  ? text
+                  : text.replace('"resourceVersion":"', `"continue":"page${++pages}","resourceVersion":"`),
             });
         };
         await setting.startProxy();
@@ -587,7 +589,7 @@ export const order: CaseGroup = {
     {
       name: "38-resumed-where-nothing-was",
       does: "ends the watch, and lets the kubelet resume with a changed pod",
-      endsWeb: true,
+      web: "ends",
       async run(setting) {
         await setting.startProxy();
         setting.startKubelet();
@@ -601,7 +603,7 @@ export const order: CaseGroup = {
     {
       name: "38-history-lost",
       does: "forgets the past and answers 410 to whoever resumes, with a changed pod in the next list",
-      endsWeb: true,
+      web: "ends",
       async run(setting) {
         await setting.startProxy();
         setting.startKubelet();
@@ -616,7 +618,7 @@ export const order: CaseGroup = {
     {
       name: "38-hidden-then-changed",
       does: "leaves a pod out of a list and brings it back changed",
-      endsWeb: true,
+      web: "ends",
       async run(setting) {
         await setting.startProxy();
         setting.startKubelet();
