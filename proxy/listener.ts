@@ -75,6 +75,14 @@ export function servesLoopbackOnly(tls: ServingTls | undefined): boolean {
 }
 
 /**
+ * Whether a connection whose handshake is done may be served. node:tls ends handshakes without a known certificate by itself
+ * (`rejectUnauthorized`); should it ever not, nobody gets further unauthenticated.
+ */
+export function isAuthenticated(socket: { authorized: boolean }, tls: ServingTls | undefined): boolean {
+  return tls !== undefined && (tls.clientCa === undefined || socket.authorized);
+}
+
+/**
  * Starts to listen.
  *
  * @throws {Error} if the address or the socket cannot be used
@@ -130,12 +138,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   if (server instanceof tls.Server) {
     server.on("connection", admit);
     server.on("secureConnection", (socket) => {
-      // Also without the event of a failed handshake, nobody gets further unauthenticated.
-      if (options.tls?.clientCa !== undefined && !socket.authorized) {
+      if (isAuthenticated(socket, options.tls)) {
+        serve(socket);
+      } else {
         socket.destroy();
-        return;
       }
-      serve(socket);
     });
     server.on("tlsClientError", (error, socket) => {
       log.warn("handshake-failed", error.message, { peer: socket.remoteAddress });

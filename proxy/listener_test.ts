@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import net from "node:net";
 import tls from "node:tls";
+import {
+  isAuthenticated,
+  type Listener,
+  type ListenerOptions,
+  openListener,
+  servesLoopbackOnly,
+} from "./listener.ts";
 import { issue, memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
-import { type Listener, type ListenerOptions, openListener, servesLoopbackOnly } from "./listener.ts";
 
 type Handle = ListenerOptions["handle"];
 
@@ -294,6 +300,14 @@ Deno.test("refuses an address that is in use", async () => {
   await listening({}, async ({ port }) => {
     await assert.rejects(listening({ address: { hostname: "127.0.0.1", port } }, () => Promise.resolve()));
   });
+});
+
+Deno.test("refuses a connection that came through a handshake unauthenticated", () => {
+  const tls = { certificate: "c", key: "k" };
+  assert.equal(isAuthenticated({ authorized: false }, { ...tls, clientCa: "ca" }), false);
+  assert.equal(isAuthenticated({ authorized: true }, { ...tls, clientCa: "ca" }), true);
+  assert.equal(isAuthenticated({ authorized: false }, tls), true, "loopback peers show none");
+  assert.equal(isAuthenticated({ authorized: true }, undefined), false, "there was no handshake");
 });
 
 Deno.test("a new certificate and client CA are for new connections; open ones live on", async () => {

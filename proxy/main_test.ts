@@ -82,7 +82,12 @@ async function node(
 }
 
 /** Starts the program. */
-function start(folder: string, args: string[], env: Record<string, string> = {}) {
+function start(
+  folder: string,
+  args: string[],
+  env: Record<string, string> = {},
+  hosts: readonly string[] = [],
+) {
   const variables = "HTTP_PROXY,HTTPS_PROXY,ALL_PROXY,http_proxy,https_proxy,all_proxy";
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -95,7 +100,7 @@ function start(folder: string, args: string[], env: Record<string, string> = {})
       `--allow-read=${folder}`,
       `--allow-write=${folder}/run`,
       `--allow-run=${folder}/plugin`,
-      `--allow-net=127.0.0.1,[::],0.0.0.0,${
+      `--allow-net=${hosts.map((host) => `${host},`).join("")}127.0.0.1,[::],0.0.0.0,${
         ["http.sock", "upstream.sock", "other/http.sock"].map((name) => `unix:${folder}/run/${name}`).join(
           ",",
         )
@@ -281,6 +286,32 @@ Deno.test("insecure-skip-tls-verify is obeyed with a warning", async () => {
     assert.equal(await program.status(), 0);
     const warnings = program.output.lines.map(parse).filter(({ event }) => event === "insecure-setting");
     assert.match(String(warnings[0]?.["message"]), /insecure-skip-tls-verify/);
+  });
+});
+
+Deno.test("refuses to start on an address that it may not, or cannot, listen on", async () => {
+  await node(async ({ folder }) => {
+    // Not among the permissions, and not of this machine (RFC 5737).
+    const forbidden = start(folder, [...GOOD(folder), "--listen-addr=192.0.2.1:1"]);
+    assert.equal(await forbidden.status(), 2);
+    assert.match(forbidden.output.lines.join("\n"), /--listen-addr: .*permission to listen/);
+    const absent = start(folder, [...GOOD(folder), "--listen-addr=192.0.2.1:1"], {}, ["192.0.2.1:1"]);
+    assert.equal(await absent.status(), 2);
+    assert.match(absent.output.lines.join("\n"), /--listen-addr: .*cannot be listened on/);
+  });
+});
+
+Deno.test("refuses to start over a socket that is none, or a ledger that cannot be read", async () => {
+  await node(async ({ folder }) => {
+    await Deno.mkdir(`${folder}/run/http.sock/full`, { recursive: true });
+    const blocked = start(folder, GOOD(folder));
+    assert.equal(await blocked.status(), 2);
+    assert.match(blocked.output.lines.join("\n"), /--runtime-dir: .*http\.sock/);
+    await Deno.remove(`${folder}/run/http.sock`, { recursive: true });
+    await Deno.mkdir(`${folder}/run/ledger.jsonl`);
+    const failed = start(folder, GOOD(folder));
+    assert.equal(await failed.status(), 1);
+    assert.deepEqual(failed.output.lines.map((line) => parse(line)["event"]), ["start-failed"]);
   });
 });
 

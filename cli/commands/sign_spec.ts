@@ -62,7 +62,7 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
     const text = insert(manifest, templates, await signAll(effects, source, templates));
     const keys = trusted ?? source.keys;
     const origin = trusted === undefined ? source.description : "the keys of --cert";
-    return await check(manifest, text, templates, choices, keys, origin, now);
+    return await checkSigned(manifest, text, templates, choices, keys, origin, now);
   });
   await effects.writeOut(options.output === "json" ? asJson(signed) : signed.text);
   return EXIT_OK;
@@ -126,8 +126,11 @@ function insert(
 /**
  * Reads the output as anybody else will: it must be the input but for the annotations, and every signature must
  * verify.
+ *
+ * @throws {InputError} if a signature does not verify
+ * @throws {Error} if anything else was changed, which is a defect of podsign
  */
-async function check(
+export async function checkSigned(
   input: Manifest,
   text: string,
   templates: readonly TemplateToSign[],

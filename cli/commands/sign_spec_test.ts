@@ -5,6 +5,9 @@ import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { readVerificationKeys } from "@signed-pods/shared/keys";
 import { isJsonObject } from "@signed-pods/shared/json";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
+import { readManifest } from "../manifest.ts";
+import { type SigningChoices, templatesToSign } from "../templates.ts";
+import { checkSigned } from "./sign_spec.ts";
 import { fakeServer, type FakeWorld, makeKey, NOW, type Outcome, runPodsign } from "../fake_effects_test.ts";
 
 const EXAMPLES = new URL("../../examples/", import.meta.url);
@@ -461,4 +464,24 @@ Deno.test("a port forward is announced, used and ended", async () => {
     await sign(POD, ["--port-forward=signing/server"], { ...world, fetch: (url, init) => wrong(url, init) }),
   );
   assert.equal(stopped, 2);
+});
+
+Deno.test("refuses to print a manifest that a defect has changed", async () => {
+  const input = readManifest(new TextEncoder().encode(POD), "pod.yaml", { edit: true });
+  const choices: SigningChoices = { form: "template", allow: [], requireDigests: false };
+  const templates = templatesToSign(input, choices);
+  const check = (text: string, of = templates) => checkSigned(input, text, of, choices, [], "a key", NOW);
+  const defects: [text: string, of: typeof templates, message: RegExp][] = [
+    [`${POD}---\n${POD}`, templates, /another number of documents.*defect of podsign/],
+    [
+      POD.replace("name: web", "name: evil"),
+      templates,
+      /differs from the input.*line \d+.*defect of podsign/,
+    ],
+    [POD, [...templates, ...templates], /another number of pod templates.*defect of podsign/],
+  ];
+  for (const [text, of, message] of defects) {
+    await assert.rejects(check(text, of), message);
+  }
+  await assert.rejects(check(POD), { name: "InputError" });
 });
