@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions coverage bench fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -37,6 +37,11 @@ test: build ## The gate: format, lint, types, tests, generated files, publish dr
 test-cluster: build ## The tests on a real Kubernetes node (as root; builds it the first time)
 	@tests/cluster/run test
 
+test-versions: setup ## The tests that an API server alone is enough for, on Kubernetes 1.34, 1.36 and 1.37 (builds them the first time)
+	@for version in 1.34.4 1.36.3 1.37.2; do \
+	  env -u CLUSTER_BUILD_DIR KUBERNETES_VERSION=$$version tests/cluster/run api-server || exit; \
+	done
+
 coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
 	@$(DENO) task --quiet coverage
 
@@ -50,7 +55,7 @@ lint: setup ## Look for mistakes
 vet: lint ## The same as lint
 check: setup ## Type-check everything
 	@$(DENO) task --quiet check
-generate: setup ## Write again what is generated: tables in README.md
+generate: setup ## Write again what is generated: tables in README.md and docs/
 	@$(DENO) task --quiet generate
 
 deploy-kind test-kind teardown-kind: ## Not available yet; use make test-cluster

@@ -96,8 +96,10 @@ function rangeOf(node: unknown): [start: number, end: number] {
   throw new AnnotationError("a node has no place in the text");
 }
 
+/** Characters before an offset on its line; a byte order mark takes no place. */
 function columnOf(text: string, offset: number): number {
-  return offset - (text.lastIndexOf("\n", offset - 1) + 1);
+  const line = text.lastIndexOf("\n", offset - 1) + 1;
+  return offset - line - (line === 0 && text.startsWith("\ufeff") ? 1 : 0);
 }
 
 /** Offset after the end of the line, and whether the text ends without one. */

@@ -10,6 +10,7 @@ import {
   quoteJson,
   quoteYaml,
 } from "./annotate.ts";
+import { InputError } from "./input_error.ts";
 import { type Path, readManifest, requireNoProblems } from "./manifest.ts";
 
 const SIGNATURE = "kubelet-proxy.io/signature";
@@ -287,6 +288,16 @@ const objects: fc.Arbitrary<JsonObject> = fc.record({
   spec: { a: "b" },
 }));
 
+function isRefused(text: string): boolean {
+  try {
+    valueOf(text);
+    return false;
+  } catch (error) {
+    assert.ok(error instanceof InputError);
+    return true;
+  }
+}
+
 Deno.test("whatever the style, only the annotations change", () => {
   const styles = fc.record({
     collectionStyle: fc.constantFrom("any" as const, "block" as const, "flow" as const),
@@ -305,6 +316,8 @@ Deno.test("whatever the style, only the annotations change", () => {
         ? stringify(document, { ...style, compat: "yaml-1.1", lineWidth: 60 })
         : JSON.stringify(document, null, json);
       const before = windows ? text.replaceAll("\n", "\r\n") : text;
+      // The library prints some texts plain in flow style that kubectl cannot read there.
+      fc.pre(!isRefused(before));
       const after = annotate(before, path, changes);
       const metadata = typeof object.metadata === "object" ? { ...object.metadata } : {};
       const { annotations: old = null } = "annotations" in metadata ? metadata : {};

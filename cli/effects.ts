@@ -25,6 +25,8 @@ export interface Effects {
   writeOut(text: string): Promise<void>;
   /** Writes to standard error, as it is. */
   writeError(text: string): void;
+  /** Whether a person is watching standard output. */
+  readonly stdoutIsTerminal: boolean;
   /** Whether a person is watching standard error. */
   readonly stderrIsTerminal: boolean;
   now(): Date;

@@ -21,7 +21,10 @@ export interface FakeWorld {
   files?: Record<string, string | Uint8Array>;
   stdin?: string;
   env?: Record<string, string>;
+  /** Whether standard error is a terminal. */
   terminal?: boolean;
+  /** Whether standard output is a terminal. */
+  outputTerminal?: boolean;
   fetch?: Effects["fetch"];
   spawn?: Effects["spawn"];
   now?: Date;
@@ -48,6 +51,7 @@ export function fakeEffects(world: FakeWorld): { effects: Effects; outcome: Omit
     writeError: (text) => {
       outcome.errors += text;
     },
+    stdoutIsTerminal: world.outputTerminal ?? false,
     stderrIsTerminal: world.terminal ?? false,
     now: () => world.now ?? NOW,
     env: (name) => world.env?.[name],

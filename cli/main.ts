@@ -59,6 +59,9 @@ const effects: Effects = {
   readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
   writeOut: writeAll,
   writeError: (text) => Deno.stderr.writeSync(new TextEncoder().encode(text)),
+  get stdoutIsTerminal() {
+    return Deno.stdout.isTerminal();
+  },
   get stderrIsTerminal() {
     return Deno.stderr.isTerminal();
   },

@@ -22,6 +22,15 @@ import { findPodTemplates, type PodTemplateLocation } from "@signed-pods/shared/
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { InputError } from "./input_error.ts";
 import { parseYamlDocuments } from "./yaml_parser.ts";
+import {
+  endsInDoubtfulSpaces,
+  isExplicitKey,
+  isJoinedToValue,
+  isKeyOverLines,
+  jsonEscapeIn,
+  tabsInIndentation,
+  type TextRange,
+} from "./yaml_layout.ts";
 import { readPlainScalar } from "./yaml_scalar.ts";
 
 /** Nesting that is admitted: a pod's schema is about 12 levels deep, and recursion must end before the stack does. */
@@ -220,8 +229,15 @@ function separatorProblems(text: string): OffsetProblem[] {
       message: "kubectl ignores what stands on the line of ---: begin the document on the next line",
     });
   }
-  for (const match of text.matchAll(/^\.\.\.(?=\s|$)/gm)) {
-    const rest = text.slice(match.index + 3).replace(/^---[^]*/m, "");
+  let documentStart = 0;
+  const mightBeJson = /^\s*\{/.test(text);
+  for (const match of text.matchAll(/^\ufeff?(?:---|\.\.\.)(?=\s|$)/gm)) {
+    const isEmpty = mightBeJson ||
+      !/^\ufeff?[ \t]*[^#\s\ufeff]/m.test(text.slice(documentStart, match.index));
+    documentStart = match.index + match[0].length;
+    if (match[0].endsWith("---")) continue;
+    if (isEmpty) problems.push({ offset: match.index, message: "... ends nothing here: leave it out" });
+    const rest = text.slice(documentStart).replace(/^---[^]*/m, "");
     if (/^[ \t]*[^#\s]/m.test(rest)) {
       problems.push({
         offset: match.index,
@@ -243,15 +259,27 @@ function textProblems(text: string): OffsetProblem[] {
 }
 
 function readYaml(name: string, text: string): ManifestDocument[] {
-  const parsed = parseYamlDocuments(text, true);
   const manifest = { name, text };
+  // Some programs take every line that begins like this for a directive, others only those before a document.
+  const directive = text.search(/^\ufeff?%/m);
+  if (directive >= 0) {
+    throw inputError(manifest, [{
+      offset: directive,
+      message: "directives, lines that begin with %, change what YAML means: leave this line out",
+    }]);
+  }
+  const parsed = parseYamlDocuments(text, true);
   const generalProblems = textProblems(text);
+  if (parsed.length === 0) {
+    const problems = [...generalProblems, ...tabProblems(text, [0, text.length], [])];
+    if (problems.length > 0) throw inputError(manifest, problems);
+  }
   return parsed.map((document, index) => {
     requireWellFormed(manifest, document);
     const offset = index === 0 ? 0 : document.range[0];
     const end = parsed[index + 1]?.range[0] ?? text.length;
     const problems = generalProblems.filter((problem) => problem.offset >= offset && problem.offset < end);
-    const value = toJson(document.contents, problems);
+    const value = toJson(text, document.contents, problems, [offset, end]);
     problems.sort((a, b) => a.offset - b.offset);
     return { value, offset: contentOffset(document), problems, root: () => document.contents };
   });
@@ -264,14 +292,6 @@ function contentOffset(document: Document.Parsed): number {
 function requireWellFormed(manifest: Pick<Manifest, "name" | "text">, document: Document.Parsed): void {
   const errors = document.errors.map((error) => ({ offset: error.pos[0], message: error.message }));
   if (errors.length > 0) throw inputError(manifest, errors);
-  const { yaml, tags } = document.directives;
-  if (yaml.explicit === true || Object.keys(tags).length > 1) {
-    const offset = Math.max(manifest.text.search(/^%/m), 0);
-    throw inputError(manifest, [{
-      offset,
-      message: "directives change what YAML means: leave this line out",
-    }]);
-  }
 }
 
 function inputError(
@@ -285,12 +305,18 @@ function inputError(
   return new InputError(rest > 0 ? [...lines, `${manifest.name}: and ${rest} more`] : lines);
 }
 
-/** The value of a node. What readers may read differently becomes a problem, and a guess in the value. */
-function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
+/**
+ * The value of a node. What readers may read differently becomes a problem, and a guess in the value.
+ *
+ * @param text the text that the node's offsets are of
+ * @param part the node's document in it
+ */
+function toJson(text: string, root: Node | null, problems: OffsetProblem[], part: TextRange): JsonValue {
+  const scalars: TextRange[] = [];
   const report = (node: unknown, message: string) => {
     problems.push({ offset: offsetOf(node), message });
   };
-  const visit = (node: unknown, depth: number): JsonValue => {
+  const visit = (node: unknown, depth: number, inFlow: boolean): JsonValue => {
     if (node === null || node === undefined) return null;
     if (depth > MAX_DEPTH) {
       report(node, `nested deeper than ${MAX_DEPTH} levels: no Kubernetes object is`);
@@ -306,10 +332,11 @@ function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
     }
     if (isSeq(node)) {
       reportProperties(node);
-      return node.items.map((item) => visit(item, depth + 1));
+      return node.items.map((item) => visit(item, depth + 1, node.flow === true));
     }
     if (!isScalar(node)) return null;
     reportProperties(node);
+    reportLayout(node, inFlow);
     return visitScalar(node);
   };
   const reportProperties = (node: { anchor?: string; tag?: string }) => {
@@ -318,6 +345,20 @@ function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
     }
     if (node.tag !== undefined) {
       report(node, "a tag changes how programs read a value: leave it out, or write text in quotes");
+    }
+  };
+  const reportLayout = (node: Scalar, inFlow: boolean) => {
+    const [start, end] = node.range ?? [0, 0];
+    scalars.push([start, end]);
+    if (inFlow && node.type === Scalar.PLAIN && /^:|\?/.test(node.source ?? "")) {
+      report(node, `kubectl cannot read ${node.source ?? ""} in brackets or braces: write it in quotes`);
+    } else if (node.type === Scalar.QUOTE_DOUBLE) {
+      const escape = jsonEscapeIn(text.slice(start, end));
+      if (escape !== undefined) {
+        report(node, `kubectl cannot read ${escape} in YAML: write the character itself`);
+      }
+    } else if (isBlockType(node.type) && endsInDoubtfulSpaces(text, [start, end])) {
+      report(node, "programs differ in lines of spaces at the end of this block: leave the spaces out");
     }
   };
   const visitScalar = (node: Scalar): JsonValue => {
@@ -329,28 +370,39 @@ function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
   };
   const visitMap = (map: YAMLMap, depth: number): JsonObject => {
     const object: JsonObject = {};
+    const inFlow = map.flow === true;
     for (const pair of map.items) {
-      const key = visitKey(pair);
+      const key = visitKey(pair, inFlow);
       if (key === undefined) continue;
       if (Object.hasOwn(object, key)) {
         report(
           pair.key,
-          `the key ${JSON.stringify(key)} is there twice: programs differ in which one they keep`,
+          `the key ${JSON.stringify(key)} is there twice, and programs differ in which one they keep: ` +
+            "leave one out",
         );
       }
-      const value = visit(pair.value, depth + 1);
+      const value = visit(pair.value, depth + 1, inFlow);
       setOwn(object, key, value);
     }
     return object;
   };
-  const visitKey = (pair: Pair): string | undefined => {
+  const visitKey = (pair: Pair, inFlow: boolean): string | undefined => {
     const node = pair.key;
     if (!isScalar(node)) {
-      report(node ?? pair.value, "a key must be text");
+      report(node ?? pair.value, 'a key must be text: write it as "key": value');
       return undefined;
     }
     reportProperties(node);
+    reportLayout(node, inFlow);
+    const [start, end] = node.range ?? [0, 0];
+    if (inFlow && isKeyOverLines(text, [start, end])) {
+      report(node, "a key and its colon stand on one line: write key: value");
+    }
+    if (isExplicitKey(text, start)) report(node, "? before a key is not needed: write key: value");
     if (node.type !== Scalar.PLAIN) return typeof node.value === "string" ? node.value : undefined;
+    if (inFlow && isJoinedToValue(text, end)) {
+      report(node, "kubectl needs a space after the colon: write key: value");
+    }
     const source = node.source ?? "";
     if (source === "<<") {
       report(node, "<< merges another mapping into this one: write its keys here");
@@ -362,7 +414,20 @@ function toJson(root: Node | null, problems: OffsetProblem[]): JsonValue {
     }
     return source;
   };
-  return visit(root, 1);
+  const value = visit(root, 1, false);
+  problems.push(...tabProblems(text, part, scalars));
+  return value;
+}
+
+function tabProblems(text: string, part: TextRange, scalars: readonly TextRange[]): OffsetProblem[] {
+  return tabsInIndentation(text, part, scalars).map((offset) => ({
+    offset,
+    message: "a tab is no indentation: write spaces",
+  }));
+}
+
+function isBlockType(type: Scalar["type"]): boolean {
+  return type === Scalar.BLOCK_LITERAL || type === Scalar.BLOCK_FOLDED;
 }
 
 function offsetOf(node: unknown): number {
@@ -400,7 +465,7 @@ function readPiecewise(name: string, text: string): ManifestDocument[] | undefin
     // Whatever is odd is left to the whole parser, which knows the place of it.
     if (document === undefined || rest.length > 0 || document.errors.length > 0) return undefined;
     const pieceProblems = textProblems(piece);
-    const value = toJson(document.contents, pieceProblems);
+    const value = toJson(piece, document.contents, pieceProblems, [0, piece.length]);
     if (!Array.isArray(value)) return undefined;
     for (const item of value) items.push(item);
     for (const problem of pieceProblems) problems.push({ ...problem, offset: problem.offset + from });

@@ -42,6 +42,14 @@ function placesOf(text: string): string[] {
   return [];
 }
 
+/** The places of everything in a text that programs may read differently, pods or not. */
+function problemsOf(text: string): string[] {
+  return read(text).documents.flatMap(({ problems }) => problems).map(({ offset }) => {
+    const { line, column } = positionOf(text, offset);
+    return `${line}:${column}`;
+  });
+}
+
 Deno.test("YAML of several documents is read", () => {
   assert.deepEqual(valuesOf("a: 1\n---\nb: [x, 'y', \"z\"]\n---\n# nothing\n---\nc: |\n  on\n  0644\n"), [
     { a: 1 },
@@ -173,6 +181,45 @@ Deno.test("refuses characters that some programs take for line breaks or do not 
 Deno.test("refuses separators that kubectl understands differently", () => {
   assert.deepEqual(placesOf(`--- {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {}}\n`), ["1:1"]);
   assert.deepEqual(placesOf(`${POD}  a: b\n...\nkind: ConfigMap\napiVersion: v1\n`), ["7:1"]);
+});
+
+Deno.test("refuses the end of a document where kubectl finds none", () => {
+  assert.deepEqual(placesOf(`# nothing\n...\n---\n${POD}  a: b\n`), []);
+  assert.deepEqual(problemsOf("# nothing\n...\n---\na: b\n"), ["2:1"]);
+  assert.deepEqual(problemsOf("\ufeff...\na: b\n"), ["1:1", "1:1"]);
+  assert.deepEqual(problemsOf("{a: b}\n...\n---\nc: d\n"), ["2:1"]);
+});
+
+Deno.test("refuses lines that begin with a percent sign, wherever they stand", () => {
+  assert.deepEqual(placesOf(`%a: b\n`), ["1:1"]);
+  assert.deepEqual(placesOf(`\ufeff%YAML 1.1\n---\n${POD}  a: b\n`), ["1:1"]);
+  assert.deepEqual(placesOf(`${POD}  a: "b\n%c"\n`), ["7:1"]);
+});
+
+Deno.test("refuses tabs as indentation", () => {
+  assert.deepEqual(placesOf(`${POD}  a:\n  -\tb\n\t# note\n  c:\td\t# e\n`), ["7:4", "8:1"]);
+  assert.throws(() => read("\t# nothing\n"), InputError);
+});
+
+Deno.test("refuses keys behind question marks", () => {
+  assert.deepEqual(placesOf(`${POD}  ? a\n  : b\n  c: d ?\n  e: f\n`), ["6:5"]);
+});
+
+Deno.test("refuses flow style that kubectl cannot read", () => {
+  assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
+  assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);
+  assert.deepEqual(problemsOf(`{a, 'b\n   c': 1, d\n  : 2,\n e:\n 3}\n`), ["1:5", "2:11"]);
+});
+
+Deno.test("refuses escapes that kubectl reads in JSON only", () => {
+  assert.deepEqual(placesOf(`${POD}  a: "\\ud83d\\ude00"\n  "b\\/": c\n`), ["6:6", "7:3"]);
+  const [value] = valuesOf('{"a": "\\ud83d\\ude00\\/"}');
+  assert.deepEqual(value, { a: "\u{1f600}/" });
+});
+
+Deno.test("refuses lines of spaces at the end of blocks that programs read differently", () => {
+  assert.deepEqual(placesOf(`${POD}  a: |2\n    x\n       \n  b: |\n    \n`), ["6:6", "9:6"]);
+  assert.deepEqual(valuesOf("a: |\n  x\n    \nb: 1\n"), [{ a: "x\n  \n", b: 1 }]);
 });
 
 Deno.test("refuses directives", () => {

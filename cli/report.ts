@@ -4,6 +4,7 @@
  * @module
  */
 import type { ObjectVerdict } from "@signed-pods/shared/pod/verify";
+import { printable } from "@signed-pods/shared/pod/printing";
 import { type Difference, formatDifference } from "@signed-pods/shared/verdict";
 import type { Effects } from "./effects.ts";
 import { workloadName } from "./templates.ts";
@@ -33,16 +34,9 @@ export interface Report {
   ignored: ReadonlyMap<string, number>;
 }
 
-/** C0 and C1 controls, and what changes the direction of text or cannot be seen. */
-// deno-lint-ignore no-control-regex
-const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
-
-/** Text from a manifest or an API server may hold nothing that a terminal obeys. */
-function printable(text: string): string {
-  return text.replace(
-    UNPRINTABLE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+/** A value as indented JSON with nothing in it that a terminal obeys: escaped, it means the same. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")}\n`;
 }
 
 /** One object as lines: the verdict, then each difference, indented. */
@@ -143,9 +137,7 @@ export function jsonReport(report: Report): string {
       };
   });
   const ignored = Object.fromEntries(report.ignored);
-  return `${
-    JSON.stringify({ good: report.verdicts.length - refused, refused, ignored, objects }, null, 2)
-  }\n`;
+  return jsonText({ good: report.verdicts.length - refused, refused, ignored, objects });
 }
 
 /** Prints warnings, one line each. */

@@ -38,7 +38,8 @@ const NUMBER_TO_SOME = new RegExp(
   [
     "[-+]?0[xX][0-9a-fA-F]+",
     "[-+]?0[oO]?[0-7]+",
-    "[-+]?0[bB][01]+",
+    // kubectl's library reads a sign behind 0b, too.
+    "[-+]?0[bB][-+]?[01]+",
     "[-+]?(\\.[0-9]+|[0-9]+(\\.[0-9]*)?)([eE][-+]?[0-9]+)?",
     "[-+]?\\.(inf|Inf|INF)",
     "\\.(nan|NaN|NAN)",
@@ -77,8 +78,8 @@ export function readPlainScalar(source: string): PlainScalar {
     // Minus zero is zero in JSON's canonical form and to Kubernetes.
     return { ok: true, value: value === 0 ? 0 : value };
   }
-  // Underscores separate digits to readers of YAML 1.1, but only in what begins like a number.
-  const digits = /^[-+.]?[0-9.]/.test(source) ? source.replaceAll("_", "") : source;
+  // Underscores separate digits to readers of YAML 1.1, also from a sign, but only in what begins like a number.
+  const digits = /^[-+0-9.]/.test(source) ? source.replaceAll("_", "") : source;
   if (NUMBER_TO_SOME.test(digits)) {
     return {
       ok: false,

@@ -47,8 +47,8 @@ Deno.test("plain scalars that all programs read alike have that meaning", () => 
 Deno.test("refuses plain scalars that YAML 1.1 and 1.2 read differently", () => {
   const refused = [
     ..."y Y yes Yes YES on On ON n N no No NO off Off OFF".split(" "),
-    ..."0644 -0644 00 08 0o644 0O7 0x1F -0x1 0b101 +0b1 0B1".split(" "),
-    ..."1_000 1_ 0x_1F 1_0.5 1__0 -1_0 .1_0".split(" "),
+    ..."0644 -0644 00 08 0o644 0O7 0x1F -0x1 0b101 +0b1 0B1 0b-1 0b+1".split(" "),
+    ..."1_000 1_ 0x_1F 1_0.5 1__0 -1_0 .1_0 -_1 +_1 -_.5".split(" "),
     ..."1:30 22:22 -1:30 1:30:00 1:30.5 1_2:30".split(" "),
     ..."01.5 .inf .Inf .INF -.inf +.inf .nan .NaN .NAN".split(" "),
   ];

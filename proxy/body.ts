@@ -18,28 +18,38 @@ export class BodyTooLargeError extends Error {
  *
  * @param body the body; none is as good as an empty one
  * @param maxBytes most bytes that are held
- * @throws BodyTooLargeError, or whatever the stream fails with
+ * @param signal ends the reading, also of a body that does not go on
+ * @throws BodyTooLargeError, the signal's reason, or whatever the stream fails with
  */
 export async function readBody(
   body: ReadableStream<Uint8Array> | null,
   maxBytes: number,
+  signal?: AbortSignal,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   if (body !== null) {
     const reader = body.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) {
-        break;
+    const leave = () => void reader.cancel(signal?.reason).catch(() => {});
+    signal?.addEventListener("abort", leave, { once: true });
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const { done, value } = await reader.read();
+        signal?.throwIfAborted();
+        if (done) {
+          break;
+        }
+        length += value.length;
+        if (length > maxBytes) {
+          const error = new BodyTooLargeError(maxBytes);
+          await reader.cancel(error).catch(() => {});
+          throw error;
+        }
+        chunks.push(value);
       }
-      length += value.length;
-      if (length > maxBytes) {
-        const error = new BodyTooLargeError(maxBytes);
-        await reader.cancel(error).catch(() => {});
-        throw error;
-      }
-      chunks.push(value);
+    } finally {
+      signal?.removeEventListener("abort", leave);
     }
   }
   const [first] = chunks;

@@ -22,3 +22,17 @@ Deno.test("refuses a body over the bound, and stops to read it", async () => {
   await assert.rejects(readBody(endless, 25), BodyTooLargeError);
   assert.equal(cancelled, true);
 });
+
+Deno.test("a body that does not go on is left when the signal says so", async () => {
+  const silent = () => {
+    const state = { cancelled: false };
+    return { state, body: new ReadableStream<Uint8Array>({ cancel: () => void (state.cancelled = true) }) };
+  };
+  const timeout = new AbortController();
+  const { state, body } = silent();
+  const read = readBody(body, 10, timeout.signal);
+  timeout.abort(new Error("too late"));
+  await assert.rejects(read, /too late/);
+  assert.equal(state.cancelled, true);
+  await assert.rejects(readBody(silent().body, 10, timeout.signal), /too late/);
+});

@@ -10,6 +10,7 @@ import { isLoopbackAddress, type ListenAddress } from "./address.ts";
 import { type Credentials, nodeNameInCertificate } from "./credentials.ts";
 import type { FileSet, LoadedFiles } from "./file_set.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
+import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
 import { servingFiles } from "./serving_files.ts";
@@ -41,6 +42,8 @@ export interface Configuration {
   credentials: Credentials;
   nodeName: string;
   tls?: ServingTls;
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontConfiguration;
   keys: VerificationKeySet;
   /** The files that this was read from, to be followed. */
   files: {
@@ -96,6 +99,13 @@ export async function complete(
     ? undefined
     : await load(servingFiles(options.tls, reader), report);
   const verification = await load(verificationKeyFiles(options.verificationCerts, reader), report);
+  const front = options.front === undefined ? undefined : await readFrontConfiguration(options.front, {
+    nodeName,
+    clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
+    readFile: (flag, path, parse) =>
+      attempt(async () => parse(await files.readText(path)), flag, path, report),
+    report,
+  });
   await prepareRuntimeDir(options.runtimeDir, files, report);
   const socketPath = `${options.runtimeDir}/${SOCKET_NAME}`;
   if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
@@ -113,6 +123,7 @@ export async function complete(
       options,
       ...upstream.value,
       nodeName,
+      ...(front === undefined ? {} : { front }),
       ...(serving === undefined ? {} : { tls: serving.value }),
       keys: verification.value,
       files: {
@@ -265,6 +276,12 @@ function warn(
     report(
       "--client-ca",
       "is not given: only loopback peers are served, and any local process may act as the kubelet",
+    );
+  }
+  if (options.front !== undefined && options.front.kubeletConfigFile === undefined) {
+    report(
+      "--kubelet-config",
+      "is not given: whether the kubelet's own settings let the cluster go round --kubelet-api-listen was not checked",
     );
   }
   if (options.mode === "audit") {

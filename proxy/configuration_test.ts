@@ -154,6 +154,31 @@ Deno.test("what should not stay is warned about", async () => {
   );
 });
 
+Deno.test("a front whose kubelet was not checked is warned about", async () => {
+  const { authority, node } = await testPki();
+  const files = new FakeFiles({
+    ...await goodFiles(),
+    "/etc/front.pem": node.certificate + node.key,
+    "/etc/node-ca.pem": (await issue({ commonName: "node authority", authority: true })).certificate,
+  });
+  const front = [
+    "--kubelet-api-listen=10.0.0.1:10250",
+    "--kubelet-api-tls-cert=/etc/server.pem",
+    "--kubelet-api-tls-key=/etc/server.key",
+    "--kubelet-api-client-ca=/etc/ca.pem",
+    "--kubelet-certificate-authority=/etc/node-ca.pem",
+    "--kubelet-client-certificate=/etc/front.pem",
+    "--kubelet-client-key=/etc/front.pem",
+  ];
+  const { configuration, warnings } = await good([...GOOD, ...front], files);
+  assert.deepEqual(warnings, ["--kubelet-config"]);
+  assert.deepEqual(configuration.front?.tls.clientAuthorities, [authority.certificate]);
+  assert.deepEqual(
+    (await problems([...GOOD, ...front, "--kubelet-config=/gone"], files)).map(({ path }) => path),
+    ["--kubelet-config"],
+  );
+});
+
 Deno.test("the same key is trusted once, however often it is named", async () => {
   const files = new FakeFiles(await goodFiles());
   const { configuration } = await good([...GOOD, "--signature-verification-cert=/trust/a.pem"], files);

@@ -10,10 +10,12 @@ import {
   AttributeValue,
   BasicConstraints,
   Certificate,
+  ExtendedKeyUsage,
   Extension,
   Extensions,
   GeneralName,
   id_ce_basicConstraints as basicConstraintsId,
+  id_ce_extKeyUsage as extendedKeyUsageId,
   id_ce_subjectAltName as subjectAltNameId,
   Name,
   RelativeDistinguishedName,
@@ -44,8 +46,17 @@ export interface Issued {
 /** What a certificate is issued for. */
 export interface Request {
   commonName: string;
+  /** Further parts of the subject: organizations, and more common names. */
+  organizations?: string[];
+  commonNames?: string[];
   /** Issued by itself without it. */
   issuer?: Issued;
+  /** By default new ones. */
+  keys?: CryptoKeyPair;
+  /** Object identifiers of extended key usages. */
+  usages?: string[];
+  /** From when to when it is valid, in milliseconds from now; by default from an hour ago for a day. */
+  validMs?: [from: number, to: number];
   /** IP addresses in bytes. */
   addresses?: number[][];
   names?: string[];
@@ -56,14 +67,14 @@ export interface Request {
 
 /** Issues a certificate that is valid for a day. */
 export async function issue(request: Request): Promise<Issued> {
-  const keys = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
-  const subject = new Name([
+  const keys = request.keys ?? await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+  const part = (type: string) => (text: string) =>
     new RelativeDistinguishedName([
-      new AttributeTypeAndValue({
-        type: "2.5.4.3",
-        value: new AttributeValue({ utf8String: request.commonName }),
-      }),
-    ]),
+      new AttributeTypeAndValue({ type, value: new AttributeValue({ utf8String: text }) }),
+    ]);
+  const subject = new Name([
+    ...(request.organizations ?? []).map(part("2.5.4.10")),
+    ...[request.commonName, ...request.commonNames ?? []].map(part("2.5.4.3")),
   ]);
   const alternatives = [
     ...(request.addresses ?? []).map((address) => new GeneralName({ iPAddress: address.join(".") })),
@@ -77,6 +88,12 @@ export async function issue(request: Request): Promise<Issued> {
         AsnConvert.serialize(new BasicConstraints({ cA: request.authority === true })),
       ),
     }),
+    ...(request.usages === undefined ? [] : [
+      new Extension({
+        extnID: extendedKeyUsageId,
+        extnValue: new OctetString(AsnConvert.serialize(new ExtendedKeyUsage(request.usages))),
+      }),
+    ]),
     ...(alternatives.length === 0 ? [] : [
       new Extension({
         extnID: subjectAltNameId,
@@ -87,12 +104,13 @@ export async function issue(request: Request): Promise<Issued> {
   const version = request.version ?? Version.v3;
   const algorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 });
   const now = Date.now();
+  const [validFrom, validTo] = request.validMs ?? [-3_600_000, 86_400_000];
   const tbsCertificate = new TBSCertificate({
     version,
     serialNumber: Uint8Array.from([1, ...crypto.getRandomValues(new Uint8Array(8))]).buffer,
     signature: algorithm,
     issuer: request.issuer?.subject ?? subject,
-    validity: new Validity({ notBefore: new Date(now - 3_600_000), notAfter: new Date(now + 86_400_000) }),
+    validity: new Validity({ notBefore: new Date(now + validFrom), notAfter: new Date(now + validTo) }),
     subject,
     subjectPublicKeyInfo: AsnConvert.parse(
       await crypto.subtle.exportKey("spki", keys.publicKey),

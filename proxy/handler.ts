@@ -7,51 +7,68 @@
  * known route? ─no─> 403, and the flag that would allow it
  *   │
  *   ├─ pods ──────> the pod gate, which judges every pod
- *   ├─ reviews ───> relayed
+ *   ├─ reviews ───> the review gate, which knows what may be allowed at all
  *   └─ others ────> relayed: known headers, bodies streamed both ways, no redirects
  * ```
  *
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
+import type { Clock } from "./clock.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
 import type { PodGate } from "./pod_gate.ts";
 import { parseTarget } from "./request_target.ts";
 import type { RequestTarget } from "./request_target.ts";
+import type { ReviewGate } from "./review_gate.ts";
 import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
-import { type Upstream, UpstreamError } from "./upstream.ts";
+import { ANSWER_TIMEOUT_MS, type Upstream, UpstreamError } from "./upstream.ts";
+import { afterSilence } from "./watch_silence.ts";
 
 /** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);
+
+/**
+ * Requests that are open at the same time. A kubelet has a watch for each Secret and ConfigMap that its pods use, and
+ * some tens of others.
+ */
+export const MAX_OPEN_REQUESTS = 8192;
 
 /** What a handler is made of. */
 export interface HandlerOptions {
   router: Router;
   gate: PodGate;
+  reviews: ReviewGate;
   upstream: Upstream;
   log: Log;
   /** Whether each request gets a line in the log. */
   logRequests: boolean;
   /** Milliseconds since any fixed moment, for durations; `performance.now` will do. */
   elapsedMs: () => number;
+  clock: Clock;
 }
 
 /** Answers requests. */
 export interface Handler {
-  /** Answers one request. Never throws. */
-  handle(request: Request): Promise<Response>;
+  /**
+   * Answers one request. Never throws.
+   *
+   * @param delivered settles when the answer has been sent, or cannot be
+   */
+  handle(request: Request, delivered: Promise<void>): Promise<Response>;
   /** Ends the relayed watches cleanly. The pod gate is closed on its own. */
   close(): void;
 }
 
 /** Makes the handler of one proxy. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { router, gate, upstream, log, logRequests, elapsedMs } = options;
+  const { router, gate, reviews, upstream, log, logRequests, elapsedMs, clock } = options;
   const closing = new AbortController();
 
-  async function handle(request: Request): Promise<Response> {
+  let open = 0;
+
+  async function handle(request: Request, delivered: Promise<void>): Promise<Response> {
     const started = elapsedMs();
     const parsed = parseTarget(request.url);
     if (!parsed.ok) {
@@ -59,7 +76,7 @@ export function createHandler(options: HandlerOptions): Handler {
       return statusResponse(400, "BadRequest", `kubelet-proxy: ${parsed.message}`);
     }
     const route = router.route(request.method, parsed.target);
-    const response = await answer(request, route, parsed.target);
+    const response = await admit(request, route, parsed.target, delivered);
     if (logRequests) {
       log.info("request", "answered", {
         method: request.method,
@@ -71,6 +88,44 @@ export function createHandler(options: HandlerOptions): Handler {
       });
     }
     return response;
+  }
+
+  /** Bounds how many requests are open, and how long each may be. */
+  async function admit(
+    request: Request,
+    route: Route,
+    target: RequestTarget,
+    delivered: Promise<void>,
+  ): Promise<Response> {
+    if (open >= MAX_OPEN_REQUESTS) {
+      log.error("request-refused", `${MAX_OPEN_REQUESTS} requests are open already`, {
+        method: request.method,
+        path: target.path,
+        code: 429,
+      });
+      return statusResponse(429, "TooManyRequests", "kubelet-proxy: too many requests are open", {
+        retryAfterSeconds: 1,
+      });
+    }
+    open++;
+    const timeout = new AbortController();
+    const cancelTimer = isWatch(route) ? undefined : clock.after(ANSWER_TIMEOUT_MS, () => {
+      const message = `the API server's answer was not complete after ${ANSWER_TIMEOUT_MS / 1000} s`;
+      log.error("upstream-timeout", message, { method: request.method, path: target.path });
+      timeout.abort(new UpstreamError("timeout", message));
+    });
+    const end = () => {
+      open--;
+      cancelTimer?.();
+    };
+    delivered.then(end);
+    return await answer(
+      cancelTimer === undefined
+        ? request
+        : new Request(request, { signal: AbortSignal.any([request.signal, timeout.signal]) }),
+      route,
+      target,
+    );
   }
 
   async function answer(request: Request, route: Route, target: RequestTarget): Promise<Response> {
@@ -87,7 +142,7 @@ export function createHandler(options: HandlerOptions): Handler {
         case "pod-write":
           return await gate.write(request, { ...route, path: target.target }, request.signal);
         case "review":
-          return await relay(request, target, false);
+          return await reviews.answer(route.review, request);
         case "relay":
           return await relay(request, target, route.stream);
         default: {
@@ -136,18 +191,18 @@ export function createHandler(options: HandlerOptions): Handler {
       });
       return statusResponse(502, "InternalError", `kubelet-proxy: ${problem}`);
     }
-    return new Response(bodyOf(response, stream), {
+    return new Response(bodyOf(response, stream, target.path), {
       status: response.status,
       headers: responseHeaders(response.headers),
     });
   }
 
-  function bodyOf(response: Response, stream: boolean): ReadableStream<Uint8Array> | null {
+  function bodyOf(response: Response, stream: boolean, path: string): ReadableStream<Uint8Array> | null {
     if (response.body === null || NULL_BODY_STATUSES.has(response.status)) {
       response.body?.cancel().catch(() => {});
       return null;
     }
-    return stream ? endable(response.body, closing.signal) : response.body;
+    return stream ? endable(response.body, closing.signal, { clock, log, path }) : response.body;
   }
 
   function fail(request: Request, target: RequestTarget, error: unknown): Response {
@@ -182,6 +237,10 @@ export function createHandler(options: HandlerOptions): Handler {
   return { handle, close: () => closing.abort() };
 }
 
+function isWatch(route: Route): boolean {
+  return route.kind === "pod-watch" || (route.kind === "relay" && route.stream);
+}
+
 /** Why an answer must not be relayed; undefined if it may. */
 function refuseAnswer(response: Response): string | undefined {
   const { status } = response;
@@ -198,15 +257,20 @@ function refuseAnswer(response: Response): string | undefined {
 }
 
 /**
- * The same stream, which ends when `signal` says so. The server would otherwise wait for the API server to end a
+ * The same stream, which ends when `signal` says so, or after too long a silence. The server would otherwise wait for the API server to end a
  * watch, which takes minutes to hours. client-go takes the end for that of a watch and begins another.
  */
-function endable(body: ReadableStream<Uint8Array>, signal: AbortSignal): ReadableStream<Uint8Array> {
+function endable(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+  { clock, log, path }: { clock: Clock; log: Log; path: string },
+): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   let ended = false;
+  let end = () => {};
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      const end = () => {
+      end = () => {
         if (!ended) {
           ended = true;
           controller.close();
@@ -221,6 +285,7 @@ function endable(body: ReadableStream<Uint8Array>, signal: AbortSignal): Readabl
       reader.closed.catch(() => {}).then(() => signal.removeEventListener("abort", end));
     },
     async pull(controller) {
+      const cancelTimer = afterSilence(clock, log, path, () => end());
       try {
         const { done, value } = await reader.read();
         if (ended) {
@@ -237,11 +302,13 @@ function endable(body: ReadableStream<Uint8Array>, signal: AbortSignal): Readabl
           ended = true;
           controller.error(error);
         }
+      } finally {
+        cancelTimer();
       }
     },
     cancel(reason) {
       ended = true;
       return reader.cancel(reason);
     },
-  });
+  }, { highWaterMark: 0 });
 }

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { memoryLog } from "./fixture_test.ts";
-import { createHandler } from "./handler.ts";
+import { ManualClock, settle } from "../tests/fakes/clock.ts";
+import { createHandler, MAX_OPEN_REQUESTS } from "./handler.ts";
 import type { PodGate, PodWrite } from "./pod_gate.ts";
 import { createRouter } from "./route.ts";
-import { UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
+import { ANSWER_TIMEOUT_MS, UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
+import { WATCH_SILENCE_TIMEOUT_MS } from "./watch_silence.ts";
 
 type Answer = (request: UpstreamRequest) => Response | Promise<Response>;
 
@@ -11,6 +13,8 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
   const sent: UpstreamRequest[] = [];
   const gated: unknown[] = [];
   const log = memoryLog();
+  const clock = new ManualClock();
+  const delivered = Promise.withResolvers<void>();
   const answerAs = (name: string, ...call: unknown[]) => {
     gated.push([name, ...call]);
     return Promise.resolve(new Response(name));
@@ -26,6 +30,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
   const handler = createHandler({
     router: createRouter("worker", []),
     gate,
+    reviews: { answer: (review) => answerAs("review", review) },
     upstream: {
       send(request) {
         sent.push(request);
@@ -35,10 +40,11 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     log,
     logRequests,
     elapsedMs: () => 0,
+    clock,
   });
   const ask = (method: string, target: string, init: RequestInit = {}) =>
-    handler.handle(new Request(`https://proxy${target}`, { method, ...init }));
-  return { handler, ask, sent, gated, log };
+    handler.handle(new Request(`https://proxy${target}`, { method, ...init }), delivered.promise);
+  return { handler, ask, sent, gated, log, clock, delivered };
 }
 
 async function status(response: Response): Promise<{ code: number; reason: string; message: string }> {
@@ -99,11 +105,12 @@ Deno.test("known routes stream both ways, with known headers only", async () => 
   assert.ok(request?.signal instanceof AbortSignal);
 });
 
-Deno.test("reviews are relayed", async () => {
-  const { ask, sent } = setUp();
+Deno.test("reviews go to their gate and nowhere else", async () => {
+  const { ask, sent, gated } = setUp();
   await ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", { body: "x" });
   await ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", { body: "x" });
-  assert.equal(sent.length, 2);
+  assert.deepEqual(gated, [["review", "access"], ["review", "token"]]);
+  assert.equal(sent.length, 0);
 });
 
 Deno.test("errors of known routes are relayed as they are", async () => {
@@ -130,7 +137,7 @@ Deno.test("refuses paths that are not canonical", async () => {
   // Request would normalise the URL; Deno.serve does not.
   const request = new Request("https://proxy/");
   Object.defineProperty(request, "url", { value: "https://proxy/api/v1/x/../pods" });
-  assert.equal((await status(await handler.handle(request))).reason, "BadRequest");
+  assert.equal((await status(await handler.handle(request, Promise.resolve()))).reason, "BadRequest");
   assert.equal(sent.length, 0);
 });
 
@@ -255,4 +262,70 @@ Deno.test("a client that leaves a relayed watch ends it upstream", async () => {
   const { ask } = setUp(() => new Response(body));
   await (await ask("GET", WATCH)).body?.cancel();
   assert.equal(state.cancelled, true);
+});
+
+Deno.test("refuses to wait for ever for the rest of an answer, and says so", async () => {
+  const { body, state } = endless();
+  const { ask, log, clock, sent } = setUp(() => new Response(body));
+  const response = await ask("GET", NODE);
+  await clock.advance(ANSWER_TIMEOUT_MS - 1);
+  assert.equal(sent[0]?.signal?.aborted, false);
+  await clock.advance(1);
+  // The body of a fetch fails with its signal; this one does not know of it.
+  const reason: unknown = sent[0]?.signal?.reason;
+  assert.ok(reason instanceof UpstreamError && reason.code === "timeout");
+  assert.deepEqual(log.events.map(({ level, event }) => [level, event]), [
+    ["info", "request"],
+    ["error", "upstream-timeout"],
+  ]);
+  await response.body?.cancel();
+  assert.equal(state.cancelled, true);
+});
+
+Deno.test("an answer that was delivered is not timed any more, nor is a watch", async () => {
+  const { ask, log, clock, delivered, sent } = setUp(() => new Response("ok"));
+  await ask("GET", NODE);
+  assert.equal(clock.timers, 1);
+  delivered.resolve();
+  await settle();
+  assert.equal(clock.timers, 0);
+  await ask("GET", WATCH);
+  await clock.advance(ANSWER_TIMEOUT_MS);
+  assert.equal(sent[1]?.signal?.aborted, false);
+  assert.deepEqual(log.events.filter(({ level }) => level === "error"), []);
+});
+
+Deno.test("refuses one request too many, until another was delivered", async () => {
+  const { ask, log, delivered, sent } = setUp(() => new Response(null));
+  for (let count = 0; count < MAX_OPEN_REQUESTS; count++) {
+    await ask("GET", WATCH);
+  }
+  const refused = await ask("GET", WATCH);
+  assert.equal((await status(refused)).reason, "TooManyRequests");
+  assert.equal(refused.headers.get("retry-after"), "1");
+  assert.equal(log.events.at(-2)?.event, "request-refused");
+  assert.equal(sent.length, MAX_OPEN_REQUESTS);
+  delivered.resolve();
+  await settle();
+  assert.equal((await ask("GET", WATCH)).status, 200);
+});
+
+Deno.test("a relayed watch of which nothing is heard ends cleanly, and the log says so", async () => {
+  const { body, state, controller } = endless();
+  const { ask, log, clock } = setUp(() => new Response(body), false);
+  const reader = (await ask("GET", WATCH)).body?.getReader();
+  await clock.advance(WATCH_SILENCE_TIMEOUT_MS);
+  assert.equal(state.cancelled, false, "nobody was waiting for anything");
+  const first = reader?.read();
+  await clock.advance(WATCH_SILENCE_TIMEOUT_MS - 1);
+  controller()?.enqueue(new Uint8Array([1]));
+  assert.equal((await first)?.done, false);
+  const second = reader?.read();
+  await clock.advance(WATCH_SILENCE_TIMEOUT_MS);
+  assert.equal((await second)?.done, true);
+  assert.equal(state.cancelled, true);
+  assert.deepEqual(log.events.map(({ event, fields }) => [event, fields["path"]]), [
+    ["watch-silent", "/apis/node.k8s.io/v1/runtimeclasses"],
+  ]);
+  assert.equal(clock.timers, 0);
 });

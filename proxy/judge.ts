@@ -28,7 +28,14 @@ import {
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "./clock.ts";
 import { type Ledger, type LedgerEntry, podKey } from "./ledger.ts";
-import { controllerOf, hasTerminalPhase, isBeingDeleted, nodeNameOf, resourceVersionOf } from "./live_pod.ts";
+import {
+  controllerOf,
+  hasTerminalPhase,
+  isBeingDeleted,
+  nodeNameOf,
+  rejectedAt,
+  resourceVersionOf,
+} from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
@@ -220,6 +227,7 @@ class NodeJudge implements Judge {
     return this.#inTurn(async () => {
       const twins = snapshot?.unique ? findTwins(sightings, snapshot) : undefined;
       const candidates = await Promise.all(sightings.map((sighting) => this.#prepare(sighting, twins)));
+      this.#recallRefusals(candidates);
       const showings: Showing[] = [];
       for (const [index, sighting] of sightings.entries()) {
         const candidate = candidates[index];
@@ -415,6 +423,17 @@ class NodeJudge implements Judge {
     }
   }
 
+  /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
+  #recallRefusals(candidates: readonly (Candidate | undefined)[]): void {
+    for (const candidate of candidates) {
+      const refusedAt = candidate === undefined ? undefined : rejectedAt(candidate.object);
+      const controller = candidate === undefined ? undefined : controllerOf(candidate.object);
+      if (candidate !== undefined && refusedAt !== undefined && controller !== undefined) {
+        this.#rejector?.recall(candidate.identity.uid, controller, refusedAt);
+      }
+    }
+  }
+
   /** Looks, and changes nothing. */
   #decide(candidate: Candidate, snapshot: Snapshot | undefined): Decision {
     const { object, identity } = candidate;
@@ -563,7 +582,7 @@ class NodeJudge implements Judge {
       case "stop":
       case "stopping": {
         const entry = decision.kind === "stop"
-          ? this.#stop(decision.entry, tracked, decision.verdict)
+          ? this.#stop(decision.entry, object, tracked, decision.verdict)
           : decision.entry;
         // One list holds one pod once, even if the API server says otherwise.
         return repeated ? { kind: "hide" } : this.#showStopping(object, tracked, entry, known);
@@ -615,7 +634,7 @@ class NodeJudge implements Judge {
     return status === undefined ? head : `${head.slice(0, -1)},"status":${JSON.stringify(status)}}`;
   }
 
-  #stop(entry: LedgerEntry, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
+  #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
     const stopping: LedgerEntry = {
       ...entry,
       state: "stopping",
@@ -623,7 +642,9 @@ class NodeJudge implements Judge {
       refusal: formatDenial(verdict, MAX_REFUSAL_LENGTH),
     };
     this.#ledger.put(stopping);
-    this.#rejector?.forget(entry.uid);
+    this.#rejector?.announce(
+      this.#hidden(live, tracked, `${stopping.refusal}. Its containers are being stopped`),
+    );
     this.#logVerdict(tracked, "stopping", () => {
       this.#log.warn(
         "pod-stopping",

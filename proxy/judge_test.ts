@@ -31,6 +31,10 @@ interface Bench {
   clock: ManualClock;
   /** What the rejector was told, by UID. */
   refused: Map<string, RefusedPod>;
+  /** Which Events of stopping pods it was told of. */
+  announced: RefusedPod[];
+  /** Refusals of earlier processes. */
+  recalled: [uid: string, controller: string, at: Date][];
   see(...pods: JsonObject[]): Promise<Showing[]>;
   /** What becomes of one pod, in a word. */
   fate(pod: JsonObject): Promise<string>;
@@ -54,8 +58,12 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const clock = options.clock ?? new ManualClock();
   const ledger = await openLedger(store, log, options.maxEntries, options.maxRetired);
   const refused = new Map<string, RefusedPod>();
+  const announced: RefusedPod[] = [];
+  const recalled: [string, string, Date][] = [];
   const rejector = {
     refuse: (pod: RefusedPod) => void refused.set(pod.uid, pod),
+    announce: (pod: RefusedPod) => void announced.push(pod),
+    recall: (uid: string, controller: string, at: Date) => void recalled.push([uid, controller, at]),
     forget: (uid: string) => void refused.delete(uid),
     uids: () => [...refused.keys()],
     close: () => Promise.resolve(),
@@ -78,6 +86,8 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     log,
     clock,
     refused,
+    announced,
+    recalled,
     see,
     fate: async (pod) => fateOf((await see(pod))[0]),
     gone: async (pod) => fateOf((await judge.judge([{ kind: "deleted", object: pod }]))[0]),
@@ -232,6 +242,28 @@ Deno.test("a controller, a phase and a deletion are told to the rejector", async
     deleting: true,
   });
   assert.ok(message);
+});
+
+Deno.test("refusals of an earlier process are told to the rejector before the first pod is refused", async () => {
+  const bench = await makeBench();
+  const failed = withStatus(makePod({ name: "before", uid: uidOf(2), controller: uidOf(900) }), {
+    phase: "Failed",
+    reason: "NodeAdmissionRejected",
+    conditions: [{ type: "Ready", status: "False", lastTransitionTime: "2026-01-01T00:00:00Z" }],
+  });
+  const bare = withStatus(makePod({ name: "bare", uid: uidOf(3) }), objectOf(failed.status));
+  await bench.see(makePod({ controller: uidOf(900) }), failed, bare);
+  assert.deepEqual(bench.recalled, [[uidOf(2), uidOf(900), new Date("2026-01-01T00:00:00Z")]]);
+});
+
+Deno.test("a pod that is being stopped has an Event that says why, once", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  await bench.see(EVIL);
+  await bench.see(EVIL);
+  const [announced, ...more] = bench.announced;
+  assert.match(announced?.message ?? "", /spec\.containers\[app\]\.image.*containers are being stopped$/);
+  assert.deepEqual(more, []);
 });
 
 Deno.test("DELETED passes with metadata alone, and the pod is forgotten", async () => {
@@ -441,20 +473,23 @@ Deno.test("a key gates the first admission only, until it is revoked", async () 
   const by = (options: Partial<VerifierOptions>): PodVerifier =>
     createVerifier({ keys: [], acceptForms: new Set(["template"]), requireDigests: false, ...options });
   const store = new MemoryLedgerStore();
-  const { fate } = await makeBench({ store, verifier: by({ keys: [owner.trusted, stranger.trusted] }) });
+  const { fate } = await makeBench({
+    store,
+    verifier: by({ keys: [owner.verificationKey, stranger.verificationKey] }),
+  });
   assert.equal(await fate(GOOD), "new");
   const other = makePod({ name: "other", uid: uidOf(2) });
   assert.equal(await fate(await owner.sign(other)), "new");
   // The same bytes, signed with the next key: from now on the pod is that one's.
   assert.equal(await fate(await stranger.sign(other)), "known");
 
-  const later = await makeBench({ store, verifier: by({ keys: [stranger.trusted] }) });
+  const later = await makeBench({ store, verifier: by({ keys: [stranger.verificationKey] }) });
   assert.equal(await later.fate(GOOD), "new", "runs on without its key");
   assert.equal(await later.fate(await owner.signedPod({ name: "late", uid: uidOf(3) })), "hide");
 
   const revoking = await makeBench({
     store,
-    verifier: by({ keys: [stranger.trusted], revoked: [owner.trusted] }),
+    verifier: by({ keys: [stranger.verificationKey], revoked: [owner.verificationKey] }),
   });
   assert.equal(await revoking.fate(GOOD), "new, stopping");
   assert.equal(await revoking.fate(await stranger.sign(other)), "new");

@@ -5,7 +5,7 @@ import { ManualClock } from "../tests/fakes/clock.ts";
 import { MemoryLog } from "../tests/fakes/log.ts";
 import { Owner } from "../tests/fakes/owner.ts";
 
-const { trusted } = await Owner.create();
+const { verificationKey: trusted } = await Owner.create();
 const START = new Date("2026-01-01T00:00:00Z");
 const at = (ms: number) => new Date(START.getTime() + ms);
 

@@ -9,9 +9,8 @@
  */
 import { decodeBase64 } from "@signed-pods/shared/base64";
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
-import { messageOf } from "@signed-pods/shared/errors";
-import { parseDocument } from "yaml";
 import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_credential.ts";
+import { type Fields, isFields, parseStrictYaml } from "./strict_yaml.ts";
 
 /** A PEM text in the kubeconfig, or the path of a file that holds one. */
 export type PemSource = { kind: "file"; path: string } | { kind: "data"; text: string };
@@ -37,9 +36,6 @@ export type ParsedKubeconfig = { ok: true; kubeconfig: Kubeconfig } | { ok: fals
 
 /** Longest kubeconfig, in characters. One with ten clusters and all certificates inside has about 80,000. */
 export const MAX_KUBECONFIG_CHARACTERS = 1024 * 1024;
-
-/** Most values that one alias may stand for, so that a small file cannot unfold into a large one. */
-const MAX_ALIASES = 10;
 
 /** Settings of a cluster that are read, or that change nothing here. */
 const CLUSTER_FIELDS: ReadonlySet<string> = new Set([
@@ -99,8 +95,6 @@ const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
   ]),
 ]);
 
-type Fields = Record<string, unknown>;
-
 /** The folder that a kubeconfig lies in, to which relative paths in it are relative. */
 export function folderOf(path: string): string {
   const slash = path.lastIndexOf("/");
@@ -118,18 +112,11 @@ export function parseKubeconfig(text: string, directory: string, context?: strin
   if (text.length > MAX_KUBECONFIG_CHARACTERS) {
     return { ok: false, problems: [`longer than ${MAX_KUBECONFIG_CHARACTERS} characters`] };
   }
-  let root: unknown;
-  try {
-    const document = parseDocument(text, { uniqueKeys: true, strict: true, stringKeys: true });
-    const complaints = [...document.errors, ...document.warnings];
-    if (complaints.length > 0) {
-      // The first line only: the others show the place, where a token may stand.
-      return { ok: false, problems: complaints.map(({ message }) => message.split("\n", 1)[0] ?? "") };
-    }
-    root = document.toJS({ maxAliasCount: MAX_ALIASES });
-  } catch (error) {
-    return { ok: false, problems: [messageOf(error)] };
+  const parsed = parseStrictYaml(text);
+  if (!parsed.ok) {
+    return parsed;
   }
+  const root = parsed.value;
   if (!isFields(root) || (root["kind"] ?? "Config") !== "Config" || (root["apiVersion"] ?? "v1") !== "v1") {
     return {
       ok: false,
@@ -392,8 +379,4 @@ function extensionOf(cluster: Fields | undefined): unknown {
     ? extensions.find((extension) => isFields(extension) && extension["name"] === EXEC_EXTENSION)
     : undefined;
   return isFields(found) ? found["extension"] : undefined;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -20,6 +20,12 @@ import { createRetiredUids, MAX_RETIRED_UIDS, type RetiredUid } from "./retired_
  */
 export const MAX_LEDGER_ENTRIES = 10_000;
 
+/**
+ * Most that the remembered pods may have together, in UTF-16 code units: 256 KiB for each of 512 pods. One signed template,
+ * which may have 256 KiB, is good for as many pods as the API server likes to make.
+ */
+export const MAX_LEDGER_CHARACTERS: number = 128 * 1024 * 1024;
+
 /** The journal is written anew when it holds this many times as many lines as there are entries… */
 export const COMPACTION_FACTOR = 4;
 
@@ -106,22 +112,27 @@ export class LedgerFullError extends Error {
  *
  * @param maxEntries for tests
  * @param maxRetired for tests
+ * @param maxCharacters for tests
  */
 export async function openLedger(
   store: LedgerStore,
   log: Log,
   maxEntries = MAX_LEDGER_ENTRIES,
   maxRetired = MAX_RETIRED_UIDS,
+  maxCharacters = MAX_LEDGER_CHARACTERS,
 ): Promise<Ledger> {
   const entries = new Map<string, LedgerEntry>();
   const names = new Map<string, string>();
   const retired = createRetiredUids(maxRetired);
+  let characters = 0;
 
   function insert(entry: LedgerEntry): void {
     const before = entries.get(entry.uid);
     if (before !== undefined) {
       names.delete(podKey(before.namespace, before.name));
+      characters -= before.pod.length;
     }
+    characters += entry.pod.length;
     entries.set(entry.uid, entry);
     names.set(podKey(entry.namespace, entry.name), entry.uid);
   }
@@ -132,6 +143,7 @@ export async function openLedger(
       return;
     }
     entries.delete(uid);
+    characters -= entry.pod.length;
     const key = podKey(entry.namespace, entry.name);
     if (names.get(key) === uid) {
       names.delete(key);
@@ -202,7 +214,14 @@ export async function openLedger(
       return entries.size;
     },
     put(entry, durable = true) {
-      if (!entries.has(entry.uid)) {
+      const before = entries.get(entry.uid);
+      const growth = entry.pod.length - (before?.pod.length ?? 0);
+      if (growth > 0 && characters + growth > maxCharacters) {
+        throw new LedgerFullError(
+          `the admitted pods of this node would have more than ${maxCharacters} characters; use fewer or smaller ones`,
+        );
+      }
+      if (before === undefined) {
         if (entries.size >= maxEntries) {
           throw new LedgerFullError(`this node already has ${maxEntries} admitted pods`);
         }

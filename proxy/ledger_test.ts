@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { MAX_SIGNED_TEMPLATE_BYTES } from "@signed-pods/shared/bounds";
 import {
   COMPACTION_FACTOR,
   type LedgerEntry,
   LedgerFullError,
+  MAX_LEDGER_CHARACTERS,
   MIN_LINES_BEFORE_COMPACTION,
   openLedger,
 } from "./ledger.ts";
@@ -167,4 +169,22 @@ Deno.test("refuses one entry too many, but not a change", async () => {
   ledger.put(entry(1));
   ledger.put(entry(1, { signedHash: "cd" }));
   assert.throws(() => ledger.put(entry(2)), LedgerFullError);
+});
+
+Deno.test("refuses more characters than the bound, in a new pod or a grown one, until another is gone", async () => {
+  const size = entry(1).pod.length;
+  const open = (room: number) =>
+    openLedger(new MemoryLedgerStore(), new MemoryLog(), undefined, undefined, room);
+  const ledger = await open(2 * size);
+  ledger.put(entry(1));
+  ledger.put(entry(2));
+  assert.throws(() => ledger.put(entry(3)), LedgerFullError);
+  assert.throws(() => ledger.put(entry(2, { pod: entry(2).pod + " " })), LedgerFullError);
+  ledger.put(entry(2, { signedHash: "cd" }));
+  ledger.retire(retired(1), 1);
+  ledger.put(entry(2, { pod: entry(2).pod + " " }));
+  assert.throws(() => ledger.put(entry(3)), LedgerFullError);
+  ledger.put(entry(2));
+  ledger.put(entry(3));
+  assert.ok(MAX_LEDGER_CHARACTERS >= 500 * MAX_SIGNED_TEMPLATE_BYTES);
 });

@@ -42,7 +42,8 @@ export interface ListenerOptions {
   tls?: ServingTls;
   /** Path of the Unix socket between TLS and HTTP; its folder must be closed to others. */
   socketPath: string;
-  handle: (request: Request) => Promise<Response>;
+  /** Answers a request; `delivered` settles when the answer has been sent, or cannot be. */
+  handle: (request: Request, delivered: Promise<void>) => Promise<Response>;
   log: Log;
   /** Default: {@linkcode MAX_CONNECTIONS}. */
   maxConnections?: number;
@@ -99,7 +100,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       log.error("request-failed", messageOf(error));
       return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
     },
-  }, handle);
+  }, (request, { completed }) => handle(request, completed.catch(() => {})));
 
   /** Decides by number and peer, before anything is read. */
   function admit(socket: net.Socket): boolean {

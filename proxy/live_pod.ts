@@ -5,6 +5,8 @@
  * @module
  */
 import { type JsonObject, type JsonValue, objectAt, objectsAt } from "@signed-pods/shared/json";
+import { isTime } from "@signed-pods/shared/pod/grammar";
+import { REJECTION_REASON } from "./rejection.ts";
 
 /** Longest controller UID that is used as a key; a real one has 36 characters. */
 const MAX_UID_LENGTH = 64;
@@ -22,6 +24,20 @@ export function hasTerminalPhase(pod: JsonObject): boolean {
 /** Somebody has asked for the pod's deletion. */
 export function isBeingDeleted(pod: JsonObject): boolean {
   return typeof objectAt(pod, "metadata")["deletionTimestamp"] === "string";
+}
+
+/**
+ * When the pod was marked Failed because a node refused it; nothing if it was not, or ended otherwise. Whoever forges it
+ * delays the next refusal of the same controller, by no more than the longest pause.
+ */
+export function rejectedAt(pod: JsonObject): Date | undefined {
+  const status = objectAt(pod, "status");
+  if (status["phase"] !== "Failed" || status["reason"] !== REJECTION_REASON) {
+    return undefined;
+  }
+  const ready = objectsAt(status, "conditions").find((condition) => condition["type"] === "Ready");
+  const since = ready?.["lastTransitionTime"];
+  return typeof since === "string" && isTime(since) ? new Date(since) : undefined;
 }
 
 /** The Node object that the pod is bound to. */

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { controllerOf, hasTerminalPhase, isBeingDeleted, nodeNameOf, resourceVersionOf } from "./live_pod.ts";
+import type { JsonObject } from "@signed-pods/shared/json";
+import {
+  controllerOf,
+  hasTerminalPhase,
+  isBeingDeleted,
+  nodeNameOf,
+  rejectedAt,
+  resourceVersionOf,
+} from "./live_pod.ts";
 
 Deno.test("fields are read from pods of any shape", () => {
   for (const pod of [{}, { metadata: 1, spec: [], status: "x" }, { metadata: { ownerReferences: {} } }]) {
@@ -8,6 +16,7 @@ Deno.test("fields are read from pods of any shape", () => {
     assert.equal(nodeNameOf(pod), undefined);
     assert.equal(controllerOf(pod), undefined);
     assert.equal(resourceVersionOf(pod), undefined);
+    assert.equal(rejectedAt(pod), undefined);
   }
 });
 
@@ -27,4 +36,27 @@ Deno.test("phases that end and pods under deletion are told", () => {
   assert.equal(hasTerminalPhase({ status: { phase: "Succeeded" } }), true);
   assert.equal(hasTerminalPhase({ status: { phase: "Running" } }), false);
   assert.equal(isBeingDeleted({ metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } }), true);
+});
+
+Deno.test("when a pod was refused is told by its status", () => {
+  const rejected = (status: JsonObject) =>
+    rejectedAt({
+      status: {
+        phase: "Failed",
+        reason: "NodeAdmissionRejected",
+        conditions: [{ type: "Ready", lastTransitionTime: "2026-01-01T00:00:00Z" }],
+        ...status,
+      },
+    });
+  assert.deepEqual(rejected({}), new Date("2026-01-01T00:00:00Z"));
+  for (
+    const other of [
+      { phase: "Pending" },
+      { reason: "Evicted" },
+      { conditions: [] },
+      { conditions: [{ type: "Ready", lastTransitionTime: "yesterday" }] },
+    ]
+  ) {
+    assert.equal(rejected(other), undefined);
+  }
 });

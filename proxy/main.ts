@@ -18,6 +18,7 @@ import { createCurrentCredential } from "./current_credential.ts";
 import { EXEC_INFO_VARIABLE, type ExecCredential, execInfo, readExecCredential } from "./exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./file_follower.ts";
+import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
 import { createKeyExpiry } from "./key_expiry.ts";
@@ -36,6 +37,8 @@ import {
   type PluginCredential,
 } from "./plugin_credential.ts";
 import { createPodGate } from "./pod_gate.ts";
+import { createReviewClient } from "./review_client.ts";
+import { createReviewGate } from "./review_gate.ts";
 import { ReloadCounts } from "./reload_counts.ts";
 import { createReplaceableVerifier } from "./replaceable_verifier.ts";
 import { createRotatingClient } from "./rotating_client.ts";
@@ -98,9 +101,9 @@ async function main(args: readonly string[]): Promise<void> {
     exitWith(EXIT_USAGE, completed.problems);
   }
   const { configuration, warnings } = completed;
-  const listenAddress = await tryAddresses(configuration);
-  if (Array.isArray(listenAddress)) {
-    exitWith(EXIT_USAGE, listenAddress);
+  const addressProblems = await tryAddresses(configuration);
+  if (addressProblems.length > 0) {
+    exitWith(EXIT_USAGE, addressProblems);
   }
   const log = createLog({
     format: options.logFormat,
@@ -111,14 +114,14 @@ async function main(args: readonly string[]): Promise<void> {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, listenAddress, log);
+    await run(configuration, log);
   } catch (error) {
     log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
   }
 }
 
-async function run(configuration: Configuration, address: ListenAddress, log: Log): Promise<void> {
+async function run(configuration: Configuration, log: Log): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   await clearProxyVariables(log);
 
@@ -146,6 +149,17 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     openClient(configuration, credential.value),
     (url, init, used) => fetch(url, { ...init, client: used }),
   );
+  const counts = new ReloadCounts();
+  const following = { clock: systemClock, log, counts };
+  const upstreamFollower = followFiles({
+    ...following,
+    loaded: configuration.files.upstream,
+    apply(next) {
+      checkUnchanged(kubeconfig, nodeName, next);
+      fromFiles = next.credentials;
+      install();
+    },
+  });
   const upstream = createFailover({
     servers: [kubeconfig.server, ...options.servers].map((server) => ({
       url: server.href,
@@ -177,34 +191,46 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     clock: systemClock,
     random: Math.random,
   });
+  const reviews = createReviewClient(upstream, log);
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
+    reviews: createReviewGate({
+      nodeName,
+      access: options.nodeApiAccess,
+      ...(configuration.front === undefined ? {} : { front: configuration.front.identity }),
+      reviews,
+      upstream,
+      log,
+      mode: options.mode,
+    }),
     upstream,
     log,
     logRequests: options.logRequests,
     elapsedMs: () => performance.now(),
+    clock: systemClock,
   });
   const listener = await openListener({
-    address,
+    address: chooseFamily(options.listenAddress),
     ...(tls === undefined ? {} : { tls }),
     socketPath,
     handle: handler.handle,
     log,
   });
 
+  const front = configuration.front === undefined
+    ? undefined
+    : await startFront({ ...configuration.front, address: chooseFamily(configuration.front.address) }, {
+      nodeName,
+      access: options.nodeApiAccess,
+      mode: options.mode,
+      logRequests: options.logRequests,
+      reviews,
+      log,
+      clock: systemClock,
+    });
+
   const keyExpiry = createKeyExpiry(systemClock, log);
-  const counts = new ReloadCounts();
-  const following = { clock: systemClock, log, counts };
-  const upstreamFollower = followFiles({
-    ...following,
-    loaded: configuration.files.upstream,
-    apply(next) {
-      checkUnchanged(kubeconfig, nodeName, next);
-      fromFiles = next.credentials;
-      install();
-    },
-  });
   const keyFollower = followFiles({
     ...following,
     loaded: configuration.files.keys,
@@ -247,8 +273,10 @@ async function run(configuration: Configuration, address: ListenAddress, log: Lo
     // New connections end here at once; running requests and rejections get their time, watches are ended.
     const closed = listener.close(GATE_DEADLINE_MS + LISTENER_DEADLINE_MS);
     handler.close();
+    const frontClosed = front?.close(LISTENER_DEADLINE_MS);
     await gate.close(GATE_DEADLINE_MS);
     await closed;
+    await frontClosed;
     upstream.close();
     client.close();
     await tunnel?.close();
@@ -365,14 +393,12 @@ async function clearProxyVariables(log: Log): Promise<void> {
   }
 }
 
-/** Finds out whether address and socket can be listened on, before anything starts; if not, says why. */
-async function tryAddresses({ options, socketPath }: Configuration): Promise<ListenAddress | Problem[]> {
+/** Finds out whether addresses and socket can be listened on, before anything starts; if not, says why. */
+async function tryAddresses({ options, front, socketPath }: Configuration): Promise<Problem[]> {
   const problems: Problem[] = [];
-  let address = options.listenAddress;
-  try {
-    address = tryAddress(address);
-  } catch (error) {
-    problems.push({ path: "--listen-addr", message: describeListening(error, address) });
+  tryAddress("--listen-addr", options.listenAddress, problems);
+  if (front !== undefined) {
+    tryAddress("--kubelet-api-listen", front.address, problems);
   }
   try {
     if (await isServed(socketPath)) {
@@ -390,11 +416,23 @@ async function tryAddresses({ options, socketPath }: Configuration): Promise<Lis
       message: `"${socketPath}" cannot be used (${messageOf(error)})`,
     });
   }
-  return problems.length === 0 ? address : problems;
+  return problems;
 }
 
-/** All interfaces are those of IPv6 and IPv4 together, or of IPv4 alone on a machine without IPv6. */
-function tryAddress({ hostname, port }: ListenAddress): ListenAddress {
+function tryAddress(path: string, address: ListenAddress, problems: Problem[]): void {
+  try {
+    chooseFamily(address);
+  } catch (error) {
+    problems.push({ path, message: describeListening(error, address) });
+  }
+}
+
+/**
+ * All interfaces are those of IPv6 and IPv4 together, or of IPv4 alone on a machine without IPv6.
+ *
+ * @throws if the address cannot be listened on
+ */
+function chooseFamily({ hostname, port }: ListenAddress): ListenAddress {
   if (hostname === undefined) {
     try {
       Deno.listen({ hostname: "::", port }).close();
@@ -403,7 +441,7 @@ function tryAddress({ hostname, port }: ListenAddress): ListenAddress {
       if (error instanceof Deno.errors.AddrInUse) {
         throw error;
       }
-      return tryAddress({ hostname: "0.0.0.0", port });
+      return chooseFamily({ hostname: "0.0.0.0", port });
     }
   }
   Deno.listen({ hostname, port }).close();

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import https from "node:https";
 import tls from "node:tls";
+import { ACCESS_REVIEWS_PATH } from "./review_request.ts";
 import { issue, type TestPki, testPki, until } from "./fixture_test.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
@@ -46,6 +47,10 @@ async function node(
       response.flushHeaders();
     } else if (url.startsWith("/api/v1/pods")) {
       response.end('{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[]}');
+    } else if (url === ACCESS_REVIEWS_PATH) {
+      response.end(
+        '{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}',
+      );
     } else {
       response.end('{"answer":true}');
     }
@@ -276,6 +281,89 @@ Deno.test("insecure-skip-tls-verify is obeyed with a warning", async () => {
     assert.equal(await program.status(), 0);
     const warnings = program.output.lines.map(parse).filter(({ event }) => event === "insecure-setting");
     assert.match(String(warnings[0]?.["message"]), /insecure-skip-tls-verify/);
+  });
+});
+
+Deno.test("stands before the kubelet's own API, and refuses to start with one that can be gone round", async () => {
+  await node(async ({ folder, pki, seen }) => {
+    const nodeAuthority = await issue({ commonName: "node authority", authority: true });
+    const kubeletServer = await issue({ commonName: "kubelet", issuer: nodeAuthority, names: ["worker"] });
+    const front = await issue({ commonName: "front", issuer: nodeAuthority });
+    const kubelet = https.createServer({
+      cert: kubeletServer.certificate,
+      key: kubeletServer.key,
+      ca: nodeAuthority.certificate,
+      requestCert: true,
+      rejectUnauthorized: true,
+    }, (_request, response) => void response.end("metrics of the kubelet"));
+    await new Promise<void>((resolve) => kubelet.listen(0, "127.0.0.1", () => resolve()));
+    const bound = kubelet.address();
+    assert.ok(bound !== null && typeof bound === "object");
+    const write = (name: string, text: string) => Deno.writeTextFile(`${folder}/${name}`, text);
+    await write("node-ca.pem", nodeAuthority.certificate);
+    await write("front.pem", front.certificate + front.key);
+    const config = (address: string) =>
+      `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: ${address}
+port: ${bound.port}
+authentication:
+  x509:
+    clientCAFile: node-ca.pem
+`;
+    await write("kubelet.yaml", config("127.0.0.1"));
+    const args = [
+      ...GOOD(folder),
+      "--kubelet-api-listen=127.0.0.1:0",
+      `--kubelet-api-tls-cert=${folder}/server.pem`,
+      `--kubelet-api-tls-key=${folder}/server.key`,
+      `--kubelet-api-client-ca=${folder}/ca.pem`,
+      `--kubelet-api-server=https://127.0.0.1:${bound.port}`,
+      `--kubelet-certificate-authority=${folder}/node-ca.pem`,
+      `--kubelet-client-certificate=${folder}/front.pem`,
+      `--kubelet-client-key=${folder}/front.pem`,
+      `--kubelet-config=${folder}/kubelet.yaml`,
+    ];
+    try {
+      const program = start(folder, args);
+      await program.address();
+      const lines = program.output.lines.map(parse);
+      const address = String(lines.find(({ event }) => event === "node-api-listening")?.["address"]);
+      using cluster = client(pki);
+      const metrics = await fetch(`${address}/metrics`, { client: cluster });
+      assert.deepEqual([metrics.status, await metrics.text()], [200, "metrics of the kubelet"]);
+      const exec = await fetch(`${address}/exec/a/b/c?command=canary`, { client: cluster });
+      assert.equal(exec.status, 403);
+      assert.match(await exec.text(), /node "worker" does not open exec .*--node-api-access=exec/);
+      assert.equal(seen.filter(({ url }) => url === ACCESS_REVIEWS_PATH).length, 1);
+      // The kubelet asks whether the front may; nobody above is asked about that.
+      const review = await fetch(`${await program.address()}${ACCESS_REVIEWS_PATH}`, {
+        client: cluster,
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          apiVersion: "authorization.k8s.io/v1",
+          kind: "SubjectAccessReview",
+          spec: {
+            user: "front",
+            resourceAttributes: { verb: "create", resource: "nodes", subresource: "proxy" },
+          },
+        }),
+      });
+      assert.deepEqual((await review.json()).status, { allowed: true });
+      assert.equal(seen.filter(({ url }) => url === ACCESS_REVIEWS_PATH).length, 1);
+      program.kill("SIGTERM");
+      assert.equal(await program.status(), 0);
+      assert.doesNotMatch(program.output.lines.join("\n"), /canary/);
+
+      await write("kubelet.yaml", config("0.0.0.0"));
+      const refused = start(folder, args);
+      assert.equal(await refused.status(), 2);
+      assert.match(refused.output.lines.join("\n"), /^kubelet-proxy: --kubelet-config: .*address: /);
+    } finally {
+      kubelet.closeAllConnections();
+      await new Promise<void>((resolve) => kubelet.close(() => resolve()));
+    }
   });
 });
 

@@ -21,8 +21,10 @@ import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
+import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -111,6 +113,14 @@ export const FLAGS = [
       "Let a request through that kubelets are not known to make; `/*` at the end means everything under the path. Never opens pods. Repeatable.",
   },
   {
+    name: "--node-api-access",
+    value: "WORDS",
+    default: "logs,metrics,stats",
+    description:
+      "What the cluster may use of the kubelet's own API, below its RBAC, separated by commas: `logs`, `metrics`, `stats`, `pods`, `exec`, `attach`, `port-forward`, `all`. Without --kubelet-api-listen, logs, exec, attach and port-forward cannot be told apart: they need `all`.",
+  },
+  ...FRONT_FLAGS,
+  {
     name: "--runtime-dir",
     value: "FOLDER",
     default: "/run/kubelet-proxy",
@@ -155,6 +165,10 @@ export interface Options {
   acceptForms: ReadonlySet<SignatureForm>;
   requireDigests: boolean;
   allowedPaths: readonly AllowedPath[];
+  /** Local ceiling for the kubelet's own API. */
+  nodeApiAccess: NodeApiAccess;
+  /** Not given if nothing is to stand before the kubelet's own API. */
+  front?: FrontOptions;
   runtimeDir: string;
   logRequests: boolean;
   logPodPayloads: boolean;
@@ -199,6 +213,18 @@ const parser = object({
   acceptForms: withDefault(textOption("--accept-forms"), defaultOf("--accept-forms")),
   requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
   allowPaths: multiple(textOption("--allow-path")),
+  nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
+  front: object({
+    listen: optional(textOption("--kubelet-api-listen")),
+    tlsCert: optional(textOption("--kubelet-api-tls-cert")),
+    tlsKey: optional(textOption("--kubelet-api-tls-key")),
+    clientCa: optional(textOption("--kubelet-api-client-ca")),
+    server: withDefault(textOption("--kubelet-api-server"), defaultOf("--kubelet-api-server")),
+    certificateAuthority: optional(textOption("--kubelet-certificate-authority")),
+    clientCertificate: optional(textOption("--kubelet-client-certificate")),
+    clientKey: optional(textOption("--kubelet-client-key")),
+    config: optional(textOption("--kubelet-config")),
+  }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
   logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
@@ -354,6 +380,13 @@ function validate(flags: Flags, problems: Problem[]): Options {
     report("--node-name", `"${flags.nodeName}" is no name of a node (RFC 1123 subdomain)`);
   }
   const acceptForms = readForms(flags.acceptForms, (problem) => report("--accept-forms", problem));
+  const nodeApiAccess = readAccess(
+    flags.nodeApiAccess,
+    (problem) => report("--node-api-access", problem),
+  );
+  const front = readFrontOptions(flags.front, (flag, problem) => {
+    if (!reported.has(flag)) report(flag, problem);
+  });
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -387,6 +420,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
     acceptForms,
     requireDigests: boolean("--require-digests", flags.requireDigests),
     allowedPaths,
+    nodeApiAccess,
+    ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
     logRequests: boolean("--log-requests", flags.logRequests),
     logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),
@@ -404,6 +439,18 @@ function readForms(text: string, report: (problem: string) => void): Set<Signatu
     }
   }
   return forms;
+}
+
+function readAccess(text: string, report: (problem: string) => void): Set<NodeApiWord> {
+  const access = new Set<NodeApiWord>();
+  for (const word of text.split(",").map((part) => part.trim())) {
+    if (isNodeApiWord(word)) {
+      access.add(word);
+    } else {
+      report(`"${word}" is no part of the kubelet's API; use ${Object.keys(NODE_API_WORDS).join(", ")}`);
+    }
+  }
+  return access;
 }
 
 function describe(name: FlagName): (typeof FLAGS)[number] {

@@ -5,8 +5,11 @@
  *
  * @module
  */
+import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import { clientCaPath } from "./front_configuration.ts";
+import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
 import { filesOf } from "./upstream_files.ts";
@@ -22,7 +25,7 @@ export async function proxyPermissions(
 ): Promise<string[]> {
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, servers, listenAddress, tls, verificationCerts, runtimeDir } =
+  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
     commandLine.options;
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
@@ -39,6 +42,24 @@ export async function proxyPermissions(
       tls.keyFile,
       ...(tls.clientCaFile === undefined ? [] : [tls.clientCaFile]),
     );
+  }
+  if (front !== undefined) {
+    const { listenAddress: frontAddress, tls: frontTls, kubelet, kubeletConfigFile } = front;
+    hosts.push(
+      ...listenPermissions(frontAddress.hostname ?? "", frontAddress.port),
+      formatAddress(kubelet.host, kubelet.port),
+    );
+    files.push(
+      frontTls.certificateFile,
+      frontTls.keyFile,
+      frontTls.clientCaFile,
+      kubelet.certificateAuthorityFile,
+      kubelet.certificateFile,
+      kubelet.keyFile,
+    );
+    if (kubeletConfigFile !== undefined) {
+      files.push(kubeletConfigFile, ...await readKubeletFiles(kubeletConfigFile, kubelet.port, readText));
+    }
   }
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
@@ -60,6 +81,20 @@ async function readKubeconfig(
     return parsed.ok ? parsed.kubeconfig : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** The files that a kubelet's configuration names and that are looked into. */
+async function readKubeletFiles(
+  path: string,
+  port: number,
+  readText: (path: string) => Promise<string>,
+): Promise<string[]> {
+  try {
+    const { clientCaFile } = readKubeletConfig(await readText(path), port);
+    return clientCaFile === undefined ? [] : [clientCaPath(path, clientCaFile)];
+  } catch {
+    return [];
   }
 }
 

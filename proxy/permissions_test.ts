@@ -14,6 +14,11 @@ const FILES: Record<string, string> = {
     ],
     users: [{ name: "u", user: { "client-certificate": "node.pem", "client-key": "/keys/node,1.key" } }],
   }),
+  "/var/lib/kubelet/config.yaml": JSON.stringify({
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    kind: "KubeletConfiguration",
+    authentication: { x509: { clientCAFile: "pki/node-ca.crt" } },
+  }),
 };
 
 function readText(path: string): Promise<string> {
@@ -55,6 +60,27 @@ Deno.test("permissions follow --context, all interfaces and a server whose certi
       "--allow-net=[::]:6443,0.0.0.0:6443,unix:/run/p/http.sock,[fd00::1]:443,unix:/run/p/upstream.sock",
     ],
   );
+});
+
+Deno.test("permissions of the front name its address, the kubelet's and their files, the kubelet's clientCAFile too", async () => {
+  const flags = await proxyPermissions([
+    "--kubeconfig=/gone",
+    "--signature-verification-cert=/trust",
+    "--runtime-dir=/run/p",
+    "--kubelet-api-listen=10.0.0.1:10250",
+    "--kubelet-api-tls-cert=/f/crt",
+    "--kubelet-api-tls-key=/f/key",
+    "--kubelet-api-client-ca=/f/ca",
+    "--kubelet-certificate-authority=/f/kubelet-ca",
+    "--kubelet-client-certificate=/f/client.crt",
+    "--kubelet-client-key=/f/client.key",
+    "--kubelet-config=/var/lib/kubelet/config.yaml",
+  ], readText);
+  assert.deepEqual(flags, [
+    "--allow-read=/gone,/f/crt,/f/key,/f/ca,/f/kubelet-ca,/f/client.crt,/f/client.key,/var/lib/kubelet/config.yaml,/var/lib/kubelet/pki/node-ca.crt,/trust,/run/p",
+    "--allow-write=/run/p",
+    "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,10.0.0.1:10250,127.0.0.1:10250",
+  ]);
 });
 
 Deno.test("help and version need no permission, and a kubeconfig that cannot be read gives none", async () => {

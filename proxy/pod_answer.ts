@@ -10,6 +10,7 @@ import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { readBody } from "./body.ts";
 import type { Log } from "./log.ts";
 import { rebuildStatus, respondWithStatus, statusResponse } from "./status.ts";
+import { UpstreamError } from "./upstream.ts";
 
 /** Most bytes of a failure's body that are read; a Status has some hundred. */
 export const MAX_FAILURE_BYTES = 64 * 1024;
@@ -61,7 +62,8 @@ export async function checkAnswer(
  * @param signal if the kubelet has left, that is why the answer is not complete
  */
 export function badAnswer(route: string, problem: string, log: Log, signal?: AbortSignal): Response {
-  const level = signal?.aborted ? "debug" : "error";
+  const left = signal?.aborted === true && !(signal.reason instanceof UpstreamError);
+  const level = left ? "debug" : "error";
   log[level]("answer-refused", `an answer of the API server is not passed on: ${problem}`, { route });
   return statusResponse(
     502,

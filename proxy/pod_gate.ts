@@ -41,6 +41,8 @@ export interface PodGateOptions {
   clock: Clock;
   /** A number from 0 up to, but not including, 1: jitter of retries. `Math.random` will do. */
   random: () => number;
+  /** For tests; see `MAX_LIST_BYTES`. */
+  maxListBytes?: number;
 }
 
 /** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
@@ -67,14 +69,22 @@ export interface PodGate {
 
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
-  const { upstream, verifier, ledger, log, mode, nodeName, clock, random } = options;
+  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
   const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
   const served = createServedVersions();
-  const lists = createPodLists({ upstream, judge, served, log, mode, nodeName });
-  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName });
+  const lists = createPodLists({
+    upstream,
+    judge,
+    served,
+    log,
+    mode,
+    nodeName,
+    ...(maxListBytes === undefined ? {} : { maxListBytes }),
+  });
+  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName, clock });
   const objects = createPodObjects({ upstream, judge, log, mode });
   return {
     list: (query, signal) => lists.list(query, signal),

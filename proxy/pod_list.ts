@@ -20,6 +20,7 @@ import {
   unchanged,
 } from "./pod_answer.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
+import { createSlots } from "./slots.ts";
 import { statusResponse } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -34,6 +35,9 @@ export const MAX_LIST_ITEMS = 10_000;
 
 /** Lists that are read page by page at the same time. A kubelet has one; the oldest is dropped. */
 export const MAX_OPEN_LISTS = 8;
+
+/** Lists that are read at the same time: each may be as long as one may be. A kubelet reads one. */
+export const MAX_CONCURRENT_LISTS = 4;
 
 /** A continue token: base64url without padding (apiserver `pkg/storage/continue.go`). */
 const CONTINUE_TOKEN = /^[A-Za-z0-9_-]{1,4096}$/;
@@ -53,6 +57,8 @@ export interface PodListOptions {
   /** `audit` judges, and passes on the bytes that came. */
   mode: Mode;
   nodeName: string;
+  /** For tests. Default: {@linkcode MAX_LIST_BYTES}. */
+  maxListBytes?: number;
 }
 
 /** A list that was read. */
@@ -66,9 +72,10 @@ type Decoded = { ok: true; list: DecodedList } | { ok: false; problem: string };
 
 /** Makes the server of lists. */
 export function createPodLists(options: PodListOptions): PodLists {
-  const { upstream, judge, served, log, mode, nodeName } = options;
+  const { upstream, judge, served, log, mode, nodeName, maxListBytes = MAX_LIST_BYTES } = options;
   /** Lists that are not read to the end, by the token of their next page. */
   const open = new Map<string, Snapshot>();
+  const slots = createSlots(MAX_CONCURRENT_LISTS, "lists of pods", log);
 
   function begin(query: URLSearchParams): Snapshot | undefined {
     const token = query.get("continue") ?? "";
@@ -99,47 +106,49 @@ export function createPodLists(options: PodListOptions): PodLists {
   }
 
   return {
-    async list(query, signal) {
-      const snapshot = begin(query);
-      const answer = await upstream.send({
-        method: "GET",
-        path: `/api/v1/pods${queryText(query)}`,
-        headers: podRequestHeaders(),
-        signal,
-      });
-      if (mode === "audit") {
-        return await auditList(answer, snapshot);
-      }
-      const checked = await checkAnswer(answer, "pod-list", log);
-      if (!checked.ok) {
-        return checked.response;
-      }
-      const read = await readObject(checked.response.body, MAX_LIST_BYTES);
-      const decoded = read.ok ? decodeList(read.object) : read;
-      if (!decoded.ok) {
-        return badAnswer("pod-list", decoded.problem, log, signal);
-      }
-      const { resourceVersion, continueToken, sightings } = decoded.list;
-      try {
-        // A list of several pages is as old as its first.
-        const moment = snapshot?.startedAt ?? judge.moment;
-        const showings = await judge.judge(sightings, snapshot ?? judge.beginSnapshot(true));
-        await end(snapshot, continueToken);
-        served.add(resourceVersion, moment);
-        const items: string[] = [];
-        for (const showing of showings) {
-          if (showing.kind === "show") {
-            items.push(showing.text);
-          }
-        }
-        return new Response(encodeList(resourceVersion, continueToken, items), {
-          headers: { "content-type": "application/json" },
-        });
-      } catch (error) {
-        return notJudged(error);
-      }
-    },
+    list: (query, signal) => slots.run(() => list(query, signal)),
   };
+
+  async function list(query: URLSearchParams, signal: AbortSignal): Promise<Response> {
+    const snapshot = begin(query);
+    const answer = await upstream.send({
+      method: "GET",
+      path: `/api/v1/pods${queryText(query)}`,
+      headers: podRequestHeaders(),
+      signal,
+    });
+    if (mode === "audit") {
+      return await auditList(answer, snapshot);
+    }
+    const checked = await checkAnswer(answer, "pod-list", log);
+    if (!checked.ok) {
+      return checked.response;
+    }
+    const read = await readObject(checked.response.body, maxListBytes);
+    const decoded = read.ok ? decodeList(read.object) : read;
+    if (!decoded.ok) {
+      return badAnswer("pod-list", decoded.problem, log, signal);
+    }
+    const { resourceVersion, continueToken, sightings } = decoded.list;
+    try {
+      // A list of several pages is as old as its first.
+      const moment = snapshot?.startedAt ?? judge.moment;
+      const showings = await judge.judge(sightings, snapshot ?? judge.beginSnapshot(true));
+      await end(snapshot, continueToken);
+      served.add(resourceVersion, moment);
+      const items: string[] = [];
+      for (const showing of showings) {
+        if (showing.kind === "show") {
+          items.push(showing.text);
+        }
+      }
+      return new Response(encodeList(resourceVersion, continueToken, items), {
+        headers: { "content-type": "application/json" },
+      });
+    } catch (error) {
+      return notJudged(error);
+    }
+  }
 
   function notJudged(error: unknown): Response {
     log.error("list-failed", `a list could not be judged: ${messageOf(error)}`);
@@ -152,7 +161,7 @@ export function createPodLists(options: PodListOptions): PodLists {
       return unchanged(answer);
     }
     const [copy, original] = answer.body === null ? [null, null] : answer.body.tee();
-    const read = await readObject(copy, MAX_LIST_BYTES);
+    const read = await readObject(copy, maxListBytes);
     const decoded = read.ok ? decodeList(read.object) : read;
     if (decoded.ok) {
       try {

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
-import { coversNode, MAX_LIST_ITEMS, MAX_OPEN_LISTS } from "./pod_list.ts";
+import { MAX_FAILURE_BYTES } from "./pod_answer.ts";
+import {
+  coversNode,
+  MAX_CONCURRENT_LISTS,
+  MAX_LIST_BYTES,
+  MAX_LIST_ITEMS,
+  MAX_OPEN_LISTS,
+} from "./pod_list.ts";
+import { UpstreamError } from "./upstream.ts";
+import { settle } from "../tests/fakes/clock.ts";
 import { makeGate, type TestGate } from "../tests/fakes/gate.ts";
 import { makePod, NODE_NAME, objectOf, Owner, uidOf, withMetadata } from "../tests/fakes/owner.ts";
 import { chunked, jsonAnswer, upstreamAnswering, upstreamOf } from "../tests/fakes/upstream.ts";
@@ -312,4 +321,92 @@ Deno.test("in audit, a list is passed on even if it cannot be judged", async () 
   const response = await bench.fetch(`/api/v1/pods?${QUERY}`);
   assert.deepEqual(namesOf(objectOf(await response.json())), ["web"]);
   assert.deepEqual(bench.log.events(), ["pod-admitted", "list-failed"]);
+});
+
+Deno.test("refuses a list over the bound of bytes, with a clear answer and a line in the log", async () => {
+  const text = JSON.stringify(list([item(GOOD)]));
+  for (const [maxListBytes, expected] of [[text.length, 200], [text.length - 1, 502]] as const) {
+    const bench = await makeGate({
+      upstream: upstreamAnswering(() => jsonAnswer(text)),
+      owner,
+      maxListBytes,
+    });
+    const response = await bench.fetch(`/api/v1/pods?${QUERY}`);
+    assert.equal(response.status, expected);
+    const { message } = objectOf(await response.json());
+    assert.deepEqual(
+      bench.log.of("answer-refused").map(() => message),
+      expected === 200 ? [] : [
+        `kubelet-proxy: the API server's answer is not passed on: its body is not complete: the body is larger than ${maxListBytes} bytes`,
+      ],
+    );
+  }
+  assert.ok(MAX_LIST_BYTES >= MAX_LIST_ITEMS * 8 * 1024);
+});
+
+Deno.test("refuses one list too many at the same time, until another is done", async () => {
+  const waiting: (() => void)[] = [];
+  const bench = await makeGate({
+    owner,
+    upstream: upstreamOf(() => new Promise((resolve) => waiting.push(() => resolve(jsonAnswer(list([])))))),
+  });
+  const lists = Array.from({ length: MAX_CONCURRENT_LISTS }, () => bench.fetch(`/api/v1/pods?${QUERY}`));
+  await settle();
+  const refused = await bench.fetch(`/api/v1/pods?${QUERY}`);
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [429, "1"]);
+  assert.equal(bench.log.of("request-refused").length, 1);
+  waiting[0]?.();
+  assert.equal((await lists[0])?.status, 200);
+  const next = bench.fetch(`/api/v1/pods?${QUERY}`);
+  await settle();
+  assert.equal(waiting.length, MAX_CONCURRENT_LISTS + 1);
+  for (const answer of waiting) answer();
+  assert.equal((await next).status, 200);
+  await Promise.all(lists);
+});
+
+Deno.test("a failure with a body over the bound comes back without its message", async () => {
+  const make = (padding: number) => () =>
+    jsonAnswer({
+      kind: "Status",
+      apiVersion: "v1",
+      message: "why",
+      reason: "Expired",
+      code: 410,
+      x: "x".repeat(padding),
+    }, {
+      status: 410,
+      headers: { "content-type": "application/json" },
+    });
+  const room = MAX_FAILURE_BYTES -
+    JSON.stringify({ kind: "Status", apiVersion: "v1", message: "why", reason: "Expired", code: 410, x: "" })
+      .length;
+  assert.equal((await answerTo(make(room))).body["message"], "why");
+  const { status, body } = await answerTo(make(room + 1));
+  assert.deepEqual([status, body["reason"], body["message"]], [
+    410,
+    "Gone",
+    "the API server answered with status 410",
+  ]);
+});
+
+Deno.test("a list that breaks off since it took too long is an error", async () => {
+  const bench = await makeGate({
+    owner,
+    upstream: upstreamOf((request) =>
+      new Response(
+        new ReadableStream({
+          start: (controller) =>
+            request.signal.addEventListener("abort", () => controller.error(request.signal.reason)),
+        }),
+        { headers: { "content-type": "application/json" } },
+      )
+    ),
+  });
+  const timeout = new AbortController();
+  const response = bench.gate.list(new URLSearchParams(QUERY), timeout.signal);
+  await settle();
+  timeout.abort(new UpstreamError("timeout", "not complete"));
+  assert.equal((await response).status, 502);
+  assert.equal(bench.log.of("answer-refused")[0]?.level, "error");
 });

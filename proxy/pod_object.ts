@@ -23,7 +23,8 @@ import {
   readObject,
   unchanged,
 } from "./pod_answer.ts";
-import { REJECTION_REASON, rejectionMessage } from "./rejector.ts";
+import { REJECTION_REASON, rejectionMessage } from "./rejection.ts";
+import { createSlots } from "./slots.ts";
 import { statusResponse, successStatus } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -32,6 +33,9 @@ export const MAX_POD_BYTES = 8 * 1024 * 1024;
 
 /** Longest status PATCH that is looked into, in bytes: kube-apiserver takes requests of 3 MiB. */
 export const MAX_PATCH_BYTES = 3 * 1024 * 1024;
+
+/** Requests for single pods that are under way at the same time. A kubelet's status manager has one or two. */
+export const MAX_CONCURRENT_PODS = 32;
 
 /** The kind of patch that kubelets send (Kubernetes, "Update API Objects in Place Using kubectl patch"). */
 const STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json";
@@ -73,55 +77,64 @@ type RewrittenPatch =
 /** Makes the server of single pods. */
 export function createPodObjects(options: PodObjectOptions): PodObjects {
   const { upstream, judge, log, mode } = options;
+  const slots = createSlots(MAX_CONCURRENT_PODS, "requests for single pods", log);
 
   return {
-    async get(namespace, name, query, signal) {
-      const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
-      const answer = await upstream.send({
-        method: "GET",
-        path: path + queryText(query),
-        headers: podRequestHeaders(),
-        signal,
-      });
-      if (mode === "audit") {
-        return unchanged(answer);
-      }
-      const checked = await checkAnswer(answer, "pod-get", log);
-      if (!checked.ok) {
-        return checked.response;
-      }
-      const read = await readObject(checked.response.body, MAX_POD_BYTES);
-      if (!read.ok) {
-        return badAnswer("pod-get", read.problem, log, signal);
-      }
-      if (!isKind(read.object, "Pod")) {
-        return badAnswer("pod-get", "it is not a v1 Pod", log);
-      }
-      const identity = readIdentity(read.object);
-      if (!identity.ok || identity.namespace !== namespace || identity.name !== name) {
-        return badAnswer("pod-get", "it is another pod than the one that was asked for", log);
-      }
-      const showing = await judge.preview(read.object);
-      return showing.kind === "show" ? jsonResponse(showing.text, 200) : notFound(name);
-    },
-
-    async write(request, write, signal) {
-      if (mode === "audit") {
-        return unchanged(await send(request, write, request.body, signal));
-      }
-      const entry = write.name === undefined ? undefined : judge.stoppingEntry(write.namespace, write.name);
-      if (entry === undefined || write.method !== "PATCH") {
-        return await answerOf(await send(request, write, request.body, signal), signal);
-      }
-      const patch = await rewriteStatusPatch(request, entry);
-      if (!patch.ok) {
-        return patch.response;
-      }
-      return patch.ends
-        ? await reportEnd(request, write, entry, patch.body, signal)
-        : await answerOf(await send(request, write, patch.body, signal), signal);
-    },
+    get: (namespace, name, query, signal) => slots.run(() => get(namespace, name, query, signal)),
+    write: (request, podWrite, signal) => slots.run(() => write(request, podWrite, signal)),
   };
+
+  async function get(
+    namespace: string,
+    name: string,
+    query: URLSearchParams,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+    const answer = await upstream.send({
+      method: "GET",
+      path: path + queryText(query),
+      headers: podRequestHeaders(),
+      signal,
+    });
+    if (mode === "audit") {
+      return unchanged(answer);
+    }
+    const checked = await checkAnswer(answer, "pod-get", log);
+    if (!checked.ok) {
+      return checked.response;
+    }
+    const read = await readObject(checked.response.body, MAX_POD_BYTES);
+    if (!read.ok) {
+      return badAnswer("pod-get", read.problem, log, signal);
+    }
+    if (!isKind(read.object, "Pod")) {
+      return badAnswer("pod-get", "it is not a v1 Pod", log);
+    }
+    const identity = readIdentity(read.object);
+    if (!identity.ok || identity.namespace !== namespace || identity.name !== name) {
+      return badAnswer("pod-get", "it is another pod than the one that was asked for", log);
+    }
+    const showing = await judge.preview(read.object);
+    return showing.kind === "show" ? jsonResponse(showing.text, 200) : notFound(name);
+  }
+
+  async function write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response> {
+    if (mode === "audit") {
+      return unchanged(await send(request, write, request.body, signal));
+    }
+    const entry = write.name === undefined ? undefined : judge.stoppingEntry(write.namespace, write.name);
+    if (entry === undefined || write.method !== "PATCH") {
+      return await answerOf(await send(request, write, request.body, signal), signal);
+    }
+    const patch = await rewriteStatusPatch(request, entry, signal);
+    if (!patch.ok) {
+      return patch.response;
+    }
+    return patch.ends
+      ? await reportEnd(request, write, entry, patch.body, signal)
+      : await answerOf(await send(request, write, patch.body, signal), signal);
+  }
 
   function send(
     request: Request,
@@ -201,7 +214,11 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
  * Sets phase, reason and message where the kubelet reports that a pod which is being stopped has ended. Not earlier: a
  * Failed pod is replaced at once, and two containers of a StatefulSet would then write to one volume.
  */
-async function rewriteStatusPatch(request: Request, entry: LedgerEntry): Promise<RewrittenPatch> {
+async function rewriteStatusPatch(
+  request: Request,
+  entry: LedgerEntry,
+  signal: AbortSignal,
+): Promise<RewrittenPatch> {
   const contentType = request.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
   if (contentType !== STRATEGIC_MERGE_PATCH) {
     return refuse(
@@ -212,7 +229,7 @@ async function rewriteStatusPatch(request: Request, entry: LedgerEntry): Promise
   }
   let bytes: Uint8Array;
   try {
-    bytes = await readBody(request.body, MAX_PATCH_BYTES);
+    bytes = await readBody(request.body, MAX_PATCH_BYTES, signal);
   } catch (error) {
     return error instanceof BodyTooLargeError
       ? refuse(413, "RequestEntityTooLarge", error.message)

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
-import { MAX_PATCH_BYTES } from "./pod_object.ts";
-import { REJECTION_REASON } from "./rejector.ts";
+import { MAX_CONCURRENT_PODS, MAX_PATCH_BYTES, MAX_POD_BYTES } from "./pod_object.ts";
+import { settle } from "../tests/fakes/clock.ts";
+import { REJECTION_REASON } from "./rejection.ts";
 import { makeGate, type TestGate } from "../tests/fakes/gate.ts";
 import {
   makePod,
@@ -355,4 +356,61 @@ Deno.test("in audit, answers come back as they are", async () => {
     upstream: upstreamAnswering(() => new Response(null)),
   });
   assert.equal((await empty.fetch(POD)).headers.has("content-type"), false);
+});
+
+Deno.test("refuses a pod over the bound of bytes, read or written", async () => {
+  const pod = (bytes: number) => {
+    const empty = JSON.stringify({ ...GOOD, padding: "" }).length;
+    return () => jsonAnswer({ ...GOOD, padding: "x".repeat(bytes - empty) });
+  };
+  const bench = await makeBench(pod(MAX_POD_BYTES));
+  assert.equal((await bench.fetch(`${POD}/status`, { method: "PATCH", body: "{}" })).status, 200);
+  bench.answer = pod(MAX_POD_BYTES + 1);
+  for (const init of [{}, { method: "DELETE" }]) {
+    const response = await bench.fetch(POD, init);
+    assert.equal(response.status, 502);
+    assert.match(String(objectOf(await response.json())["message"]), /larger than 8388608 bytes/);
+  }
+  assert.equal(bench.log.of("answer-refused").length, 2);
+});
+
+Deno.test("refuses one request for a pod too many at the same time, until another is done", async () => {
+  const waiting: (() => void)[] = [];
+  const bench = await makeBench(() =>
+    new Promise((resolve) => waiting.push(() => resolve(jsonAnswer(GOOD))))
+  );
+  const requests = Array.from({ length: MAX_CONCURRENT_PODS }, () => bench.fetch(POD));
+  await settle();
+  for (const init of [{}, { method: "DELETE" }]) {
+    const refused = await bench.fetch(POD, init);
+    assert.deepEqual([refused.status, refused.headers.get("retry-after")], [429, "1"]);
+  }
+  assert.equal(bench.log.of("request-refused").length, 2);
+  waiting[0]?.();
+  await requests[0];
+  const next = bench.fetch(POD, { method: "DELETE" });
+  await settle();
+  for (const answer of waiting) answer();
+  assert.equal((await next).status, 200);
+  await Promise.all(requests);
+});
+
+Deno.test("refuses to wait for ever for a status PATCH for a pod that is being stopped", async () => {
+  const bench = await stoppingBench();
+  const timeout = new AbortController();
+  const request = new Request(`http://proxy.invalid${POD}/status`, {
+    method: "PATCH",
+    headers: { "content-type": PATCH_TYPE },
+    body: new ReadableStream({}),
+  });
+  const response = bench.gate.write(request, {
+    method: "PATCH",
+    path: `${POD}/status`,
+    namespace: "default",
+    name: "web",
+    subresource: "status",
+  }, timeout.signal);
+  await settle();
+  timeout.abort();
+  assert.equal((await response).status, 400);
 });

@@ -7,6 +7,7 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
+import type { Clock } from "./clock.ts";
 import { createLineSplitter, type LineSplitter } from "./json_lines.ts";
 import type { Judge, Showing, Sighting, Snapshot } from "./judge.ts";
 import type { Log } from "./log.ts";
@@ -16,6 +17,7 @@ import { coversNode } from "./pod_list.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
 import { rebuildStatus, statusResponse } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
+import { afterSilence } from "./watch_silence.ts";
 
 /**
  * Longest line, in bytes. etcd takes requests of 1.5 MiB, so no pod is longer; written as JSON with escapes, and within
@@ -25,6 +27,8 @@ export const MAX_WATCH_LINE_BYTES = 8 * 1024 * 1024;
 
 /** Watches that are open at the same time. A kubelet has one of pods; a few more end by time-out. */
 export const MAX_OPEN_WATCHES = 32;
+
+const PODS_PATH = "/api/v1/pods";
 
 /** Annotation of the BOOKMARK that ends the initial events; its only value is "true". */
 const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
@@ -48,6 +52,7 @@ export interface PodWatchOptions {
   /** `audit` judges, and passes on the bytes that came. */
   mode: Mode;
   nodeName: string;
+  clock: Clock;
 }
 
 /** One event, read but not judged. */
@@ -60,10 +65,11 @@ type DecodedEvent = { ok: true; event: WatchEvent } | { ok: false; problem: stri
 
 /** Makes the server of watches. */
 export function createPodWatches(options: PodWatchOptions): PodWatches {
-  const { upstream, judge, served, log, mode, nodeName } = options;
+  const { upstream, judge, served, log, mode, nodeName, clock } = options;
   const closing = new AbortController();
   let restarting = new AbortController();
   let open = 0;
+  const hear = (end: () => void) => afterSilence(clock, log, PODS_PATH, end);
 
   return {
     async watch(query, signal) {
@@ -107,12 +113,12 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       try {
         const answer = await upstream.send({
           method: "GET",
-          path: `/api/v1/pods${queryText(query)}`,
+          path: PODS_PATH + queryText(query),
           headers: podRequestHeaders(),
           signal: ending.signal,
         });
         if (mode === "audit" && answer.status !== 200) {
-          return unchanged(answer, relayed(answer.body, ending.signal, release));
+          return unchanged(answer, relayed(answer.body, ending.signal, release, hear));
         }
         if (mode === "enforce") {
           const checked = await checkAnswer(answer, "pod-watch", log);
@@ -127,7 +133,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           audited: true,
           ending: ending.signal,
         };
-        const body = relayed(answer.body, ending.signal, release, (chunk) => take(run, chunk));
+        const body = relayed(answer.body, ending.signal, release, hear, (chunk) => take(run, chunk));
         return mode === "audit"
           ? unchanged(answer, body)
           : new Response(body, { headers: { "content-type": "application/json" } });
@@ -311,12 +317,14 @@ interface Piece {
  *
  * @param end ends the upstream request, or says that it has been ended
  * @param release called once, when nothing more will be sent
+ * @param hear waits for bytes: calls back when they do not come, and is told when they do
  * @param take makes of a chunk, or of the end, what is sent; without it, chunks are sent as they are
  */
 function relayed(
   upstream: ReadableStream<Uint8Array> | null,
   end: AbortSignal,
   release: () => void,
+  hear: (end: () => void) => () => void,
   take: (chunk: Uint8Array | undefined) => Promise<Piece> = (chunk) =>
     Promise.resolve({ bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined }),
 ): ReadableStream<Uint8Array> | null {
@@ -351,7 +359,10 @@ function relayed(
     async pull(controller) {
       while (!released) {
         // A failure upstream is the same to the kubelet as an end; what was not complete is dropped.
+        // A silence that is too long is an end too: the connection may be dead, and the kubelet resumes the watch.
+        const cancelTimer = hear(() => void reader.cancel().catch(() => {}));
         const read = await reader.read().catch(() => undefined);
+        cancelTimer();
         const piece = read === undefined || released ? undefined : await take(read.value);
         if (released) {
           return;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import { MAX_OPEN_WATCHES, MAX_WATCH_LINE_BYTES } from "./pod_watch.ts";
+import { WATCH_SILENCE_TIMEOUT_MS } from "./watch_silence.ts";
 import { settle } from "../tests/fakes/clock.ts";
 import { makeGate, type TestGate } from "../tests/fakes/gate.ts";
 import {
@@ -539,4 +540,22 @@ Deno.test("in audit, watches resume anywhere, and failures come back as they are
     assert.equal(response.status, 410);
     assert.equal(await response.text(), "gone");
   }
+});
+
+Deno.test("a watch of which nothing is heard ends cleanly, also upstream, and can be resumed", async () => {
+  const live = await makeLive();
+  const response = await live.bench.fetch(`/api/v1/pods?${FROM_START}`);
+  const text = response.text();
+  live.send(line("ADDED", GOOD));
+  await settle();
+  await live.bench.clock.advance(WATCH_SILENCE_TIMEOUT_MS - 1);
+  live.send(END);
+  await settle();
+  await live.bench.clock.advance(WATCH_SILENCE_TIMEOUT_MS);
+  assert.equal((await text).split("\n").length, 3);
+  assert.equal(live.ended(), true);
+  assert.deepEqual(live.bench.log.of("watch-silent").map(({ fields }) => fields), [
+    { path: "/api/v1/pods", seconds: WATCH_SILENCE_TIMEOUT_MS / 1000 },
+  ]);
+  assert.equal(live.bench.clock.timers, 0);
 });

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
+import { REJECTION_REASON } from "./rejection.ts";
 import {
   createRejector,
+  MAX_ANSWER_BYTES,
   MAX_CONCURRENT_REQUESTS,
   MAX_CONFLICT_TRIES,
+  MAX_EVENT_COUNT,
   MAX_EVENT_TRIES,
-  MAX_MESSAGE_BYTES,
+  MAX_TRIES,
   type RefusedPod,
-  REJECTION_PREFIX,
-  REJECTION_REASON,
-  rejectionMessage,
   type Rejector,
+  REPEAT_PAUSE_MS,
   REQUEST_TIMEOUT_MS,
 } from "./rejector.ts";
 import { ManualClock, settle } from "../tests/fakes/clock.ts";
@@ -237,7 +238,8 @@ for (
     bench.rejector.refuse(refused(1));
     await bench.clock.advance(60_000);
     assert.deepEqual(bench.of("PATCH").map(({ atMs }) => atMs), [0, 500, 1500, 3500]);
-    assert.equal(bench.log.of("rejection-retry").length, 3);
+    const logged = [...bench.log.of("rejection-retry"), ...bench.log.of("rejections-held")];
+    assert.equal(logged.length, 3);
   });
 }
 
@@ -249,15 +251,53 @@ Deno.test("Retry-After is waited for", async () => {
   assert.deepEqual(bench.of("PATCH").map(({ atMs }) => atMs), [0, 20_000]);
 });
 
-Deno.test("an API server that is gone for minutes is told when it is back", async () => {
+Deno.test("an API server that is gone for minutes is told when it is back, once, of thousands of pods", async () => {
   const bench = makeBench();
+  const pods = 3000;
   bench.answer = (sent) => sent.atMs < 600_000 ? failure(503) : jsonAnswer({});
+  for (let number = 0; number < pods; number++) {
+    bench.rejector.refuse(refused(number));
+  }
+  await bench.clock.advance(600_000 - 1);
+  assert.ok(bench.sent.length < 30, `${bench.sent.length} requests while it was away`);
+  assert.ok(bench.log.of("rejections-held").length < 30);
+  const before = bench.sent.length;
+  await bench.clock.advance(120_000);
+  for (let turn = 0; turn < pods && bench.sent.length < before + 2 * pods; turn++) {
+    await settle();
+  }
+  const told = bench.sent.slice(before);
+  assert.equal(
+    new Set(told.map(({ method, path }) => `${method} ${path}`)).size,
+    pods + 1,
+    "all pods, and the Events",
+  );
+  assert.equal(told.length, 2 * pods, "each once");
+  assert.deepEqual(bench.log.of("rejection-given-up"), []);
+});
+
+Deno.test("a request that alone is not answered is given up, and holds up the others for seconds", async () => {
+  const bench = makeBench();
+  bench.answer = (sent) =>
+    sent.method === "PATCH" && sent.path.includes("/web-1/") ? failure(503) : jsonAnswer({});
   bench.rejector.refuse(refused(1));
-  await bench.clock.advance(700_000);
-  assert.ok(bench.of("PATCH").length < 30);
-  assert.ok((bench.of("PATCH").at(-1)?.atMs ?? 0) >= 600_000);
-  assert.equal(bench.of("POST").length, MAX_EVENT_TRIES, "an Event is given up");
+  for (let number = 2; number < 40; number++) {
+    await bench.clock.advance(5_000);
+    bench.rejector.refuse(refused(number));
+  }
+  await bench.clock.advance(5_000);
+  const lateMs = bench.of("PATCH").filter(({ path }) => !path.includes("/web-1/")).map(({ path, atMs }) =>
+    atMs - (Number(/web-(\d+)/.exec(path)?.[1]) - 1) * 5_000
+  );
+  assert.equal(lateMs.length, 38);
+  assert.ok(Math.max(...lateMs) < 15_000, `${lateMs}`);
   assert.equal(bench.log.of("rejection-given-up").length, 1);
+  const tries = () => bench.of("PATCH").filter(({ path }) => path.includes("/web-1/")).length;
+  const before = tries();
+  assert.ok(before >= MAX_TRIES);
+  bench.rejector.refuse(refused(1));
+  await bench.clock.advance(60_000);
+  assert.equal(tries(), before);
 });
 
 Deno.test("a request that takes too long counts as failed", async () => {
@@ -287,35 +327,180 @@ for (
     bench.answer = (sent) => sent.method === "POST" ? jsonAnswer({}) : answer();
     bench.rejector.refuse(refused(1));
     bench.rejector.refuse(refused(2, { deleting: true }));
-    await bench.clock.advance(600_000);
-    assert.deepEqual(bench.of("PATCH").length + bench.of("DELETE").length, 2);
-    assert.deepEqual(bench.rejector.uids(), []);
+    await bench.clock.advance(REPEAT_PAUSE_MS - 1);
+    bench.rejector.refuse(refused(1));
+    bench.rejector.refuse(refused(2, { deleting: true }));
+    await settle();
+    assert.equal(bench.of("PATCH").length + bench.of("DELETE").length, 2);
+    await bench.clock.advance(1);
+    bench.rejector.refuse(refused(1));
+    bench.rejector.refuse(refused(2, { deleting: true }));
+    await settle();
+    assert.equal(
+      bench.of("PATCH").length + bench.of("DELETE").length,
+      4,
+      "unless it is shown again much later",
+    );
   });
 }
 
-Deno.test("an Event that exists is one that was recorded before", async () => {
+function eventBodies(bench: Bench): unknown[] {
+  return bench.sent.filter(({ path }) => path.includes("/events")).map(({ method, body }) => ({
+    method,
+    count: body["count"],
+    at: body["lastTimestamp"],
+    reason: /kubelet-proxy: (.*)$/.exec(String(body["message"]))?.[1],
+  }));
+}
+
+Deno.test("a pod that is refused for another reason counts in its Event, and makes no other", async () => {
   const bench = makeBench();
-  bench.answer = (sent) => sent.method === "POST" ? failure(409, "already exists") : jsonAnswer({});
   bench.rejector.refuse(refused(1));
-  await bench.clock.advance(60_000);
-  assert.equal(bench.of("POST").length, 1);
+  await bench.clock.advance(20_000);
+  bench.rejector.refuse(refused(1));
+  bench.rejector.refuse(refused(1, { message: "its image differs" }));
+  await settle();
+  assert.deepEqual(eventBodies(bench), [
+    { method: "POST", count: 1, at: "2026-01-01T00:00:00Z", reason: "it carries no signature" },
+    { method: "PATCH", count: 2, at: "2026-01-01T00:00:20Z", reason: "its image differs" },
+  ]);
+  const [, patch] = bench.sent.filter(({ path }) => path.includes("/events"));
+  assert.equal(patch?.path, "/api/v1/namespaces/default/events/web-1.00000000000040008000000000000001");
+  assert.equal(patch?.contentType, "application/strategic-merge-patch+json");
+});
+
+Deno.test("an API server that changes a pod all the time is told of it later and later, with the sum", async () => {
+  const bench = makeBench();
+  for (let second = 0; second < 100; second++) {
+    bench.rejector.refuse(refused(1, { message: `reason ${second}` }));
+    await bench.clock.advance(1_000);
+  }
+  assert.deepEqual(eventBodies(bench), [
+    { method: "POST", count: 1, at: "2026-01-01T00:00:00Z", reason: "reason 0" },
+    { method: "PATCH", count: 10, at: "2026-01-01T00:00:10Z", reason: "reason 9" },
+    { method: "PATCH", count: 30, at: "2026-01-01T00:00:30Z", reason: "reason 29" },
+    { method: "PATCH", count: 70, at: "2026-01-01T00:01:10Z", reason: "reason 69" },
+  ]);
+});
+
+Deno.test("an Event of an earlier process is counted on, without reading Events", async () => {
+  const bench = makeBench();
+  bench.answer = (sent) => sent.method === "POST" ? failure(409, "already exists") : jsonAnswer({ count: 3 });
+  bench.rejector.refuse(refused(1));
+  await settle();
+  assert.deepEqual(eventBodies(bench).map((body) => JSON.stringify(body)), [
+    '{"method":"POST","count":1,"at":"2026-01-01T00:00:00Z","reason":"it carries no signature"}',
+    '{"method":"PATCH"}',
+    '{"method":"PATCH","count":4,"at":"2026-01-01T00:00:00Z","reason":"it carries no signature"}',
+  ]);
   assert.deepEqual(bench.log.of("rejection-given-up"), []);
 });
 
-Deno.test("conflicts and refusals for good are given up, and logged", async () => {
+for (
+  const [what, answer] of [
+    ["no number", () => jsonAnswer({ count: "9" })],
+    ["a number beyond all reason", () => jsonAnswer({ count: MAX_EVENT_COUNT })],
+    ["more than is read", () => jsonAnswer({ count: 7, x: "x".repeat(MAX_ANSWER_BYTES) })],
+  ] as const
+) {
+  Deno.test(`refuses to count on from ${what}`, async () => {
+    const bench = makeBench();
+    bench.answer = (sent) => sent.method === "POST" ? failure(409, "already exists") : answer();
+    bench.rejector.refuse(refused(1));
+    await settle();
+    assert.equal(bench.sent.at(-1)?.body["count"], 2);
+  });
+}
+
+Deno.test("an Event that has expired is made again, with its count", async () => {
   const bench = makeBench();
-  bench.answer = (sent) => failure(sent.path.includes("web-1") ? 409 : 422, "changed");
   bench.rejector.refuse(refused(1));
-  bench.rejector.refuse(refused(2));
-  await bench.clock.advance(600_000);
-  const tries = (name: string) => bench.of("PATCH").filter(({ path }) => path.includes(name)).length;
-  assert.equal(tries("web-1"), MAX_CONFLICT_TRIES);
-  assert.equal(tries("web-2"), 1);
-  assert.equal(
-    bench.log.of("rejection-given-up").filter(({ fields }) => fields["task"] === "fail").length,
-    2,
-  );
+  await bench.clock.advance(7_200_000);
+  bench.answer = (sent) => sent.method === "PATCH" ? failure(404) : jsonAnswer({});
+  bench.rejector.refuse(refused(1, { message: "its image differs" }));
+  await settle();
+  const event = bench.of("POST").at(-1)?.body;
+  assert.equal(event?.["count"], 2);
+  assert.equal(event?.["firstTimestamp"], "2026-01-01T00:00:00Z");
 });
+
+Deno.test("an Event that the API server keeps refusing is given up, and begun again when the pod is seen", async () => {
+  const bench = makeBench();
+  let answer = () => failure(403, "the namespace is being terminated");
+  bench.answer = (sent) => sent.method === "POST" ? answer() : jsonAnswer({});
+  bench.rejector.refuse(refused(1));
+  await bench.clock.advance(600_000);
+  assert.equal(bench.of("POST").length, MAX_EVENT_TRIES);
+  assert.equal(bench.log.of("rejection-given-up").length, 1);
+  answer = () => jsonAnswer({});
+  bench.rejector.refuse(refused(1));
+  await settle();
+  assert.equal(bench.of("POST").length, MAX_EVENT_TRIES + 1);
+  assert.equal(bench.of("PATCH").length, 2, "and its status, for which it was time too");
+});
+
+Deno.test("a pod that is being stopped has an Event, and keeps its status", async () => {
+  const bench = makeBench();
+  bench.rejector.announce(refused(1, { message: "its image differs. Its containers are being stopped" }));
+  bench.rejector.announce(refused(1, { message: "its image differs. Its containers are being stopped" }));
+  await bench.clock.advance(600_000);
+  assert.deepEqual(bench.sent.map(({ method }) => method), ["POST"]);
+});
+
+Deno.test("a restart does not begin the pauses of a controller afresh", async () => {
+  const bench = makeBench();
+  const ago = (seconds: number) => new Date(bench.clock.now().getTime() - seconds * 1000);
+  bench.rejector.recall(uidOf(1), "rs", ago(30));
+  bench.rejector.recall(uidOf(2), "rs", ago(15));
+  bench.rejector.recall(uidOf(3), "other", ago(700));
+  bench.rejector.refuse(refused(4, { controller: "rs" }));
+  bench.rejector.refuse(refused(5, { controller: "other" }));
+  await bench.clock.advance(60_000);
+  assert.deepEqual(bench.of("PATCH").map(({ path, atMs }) => [path.split("/")[6], atMs / 1000]), [
+    ["web-5", 0],
+    ["web-4", 5],
+  ]);
+});
+
+Deno.test("what this process has failed is not counted twice", async () => {
+  const bench = makeBench();
+  bench.rejector.refuse(refused(1, { controller: "rs" }));
+  bench.rejector.recall(uidOf(1), "rs", bench.clock.now());
+  bench.rejector.refuse(refused(2, { controller: "rs" }));
+  await bench.clock.advance(60_000);
+  assert.deepEqual(bench.of("PATCH").map(({ atMs }) => atMs), [0, 10_000]);
+});
+
+for (
+  const [what, answer, tries] of [
+    ["a conflict that does not end", () => failure(409, "the object has been modified"), MAX_CONFLICT_TRIES],
+    ["422", () => failure(422, "invalid"), 1],
+    ["400", () => failure(400, "bad"), 1],
+    ["403 for ever", () => failure(403, "forbidden"), MAX_TRIES],
+    ["500 for ever", () => failure(500, "a webhook fails"), MAX_TRIES],
+  ] as const
+) {
+  for (
+    const [task, method, changes] of [["fail", "PATCH", {}], ["delete", "DELETE", {
+      deleting: true,
+    }]] as const
+  ) {
+    Deno.test(`${what} ends the tries to ${task}; a pod that is seen much later is tried again`, async () => {
+      const bench = makeBench();
+      bench.answer = (sent) => sent.method === method ? answer() : jsonAnswer({});
+      bench.rejector.refuse(refused(1, changes));
+      await bench.clock.advance(3_600_000);
+      assert.equal(bench.of(method).length, tries);
+      const [line, ...more] = bench.log.of("rejection-given-up");
+      assert.deepEqual([line?.level, line?.fields["task"], more], ["error", task, []]);
+      bench.answer = () => jsonAnswer({});
+      bench.rejector.refuse(refused(1, changes));
+      bench.rejector.refuse(refused(1, changes));
+      await bench.clock.advance(3_600_000);
+      assert.equal(bench.of(method).length, tries + 1);
+    });
+  }
+}
 
 Deno.test("few requests are on their way at once, and none is lost", async () => {
   const bench = makeBench();
@@ -431,20 +616,4 @@ Deno.test("closing calls off retries and is done at once when nothing is on its 
   await settle();
   await bench.rejector.close(5000);
   assert.equal(bench.clock.timers, 0);
-});
-
-Deno.test("messages stay below 1 KB and whole, in any script", () => {
-  const ending = ". It stays Pending";
-  const text = rejectionMessage("€".repeat(2000), ending);
-  const bytes = new TextEncoder().encode(text).length;
-  assert.ok(bytes <= MAX_MESSAGE_BYTES && bytes > MAX_MESSAGE_BYTES - 3);
-  assert.ok(text.startsWith(REJECTION_PREFIX) && text.endsWith(ending) && text.isWellFormed());
-});
-
-Deno.test("an Event of a pod with a long name has a name that Kubernetes takes", async () => {
-  const bench = makeBench();
-  bench.rejector.refuse(refused(1, { name: `${"a".repeat(219)}.${"b".repeat(33)}` }));
-  await settle();
-  const metadata = JSON.stringify(bench.of("POST")[0]?.body["metadata"]);
-  assert.match(metadata, /"name":"a{219}\.0{12}40008000000000000001"/);
 });

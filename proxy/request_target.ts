@@ -22,10 +22,22 @@ export interface RequestTarget {
   path: string;
   /** The path's segments, without slashes. */
   segments: string[];
-  /** The query's parameters, each at most once. */
+  /** The query's parameters, each at most once, unless the rules say otherwise. */
   query: URLSearchParams;
   /** Path and query as they were received and go on. */
   target: string;
+}
+
+/** What is admitted beyond the one spelling that API servers are asked with. */
+export interface TargetRules {
+  /** Parameters that may be there several times. */
+  repeatable?: ReadonlySet<string>;
+  /** Default: {@linkcode MAX_QUERY_PARAMETERS}. */
+  maxParameters?: number;
+  /** Default: {@linkcode MAX_TARGET_CHARACTERS}. */
+  maxCharacters?: number;
+  /** Whether the path may end in a slash, and be one; no segment stands for it. */
+  trailingSlash?: boolean;
 }
 
 /** What came out of reading a request target. */
@@ -41,18 +53,22 @@ const QUERY = /^(?:[A-Za-z0-9._~!$'()*+,=:@/?&-]|%[0-9A-Fa-f]{2})*$/;
  * Reads the URL of a request as Deno.serve gives it. Deno keeps the request target as it was sent, behind a scheme
  * and an authority; the URL class would normalise it first and hide what was sent.
  */
-export function parseTarget(url: string): ParsedTarget {
+export function parseTarget(url: string, rules: TargetRules = {}): ParsedTarget {
   const match = /^[a-z+]+:\/\/[^/?#]*(.*)$/s.exec(url);
   const target = match?.[1];
   if (target === undefined || !target.startsWith("/")) {
     return refuse("the path must begin with a slash");
   }
-  if (target.length > MAX_TARGET_CHARACTERS) {
-    return refuse(`path and query are longer than ${MAX_TARGET_CHARACTERS} characters`);
+  const maxCharacters = rules.maxCharacters ?? MAX_TARGET_CHARACTERS;
+  if (target.length > maxCharacters) {
+    return refuse(`path and query are longer than ${maxCharacters} characters`);
   }
   const mark = target.indexOf("?");
   const path = mark < 0 ? target : target.slice(0, mark);
   const segments = path.slice(1).split("/");
+  if (rules.trailingSlash === true && segments.at(-1) === "") {
+    segments.pop();
+  }
   for (const segment of segments) {
     if (segment === "" || segment === "." || segment === "..") {
       return refuse("the path has an empty or a dot segment");
@@ -61,18 +77,19 @@ export function parseTarget(url: string): ParsedTarget {
       return refuse('the path holds a percent-encoding, ";" or a character that must not stand in a path');
     }
   }
-  const query = parseQuery(mark < 0 ? "" : target.slice(mark + 1));
+  const query = parseQuery(mark < 0 ? "" : target.slice(mark + 1), rules);
   return typeof query === "string" ? refuse(query) : { ok: true, target: { path, segments, query, target } };
 }
 
 /** Reads a query; a text says what is wrong with it. */
-function parseQuery(text: string): URLSearchParams | string {
+function parseQuery(text: string, rules: TargetRules): URLSearchParams | string {
   if (!QUERY.test(text)) {
     return 'the query holds ";", an incomplete percent-encoding or a character that must not stand in a query';
   }
   const parts = text === "" ? [] : text.split("&");
-  if (parts.length > MAX_QUERY_PARAMETERS) {
-    return `the query has more than ${MAX_QUERY_PARAMETERS} parameters`;
+  const maxParameters = rules.maxParameters ?? MAX_QUERY_PARAMETERS;
+  if (parts.length > maxParameters) {
+    return `the query has more than ${maxParameters} parameters`;
   }
   const query = new URLSearchParams();
   for (const part of parts) {
@@ -85,7 +102,7 @@ function parseQuery(text: string): URLSearchParams | string {
     if (!/^[A-Za-z0-9_.-]+$/.test(key)) {
       return "the query has a parameter whose name is empty or holds other than letters, digits, and . _ -";
     }
-    if (query.has(key)) {
+    if (query.has(key) && rules.repeatable?.has(key) !== true) {
       return `the query has the parameter "${key}" more than once`;
     }
     query.append(key, value);

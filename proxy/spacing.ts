@@ -35,19 +35,15 @@ export interface Spacing {
   take(controller: string, nowMs: number): number;
   /** Milliseconds until a pod that has this many others of its controller waiting before it may be failed. */
   estimateMs(controller: string, waitingBefore: number, nowMs: number): number;
+  /** Counts a refusal of an earlier process, so that a restart does not begin the pauses afresh. */
+  recall(controller: string, refusedAtMs: number, nowMs: number): void;
 }
 
-/** @param maxControllers for tests */
+/** @param maxControllers for tests, and for what else is spaced out */
 export function createSpacing(maxControllers = MAX_CONTROLLERS): Spacing {
   const controllers = new Map<string, Pauses>();
 
-  /** The controller's pauses, unless it has been quiet; asking counts as being active. */
-  function current(controller: string, nowMs: number): Pauses {
-    const found = controllers.get(controller);
-    const pauses = found !== undefined && nowMs - found.activeAt < QUIET_MS
-      ? found
-      : { count: 0, nextAt: nowMs, activeAt: nowMs };
-    pauses.activeAt = nowMs;
+  function keep(controller: string, pauses: Pauses): void {
     // Deleted first, so that the map's order is that of the latest activity.
     controllers.delete(controller);
     controllers.set(controller, pauses);
@@ -57,6 +53,16 @@ export function createSpacing(maxControllers = MAX_CONTROLLERS): Spacing {
         break;
       }
     }
+  }
+
+  /** The controller's pauses, unless it has been quiet; asking counts as being active. */
+  function current(controller: string, nowMs: number): Pauses {
+    const found = controllers.get(controller);
+    const pauses = found !== undefined && nowMs - found.activeAt < QUIET_MS
+      ? found
+      : { count: 0, nextAt: nowMs, activeAt: nowMs };
+    pauses.activeAt = nowMs;
+    keep(controller, pauses);
     return pauses;
   }
 
@@ -72,11 +78,23 @@ export function createSpacing(maxControllers = MAX_CONTROLLERS): Spacing {
     },
     estimateMs(controller, waitingBefore, nowMs) {
       const pauses = current(controller, nowMs);
+      const growing = Math.min(waitingBefore, Math.max(0, PAUSES_MS.length - pauses.count));
       let wait = Math.max(0, pauses.nextAt - nowMs);
-      for (let before = 0; before < waitingBefore; before++) {
+      for (let before = 0; before < growing; before++) {
         wait += pauseMs(pauses.count + before);
       }
-      return wait;
+      return wait + (waitingBefore - growing) * pauseMs(PAUSES_MS.length);
+    },
+    recall(controller, refusedAtMs, nowMs) {
+      // Whoever says a time in the future makes the pause no longer than it can be.
+      const at = Math.min(refusedAtMs, nowMs);
+      const { count, nextAt, activeAt } = controllers.get(controller) ?? { count: 0, nextAt: 0, activeAt: 0 };
+      const latest = Math.max(activeAt, at);
+      keep(controller, {
+        count: count + 1,
+        nextAt: Math.max(nextAt, latest + pauseMs(count)),
+        activeAt: latest,
+      });
     },
   };
 }

@@ -31,6 +31,12 @@ export interface Upstream {
  */
 export const RESPONSE_HEADERS_TIMEOUT_MS = 75_000;
 
+/**
+ * Longest wait for a whole answer, in milliseconds, unless it is a watch: what kube-apiserver does not end by itself
+ * (see above) comes from a connection that is dead. The runtime sends no keepalives, so nobody else would notice.
+ */
+export const ANSWER_TIMEOUT_MS = 150_000;
+
 /** Why there is no answer. */
 export type UpstreamFailure =
   /** No connection, or a connection that ended before the answer. */
@@ -139,6 +145,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       });
     } catch (error) {
       if (signal?.aborted) {
+        if (signal.reason instanceof UpstreamError) {
+          throw signal.reason;
+        }
         throw new UpstreamError("aborted", "the client has left", { cause: error });
       }
       if (timeout.signal.aborted) {

@@ -20,7 +20,7 @@ import {
 import { readDer, writeDer } from "./der.ts";
 import { type ErrorCode, SignedPodsError } from "./errors.ts";
 import { importPublicKey, keyAlgorithm, keyCurve, NULL_DER } from "./keys.ts";
-import { type PemBlock, readPemBlocks } from "./pem.ts";
+import { type PemBlock, readPemBlocks, writePem } from "./pem.ts";
 import { rawToDer } from "./signature.ts";
 
 /** The keys that can be made. */
@@ -55,14 +55,35 @@ const DECRYPT_COMMAND = "openssl pkey -in KEY.pem -out DECRYPTED.pem";
 
 /** Makes a key pair. */
 export async function generateSigningKey(type: SigningKeyType): Promise<SigningKey> {
+  const { privateKey, publicKey } = await generatePair(type, false);
+  const id = await sha256Hex(new Uint8Array(await crypto.subtle.exportKey("spki", publicKey)));
+  return { algorithm: type === "rsa-3072" ? "rsa" : type, privateKey, publicKey, id };
+}
+
+/**
+ * Makes a private key for a file.
+ *
+ * @returns one `PRIVATE KEY` block (PKCS#8, RFC 5958), which {@linkcode readSigningKey} reads
+ *
+ * @example
+ * ```ts
+ * import { generateSigningKeyPem, readSigningKey } from "@signed-pods/shared/signing";
+ * const { algorithm } = await readSigningKey(await generateSigningKeyPem("ec-p256"));
+ * if (algorithm !== "ec-p256") throw new Error("not so");
+ * ```
+ */
+export async function generateSigningKeyPem(type: SigningKeyType): Promise<string> {
+  const { privateKey } = await generatePair(type, true);
+  return writePem("PRIVATE KEY", new Uint8Array(await crypto.subtle.exportKey("pkcs8", privateKey)));
+}
+
+async function generatePair(type: SigningKeyType, extractable: boolean): Promise<CryptoKeyPair> {
   const parameters = type === "rsa-3072"
     ? { name: "RSASSA-PKCS1-v1_5", hash: HASH, modulusLength: 3072, publicExponent: RSA_PUBLIC_EXPONENT }
     : { ...importParameters(type) };
-  const pair = await crypto.subtle.generateKey(parameters, false, ["sign", "verify"]);
+  const pair = await crypto.subtle.generateKey(parameters, extractable, ["sign", "verify"]);
   if (!("privateKey" in pair)) throw new TypeError(`WebCrypto made no key pair for "${type}"`);
-  const { privateKey, publicKey } = pair;
-  const id = await sha256Hex(new Uint8Array(await crypto.subtle.exportKey("spki", publicKey)));
-  return { algorithm: type === "rsa-3072" ? "rsa" : type, privateKey, publicKey, id };
+  return pair;
 }
 
 /**

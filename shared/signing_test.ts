@@ -5,7 +5,14 @@ import { SignedPodsError } from "./errors.ts";
 import { readVerificationKeys } from "./keys.ts";
 import { readPemBlocks, writePem } from "./pem.ts";
 import { verifySignature } from "./signature.ts";
-import { generateSigningKey, readSigningKey, sign, SIGNING_KEY_TYPES, type SigningKey } from "./signing.ts";
+import {
+  generateSigningKey,
+  generateSigningKeyPem,
+  readSigningKey,
+  sign,
+  SIGNING_KEY_TYPES,
+  type SigningKey,
+} from "./signing.ts";
 
 const DATA = new TextEncoder().encode('{"spec":"é"}');
 
@@ -64,6 +71,20 @@ Deno.test("new keys of every type sign what they alone verify", async (t) => {
       assert.equal(await verifySignature(verifier, signature, DATA), true);
       assert.equal(await verifySignature(verifier, signature, new Uint8Array()), false);
       assert.equal(await verifySignature(await verificationKey(other), signature, DATA), false);
+      await assert.rejects(crypto.subtle.exportKey("pkcs8", key.privateKey));
+    });
+  }
+});
+
+Deno.test("new keys for files are read again, and are not given out from then on", async (t) => {
+  for (const type of SIGNING_KEY_TYPES) {
+    await t.step(type, async () => {
+      const pem = await generateSigningKeyPem(type);
+      assert.match(pem, /^-----BEGIN PRIVATE KEY-----\n/);
+      assert.notEqual(await generateSigningKeyPem(type), pem);
+      const key = await readSigningKey(pem);
+      assert.equal(key.algorithm, type === "rsa-3072" ? "rsa" : type);
+      assert.equal(await verifySignature(await verificationKey(key), await sign(key, DATA), DATA), true);
       await assert.rejects(crypto.subtle.exportKey("pkcs8", key.privateKey));
     });
   }

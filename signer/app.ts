@@ -1,75 +1,45 @@
 /**
- * The signing server's HTTP interface. A request for a signature passes, in this order: the host it was sent to,
- * the token, the content type, the size, strict JSON, the shape; then it is signed, written to the audit log, and
- * answered.
+ * The signing server's HTTP interface. A request for a signature passes, in this order: the host it was sent to, who
+ * asks, how much they ask for, the content type, the size, strict JSON, the shape, what may be signed; then it is signed,
+ * written to the audit log, and answered.
  *
  * @module
  */
 import { Hono } from "hono";
+import { formatAddress } from "@signed-pods/shared/address";
 import { encodeBase64 } from "@signed-pods/shared/base64";
-import { SignedPodsError } from "@signed-pods/shared/errors";
-import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
-import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
+import type { JsonValue } from "@signed-pods/shared/json";
+import type { AuditLog } from "./audit.ts";
+import { BODY_TIMEOUT_MS, readBody, readPayload, requireJson } from "./body.ts";
+import { authenticate, type Authentication, type Client, isOpen, type RequestContext } from "./client.ts";
+import { type ConcurrencyLimits, createPlaces, SIGNING_CONCURRENCY } from "./concurrency.ts";
+import { validCertificates } from "./key_folder.ts";
 import type { KeyStore } from "./key_store.ts";
-
-/** Largest request body: a signed template may fill an annotation, which Kubernetes caps at 256 KiB in all. */
-export const MAX_BODY_BYTES: number = 1024 * 1024;
-
-/** How long a client may take to send its body. A megabyte takes a second on a slow line. */
-export const BODY_TIMEOUT_MS = 10_000;
-
-/** A request for a signature is `{"payload": "…"}`; deeper nesting is refused before it is looked at. */
-const MAX_BODY_DEPTH = 4;
-
-/** What went wrong with a request, as a stable word. */
-export type RequestErrorCode =
-  | "unauthorized"
-  | "host-not-allowed"
-  | "not-found"
-  | "method-not-allowed"
-  | "unsupported-media-type"
-  | "body-too-large"
-  | "body-timeout"
-  | "body-malformed"
-  | "payload-missing"
-  | "payload-not-string"
-  | "payload-empty"
-  | "unknown-field"
-  | "internal";
-
-/** One signature, for the audit log. */
-export interface AuditRecord {
-  /** When it was made. */
-  time: Date;
-  /** Lower-case hexadecimal SHA-256 of the payload's UTF-8 bytes. */
-  payloadSha256: string;
-  payloadBytes: number;
-  /** Address and port of the client. */
-  peer: string;
-}
+import type { Metrics, SignOutcome } from "./metrics.ts";
+import { checkPayload, type PayloadPolicy } from "./payload.ts";
+import { createRateLimiter, type Rate, SIGNING_RATE } from "./rate_limit.ts";
+import { RequestError } from "./request_error.ts";
 
 /** What the app works with. */
 export interface AppOptions {
   keyStore: KeyStore;
-  /** Required as a bearer token from those who sign, if there is one. */
-  token?: string;
+  authentication: Authentication;
+  policy: PayloadPolicy;
   /**
    * Whether requests must be addressed to a loopback host. A web page can point a name of its own at 127.0.0.1
    * (DNS rebinding) and would then be of the same origin as this server; the Host header shows it.
    */
   requireLoopbackHost: boolean;
+  audit: AuditLog;
+  metrics: Metrics;
   now: () => Date;
-  /** Writes one line per signature. If it throws, no signature is given out. */
-  audit: (record: AuditRecord) => void;
+  /** A clock that only goes forward, in milliseconds. */
+  elapsedMs: () => number;
   /** Reports an error that is not the client's fault. */
   reportError: (error: unknown) => void;
   bodyTimeoutMs?: number;
-}
-
-/** What the server knows of a request beyond the request. */
-export interface RequestContext {
-  /** Address and port of the client. */
-  peer: string;
+  rate?: Rate;
+  concurrency?: ConcurrencyLimits;
 }
 
 /** Answers HTTP requests. */
@@ -77,24 +47,14 @@ export interface App {
   fetch(request: Request, context: RequestContext): Promise<Response>;
 }
 
-type Status = 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 500;
-
-/** A refusal on its way to the client. */
-class RequestError extends Error {
-  readonly status: Status;
-  readonly code: RequestErrorCode;
-  readonly headers: Record<string, string>;
-
-  constructor(status: Status, code: RequestErrorCode, message: string, headers: Record<string, string> = {}) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.headers = headers;
-  }
-}
-
 /** Answers must not be kept by anyone on the way, nor be taken for anything but what they are. */
 const COMMON_HEADERS = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+
+/** Whoever finds all places taken comes again after this long: some hundred signatures later. */
+const OVERLOAD_RETRY_SECONDS = 1;
+
+/** A client that leaves is told nothing; the status is nginx's for it, and never sent. */
+const CLIENT_GONE = 499;
 
 function json(status: number, body: JsonValue, headers: Record<string, string> = {}): Response {
   return new Response(`${JSON.stringify(body)}\n`, {
@@ -103,163 +63,68 @@ function json(status: number, body: JsonValue, headers: Record<string, string> =
   });
 }
 
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-}
-
-/** Compares digests, so that the time taken says nothing about the token, not even its length. */
-async function sameText(left: string, right: string): Promise<boolean> {
-  const encoder = new TextEncoder();
-  const [a, b] = await Promise.all([sha256(encoder.encode(left)), sha256(encoder.encode(right))]);
-  let difference = 0;
-  for (const [index, byte] of a.entries()) difference |= byte ^ (b[index] ?? 0xff);
-  return difference === 0;
+function refusal(error: RequestError): Response {
+  return json(error.status, { error: { code: error.code, message: error.message } }, error.headers);
 }
 
 function isLoopbackHost(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i.test(host);
 }
 
-async function authorize(request: Request, token: string | undefined): Promise<void> {
-  if (token === undefined) return;
-  const authorization = request.headers.get("authorization");
-  const match = /^Bearer +(\S+)$/i.exec(authorization ?? "");
-  if (match !== null && await sameText(match[1] ?? "", token)) return;
+/** Whether `?all=1` stands in the URL. Anything else there may be meant to say something that is not done. */
+function readAll(url: URL): boolean {
+  if (url.search === "") return false;
+  if (url.search === "?all=1") return true;
   throw new RequestError(
-    401,
-    "unauthorized",
-    `${
-      authorization === null
-        ? "Signing needs the token of the server's --token-file"
-        : "That is not the token of the server's --token-file"
-    }: send it as "Authorization: Bearer TOKEN"`,
-    { "www-authenticate": 'Bearer realm="signing-server"' },
+    "query-malformed",
+    "The only query is ?all=1, for the certificates of all keys that are still valid",
   );
 }
 
-function requireJson(request: Request): void {
-  const [type = "", ...parameters] = (request.headers.get("content-type") ?? "").split(";");
-  const charsets = parameters.map((parameter) => parameter.trim().toLowerCase()).filter((parameter) =>
-    parameter !== ""
-  );
-  const utf8 = charsets.every((parameter) =>
-    parameter === "charset=utf-8" || parameter === 'charset="utf-8"'
-  );
-  const encoding = request.headers.get("content-encoding") ?? "identity";
-  if (type.trim().toLowerCase() === "application/json" && utf8 && encoding === "identity") return;
-  throw new RequestError(
-    415,
-    "unsupported-media-type",
-    "The body must be JSON in UTF-8, not compressed: send it with Content-Type: application/json",
-  );
-}
-
-function tooLarge(): RequestError {
-  return new RequestError(
-    413,
-    "body-too-large",
-    `The body is larger than ${MAX_BODY_BYTES} bytes: sign fewer objects at a time`,
-    // The rest of the body is not read, so the connection cannot carry another request.
-    { connection: "close" },
-  );
-}
-
-/** Reads a body up to the limit, whatever its Content-Length says, within the time. */
-async function readBody(request: Request, timeoutMs: number): Promise<Uint8Array> {
-  const declared = request.headers.get("content-length");
-  if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
-  if (request.body === null) return new Uint8Array();
-  const reader = request.body.getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new RequestError(
-          408,
-          "body-timeout",
-          `The body did not arrive within ${timeoutMs / 1000} s: send the request again`,
-          { connection: "close" },
-        ),
+/** Answers with a route's refusals, so that all servers refuse in the same words. */
+function addRefusals(
+  app: Hono<{ Bindings: RequestContext }>,
+  methods: Record<string, string>,
+  reportError: (error: unknown) => void,
+): void {
+  for (const [path, allow] of Object.entries(methods)) {
+    app.all(path, (context) => {
+      throw new RequestError(
+        "method-not-allowed",
+        `${path} does not take ${context.req.method}: use ${allow}`,
+        { allow },
       );
-    }, timeoutMs);
-  });
-  try {
-    while (true) {
-      const { done, value } = await Promise.race([reader.read(), expired]);
-      if (done) break;
-      length += value.length;
-      if (length > MAX_BODY_BYTES) throw tooLarge();
-      chunks.push(value);
+    });
+  }
+  app.notFound(() =>
+    refusal(
+      new RequestError("not-found", `There is no such path: use one of ${Object.keys(methods).join(", ")}`),
+    )
+  );
+  app.onError((error, { req }) => {
+    if (error instanceof RequestError) {
+      if (error.cause !== undefined) reportError(error.cause);
+      return refusal(error);
     }
-  } catch (error) {
-    // Not awaited: a client that sends nothing would keep the answer back.
-    reader.cancel().catch(() => {});
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-  const body = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return body;
-}
-
-const EXPECTED = 'send {"payload": "the text to sign"}';
-
-/** The text to sign. */
-function readPayload(body: Uint8Array): string {
-  let value: JsonValue;
-  try {
-    value = parseStrictJson(decodeUtf8(body), { maxDepth: MAX_BODY_DEPTH });
-  } catch (error) {
-    if (!(error instanceof SignedPodsError)) throw error;
-    throw new RequestError(
-      400,
-      "body-malformed",
-      `The body is not valid JSON: ${error.message}; ${EXPECTED}`,
-    );
-  }
-  if (!isJsonObject(value)) {
-    throw new RequestError(400, "body-malformed", `The body is not a JSON object; ${EXPECTED}`);
-  }
-  const { payload, ...rest } = value;
-  if (payload === undefined) {
-    throw new RequestError(400, "payload-missing", `The body has no "payload"; ${EXPECTED}`);
-  }
-  // A client that means something by a field that this server does not know must not get a signature for it.
-  const [unknown] = Object.keys(rest);
-  if (unknown !== undefined) {
-    throw new RequestError(
-      400,
-      "unknown-field",
-      `The body has the unknown field ${JSON.stringify(unknown.slice(0, 64))}; ${EXPECTED}`,
-    );
-  }
-  if (typeof payload !== "string") {
-    throw new RequestError(400, "payload-not-string", `"payload" is not a string; ${EXPECTED}`);
-  }
-  if (payload === "") throw new RequestError(400, "payload-empty", `"payload" is empty; ${EXPECTED}`);
-  return payload;
+    if (req.raw.signal.aborted) return new Response(null, { status: CLIENT_GONE });
+    reportError(error);
+    return refusal(new RequestError("internal", "The server failed; its log says why"));
+  });
 }
 
 /**
  * Makes the app: `GET /health`, `GET /signingcert`, `POST /generatekeys`, `POST /sign`. Every refusal is JSON,
- * `{"error": {"code", "message"}}`, with a stable code of {@linkcode RequestErrorCode}.
+ * `{"error": {"code", "message"}}`, with a stable code of `RequestErrorCode`.
  */
 export function createApp(options: AppOptions): App {
-  const { keyStore, token, now, audit, reportError, bodyTimeoutMs = BODY_TIMEOUT_MS } = options;
+  const { keyStore, authentication, metrics, now, elapsedMs, reportError } = options;
+  const sign = createSigner(options);
   const app = new Hono<{ Bindings: RequestContext }>();
 
   app.use(async (context, next) => {
     const host = context.req.header("host") ?? "";
     if (options.requireLoopbackHost && !isLoopbackHost(host)) {
       throw new RequestError(
-        403,
         "host-not-allowed",
         "This server answers requests to localhost only: use its loopback address, or start it with --token-file",
       );
@@ -269,75 +134,160 @@ export function createApp(options: AppOptions): App {
 
   app.get("/health", () => json(200, { status: "ok" }));
 
-  app.get("/signingcert", () =>
-    new Response(keyStore.certificatePem, {
+  app.get("/signingcert", async (context) => {
+    const all = readAll(new URL(context.req.url));
+    const ring = await keyStore.ring();
+    const certificates = all ? validCertificates(ring, now()) : [ring.current];
+    return new Response(certificates.map(({ pem }) => pem).join(""), {
       headers: { "content-type": "application/x-pem-file", ...COMMON_HEADERS },
-    }));
+    });
+  });
 
   app.post("/generatekeys", async (context) => {
-    await authorize(context.req.raw, token);
+    await authenticate(context.req.raw, context.env, authentication);
+    const { keyType, keyId, fingerprint, notBefore, notAfter } = (await keyStore.ring()).current;
     return json(200, {
       message: "The keys were made when the server started; GET /signingcert returns the certificate",
-      keyType: keyStore.keyType,
-      createdAt: keyStore.createdAt.toISOString(),
-      notAfter: keyStore.notAfter.toISOString(),
-      fingerprint: keyStore.fingerprint,
+      keyType,
+      keyId,
+      notBefore: notBefore.toISOString(),
+      notAfter: notAfter.toISOString(),
+      fingerprint,
     });
   });
 
   app.post("/sign", async (context) => {
+    const startedMs = elapsedMs();
+    const count = (outcome: SignOutcome) => metrics.signRequest(outcome, (elapsedMs() - startedMs) / 1000);
     const request = context.req.raw;
-    await authorize(request, token);
-    requireJson(request);
-    const payload = readPayload(await readBody(request, bodyTimeoutMs));
-    const bytes = new TextEncoder().encode(payload);
-    const signature = await keyStore.sign(bytes);
-    // Before the answer: a signature that no log knows of must not exist outside.
-    audit({
-      time: now(),
-      payloadSha256: (await sha256(bytes)).toHex(),
-      payloadBytes: bytes.length,
-      peer: context.env.peer,
-    });
-    return json(200, { signature: encodeBase64(signature) });
+    try {
+      const signature = await sign(request, context.env);
+      count("signed");
+      return json(200, { signature: encodeBase64(signature) });
+    } catch (error) {
+      count(error instanceof RequestError ? error.code : request.signal.aborted ? "aborted" : "internal");
+      throw error;
+    }
   });
 
-  const methods: Record<string, string> = {
+  addRefusals(app, {
     "/health": "GET, HEAD",
     "/signingcert": "GET, HEAD",
     "/generatekeys": "POST",
     "/sign": "POST",
-  };
-  for (const [path, allow] of Object.entries(methods)) {
-    app.all(path, (context) => {
-      throw new RequestError(
-        405,
-        "method-not-allowed",
-        `${path} does not take ${context.req.method}: use ${allow}`,
-        { allow },
-      );
-    });
-  }
-
-  app.notFound(() =>
-    refusal(
-      new RequestError(
-        404,
-        "not-found",
-        `There is no such path: use one of ${Object.keys(methods).join(", ")}`,
-      ),
-    )
-  );
-
-  app.onError((error) => {
-    if (error instanceof RequestError) return refusal(error);
-    reportError(error);
-    return refusal(new RequestError(500, "internal", "The server failed; its log says why"));
-  });
-
+  }, reportError);
   return { fetch: async (request, context) => await app.fetch(request, context) };
 }
 
-function refusal(error: RequestError): Response {
-  return json(error.status, { error: { code: error.code, message: error.message } }, error.headers);
+/** Makes the app for whoever watches the server: `GET /metrics` and `GET /health`. */
+export function createMetricsApp(
+  { metrics, keyStore, reportError }: Pick<AppOptions, "metrics" | "keyStore" | "reportError">,
+): App {
+  const app = new Hono<{ Bindings: RequestContext }>();
+  app.get("/health", () => json(200, { status: "ok" }));
+  app.get(
+    "/metrics",
+    async () =>
+      new Response(await metrics.text(await keyStore.ring()), {
+        headers: { "content-type": metrics.contentType, ...COMMON_HEADERS },
+      }),
+  );
+  addRefusals(app, { "/health": "GET, HEAD", "/metrics": "GET, HEAD" }, reportError);
+  return { fetch: async (request, context) => await app.fetch(request, context) };
+}
+
+/** From a request to a signature that is in the audit log. */
+function createSigner(
+  options: AppOptions,
+): (request: Request, context: RequestContext) => Promise<Uint8Array> {
+  const { authentication, elapsedMs } = options;
+  const limiter = createRateLimiter(options.rate ?? SIGNING_RATE, elapsedMs);
+  const places = createPlaces(options.concurrency ?? SIGNING_CONCURRENCY);
+  return async (request, context) => {
+    const client = await authenticate(request, context, authentication);
+    const admission = limiter.take(client.key);
+    if (!admission.admitted) {
+      throw new RequestError(
+        "rate-limited",
+        `${nameOf(client)} asks for more signatures than one client may: wait, and send fewer at a time`,
+        { "retry-after": String(admission.retryAfterSeconds) },
+      );
+    }
+    const place = places.enter(client.key);
+    switch (place.kind) {
+      case "taken":
+        try {
+          return await signOne(options, request, context, client);
+        } finally {
+          place.leave();
+        }
+      case "client-full":
+        throw new RequestError(
+          "rate-limited",
+          `${nameOf(client)} has too many requests running at a time: wait for their answers`,
+          { "retry-after": String(OVERLOAD_RETRY_SECONDS) },
+        );
+      case "full":
+        throw new RequestError("overloaded", "Too many requests are running: send it again in a moment", {
+          "retry-after": String(OVERLOAD_RETRY_SECONDS),
+        });
+      default: {
+        const never: never = place;
+        return never;
+      }
+    }
+  };
+}
+
+function nameOf({ name }: Client): string {
+  return name === undefined ? "This address" : `"${name}"`;
+}
+
+async function signOne(
+  { keyStore, policy, now, audit, bodyTimeoutMs = BODY_TIMEOUT_MS }: AppOptions,
+  request: Request,
+  context: RequestContext,
+  client: Client,
+): Promise<Uint8Array> {
+  requireJson(request);
+  const payload = readPayload(await readBody(request, bodyTimeoutMs));
+  const workload = checkPayload(payload, policy);
+  const { current } = await keyStore.ring();
+  if (current.notAfter <= now()) {
+    throw new RequestError(
+      "certificate-expired",
+      `The signing certificate ended on ${current.notAfter.toISOString()}, and nodes refuse what it verifies: run ` +
+        "signing-server rotate",
+    );
+  }
+  const bytes = new TextEncoder().encode(payload);
+  const signature = await current.sign(bytes);
+  // Nobody would get the signature, so none is recorded.
+  request.signal.throwIfAborted();
+  try {
+    // Before the answer: a signature that no log knows of must not exist outside.
+    await audit.write({
+      time: now(),
+      ...(client.name === undefined ? {} : { client: client.name }),
+      authenticatedBy: client.authenticatedBy,
+      peer: formatAddress(context.address, context.port),
+      payloadSha256: new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex(),
+      payloadBytes: bytes.length,
+      ...(workload === undefined ? {} : { workload }),
+      keyId: current.keyId,
+    });
+  } catch (cause) {
+    throw new RequestError(
+      "audit-failed",
+      "The server cannot write its audit log, and gives out no signature without it; its own log says why",
+      {},
+      { cause },
+    );
+  }
+  return signature;
+}
+
+/** Whether pages in a browser must be kept out by the name they use: where nothing else keeps them out. */
+export function needsLoopbackHost(loopback: boolean, authentication: Authentication): boolean {
+  return loopback && isOpen(authentication);
 }

@@ -3,44 +3,70 @@ import { createHash } from "node:crypto";
 import { decodeBase64 } from "@signed-pods/shared/base64";
 import { readVerificationKeys } from "@signed-pods/shared/keys";
 import { verifySignature } from "@signed-pods/shared/signature";
-import {
-  type AppOptions,
-  type AuditRecord,
-  createApp,
-  MAX_BODY_BYTES,
-  type RequestErrorCode,
-} from "./app.ts";
-import { createKeyStore, type KeyStore } from "./key_store.ts";
+import { type AppOptions, createApp, createMetricsApp, needsLoopbackHost } from "./app.ts";
+import type { AuditRecord } from "./audit.ts";
+import { MAX_BODY_BYTES } from "./body.ts";
+import type { RequestContext } from "./client.ts";
+import { SIGNING_CONCURRENCY } from "./concurrency.ts";
+import type { KeyRing } from "./key_folder.ts";
+import { createMemoryKeyStore, type KeyStore } from "./key_store.ts";
+import { createMetrics } from "./metrics.ts";
+import { SIGNING_RATE } from "./rate_limit.ts";
+import type { RequestErrorCode } from "./request_error.ts";
+import { createIdentity, DAY_MS } from "./signing_identity.ts";
+import { parseTokens } from "./tokens.ts";
 
 const NOW = new Date("2024-05-06T07:08:09Z");
-const PEER = "127.0.0.1:5555";
+const PEER: RequestContext = { address: "127.0.0.1", port: 5555 };
 const TOKEN = "0123456789abcdef0123456789abcdef";
-const keyStore = await createKeyStore("ec-p256", NOW);
+const NEW_KEY = { keyType: "ec-p256", certificateLifetimeDays: 10, now: NOW } as const;
+const keyStore = await createMemoryKeyStore(NEW_KEY);
+const ring = await keyStore.ring();
+const withToken = {
+  authentication: { tokens: () => parseTokens(TOKEN), certificates: false },
+};
 
 interface TestApp {
   audit: AuditRecord[];
   errors: unknown[];
-  request(path: string, init?: RequestInit): Promise<Response>;
+  metrics: () => Promise<string>;
+  request(path: string, init?: RequestInit, context?: RequestContext): Promise<Response>;
 }
 
 function makeApp(options: Partial<AppOptions> = {}): TestApp {
   const audit: AuditRecord[] = [];
   const errors: unknown[] = [];
+  const metrics = createMetrics();
   const app = createApp({
     keyStore,
+    authentication: { certificates: false },
+    policy: { templatesOnly: false },
     requireLoopbackHost: false,
     now: () => NOW,
-    audit: (record) => {
-      audit.push(record);
+    elapsedMs: () => 0,
+    audit: {
+      write: (record) => {
+        audit.push(record);
+        return Promise.resolve();
+      },
     },
+    metrics,
     reportError: (error) => {
       errors.push(error);
     },
     ...options,
   });
-  const request = async (path: string, init: RequestInit = {}) =>
-    await app.fetch(new Request(`http://localhost:8080${path}`, init), { peer: PEER });
-  return { audit, errors, request };
+  const request = async (path: string, init: RequestInit = {}, context: RequestContext = PEER) =>
+    await app.fetch(new Request(`http://localhost:8080${path}`, init), context);
+  return { audit, errors, metrics: () => metrics.text(ring), request };
+}
+
+function outcomeCount(metrics: string, outcome: string): number {
+  const match = new RegExp(`^signing_server_sign_requests_total\\{outcome="${outcome}"\\} (\\d+)$`, "m").exec(
+    metrics,
+  );
+  assert.ok(match !== null, `${outcome} is not counted`);
+  return Number(match[1]);
 }
 
 function signRequest(body: BodyInit, headers: Record<string, string> = {}): RequestInit {
@@ -85,7 +111,7 @@ Deno.test("GET /signingcert gives the certificate", async () => {
   const response = await makeApp().request("/signingcert");
   assert.equal(response.headers.get("content-type"), "application/x-pem-file");
   assert.equal(response.headers.get("cache-control"), "no-store");
-  assert.equal(await response.text(), keyStore.certificatePem);
+  assert.equal(await response.text(), ring.current.pem);
 });
 
 Deno.test("POST /generatekeys says that keys exist, each time the same", async () => {
@@ -97,11 +123,11 @@ Deno.test("POST /generatekeys says that keys exist, each time the same", async (
     answers.push(await fieldsOf(response));
   }
   assert.deepEqual(answers[0], answers[1]);
-  assert.equal(answers[0]?.fingerprint, keyStore.fingerprint);
+  assert.equal(answers[0]?.fingerprint, ring.current.fingerprint);
 });
 
 Deno.test("POST /sign signs the SHA-256 of the payload's UTF-8 bytes", async () => {
-  const [key] = await readVerificationKeys(keyStore.certificatePem, "certificate");
+  const [key] = await readVerificationKeys(ring.current.pem, "certificate");
   assert.ok(key !== undefined);
   const { request, audit } = makeApp();
   for (const payload of ["{}", "x", "ä€😀\u2028\u0000\n", " ", "<>&", "a".repeat(100_000)]) {
@@ -115,7 +141,9 @@ Deno.test("POST /sign signs the SHA-256 of the payload's UTF-8 bytes", async () 
       time: NOW,
       payloadSha256: sha256(payload),
       payloadBytes: new TextEncoder().encode(payload).length,
-      peer: PEER,
+      authenticatedBy: "nothing",
+      peer: "127.0.0.1:5555",
+      keyId: ring.current.keyId,
     });
   }
 });
@@ -284,7 +312,7 @@ Deno.test("refuses a body that does not arrive in time", async () => {
 });
 
 Deno.test("refuses to sign without the token, and signs with it", async () => {
-  const { request, audit } = makeApp({ token: TOKEN });
+  const { request, audit } = makeApp(withToken);
   const values = [
     undefined,
     "",
@@ -307,9 +335,9 @@ Deno.test("refuses to sign without the token, and signs with it", async () => {
   }
   const messageFor = async (headers: Record<string, string>) =>
     await (await request("/sign", signRequest('{"payload":"x"}', headers))).text();
-  assert.ok((await messageFor({})).includes("needs the token"));
+  assert.ok((await messageFor({})).includes("needs a token"));
   assert.ok(
-    (await messageFor({ authorization: `Bearer ${TOKEN}x` })).includes("not the token of the server"),
+    (await messageFor({ authorization: `Bearer ${TOKEN}x` })).includes("not a token of the server"),
   );
   assert.deepEqual(audit, []);
   for (const scheme of ["Bearer", "bearer", "Bearer "]) {
@@ -320,13 +348,13 @@ Deno.test("refuses to sign without the token, and signs with it", async () => {
 });
 
 Deno.test("the certificate and the health need no token", async () => {
-  const { request } = makeApp({ token: TOKEN });
+  const { request } = makeApp(withToken);
   assert.equal((await request("/health")).status, 200);
   assert.equal((await request("/signingcert")).status, 200);
 });
 
 Deno.test("refuses an unauthorized client before it reads the body", async () => {
-  const { request } = makeApp({ token: TOKEN });
+  const { request } = makeApp(withToken);
   const counter = { pulled: 0 };
   await assertRefused(await request("/sign", signRequest(streamed(4, 1, counter))), 401, "unauthorized");
   assert.equal(counter.pulled, 0);
@@ -351,24 +379,237 @@ Deno.test("refuses hosts other than loopback, which a web page may have pointed 
 
 Deno.test("refuses to give out a signature that cannot be logged", async () => {
   const failure = new Error("disk full");
-  const { request, errors } = makeApp({
-    audit: () => {
-      throw failure;
-    },
-  });
-  const message = await assertRefused(
-    await request("/sign", signRequest('{"payload":"x"}')),
-    500,
-    "internal",
-  );
+  const { request, errors, metrics } = makeApp({ audit: { write: () => Promise.reject(failure) } });
+  const response = await request("/sign", signRequest('{"payload":"x"}'));
+  // Coming again at once would not help, so that nobody is asked to.
+  assert.equal(response.headers.get("retry-after"), null);
+  const message = await assertRefused(response, 503, "audit-failed");
   assert.ok(!message.includes("disk full"));
   assert.deepEqual(errors, [failure]);
+  assert.equal(outcomeCount(await metrics(), "audit-failed"), 1);
+  assert.equal(outcomeCount(await metrics(), "signed"), 0);
+});
+
+Deno.test("the answer waits for the audit line", async () => {
+  const { promise: written, resolve: finish } = Promise.withResolvers<void>();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const { request } = makeApp({
+    audit: {
+      write: () => {
+        begin();
+        return written;
+      },
+    },
+  });
+  let answered = false;
+  const answer = request("/sign", signRequest('{"payload":"x"}')).then((response) => {
+    answered = true;
+    return response;
+  });
+  await begun;
+  assert.equal(answered, false);
+  finish();
+  assert.equal((await answer).status, 200);
 });
 
 Deno.test("refuses with a general message if the key fails", async () => {
-  const broken: KeyStore = { ...keyStore, sign: () => Promise.reject(new Error("key gone")) };
-  const { request, errors, audit } = makeApp({ keyStore: broken });
+  const current = { ...ring.current, sign: () => Promise.reject(new Error("key gone")) };
+  const broken: KeyStore = { ring: () => Promise.resolve({ current, retired: [] }) };
+  const { request, errors, audit, metrics } = makeApp({ keyStore: broken });
   await assertRefused(await request("/sign", signRequest('{"payload":"x"}')), 500, "internal");
   assert.equal(errors.length, 1);
   assert.deepEqual(audit, []);
+  assert.equal(outcomeCount(await metrics(), "internal"), 1);
+});
+
+Deno.test("refuses to sign when the certificate has ended, until then it signs", async () => {
+  const end = ring.current.notAfter.getTime();
+  const before = makeApp({ now: () => new Date(end - 1) });
+  assert.equal((await before.request("/sign", signRequest('{"payload":"x"}'))).status, 200);
+  const { request, audit } = makeApp({ now: () => new Date(end) });
+  const response = await request("/sign", signRequest('{"payload":"x"}'));
+  const message = await assertRefused(response, 503, "certificate-expired");
+  assert.ok(message.includes("signing-server rotate"));
+  assert.deepEqual(audit, []);
+});
+
+Deno.test("GET /signingcert?all=1 gives all certificates that are valid, newest first", async () => {
+  const made = (daysAgo: number) =>
+    createIdentity({ ...NEW_KEY, now: new Date(NOW.getTime() - daysAgo * DAY_MS) });
+  const [staged, current, earlier, ended] = await Promise.all([made(0), made(1), made(2), made(11)]);
+  const all: KeyRing = { staged, current, retired: [earlier, ended] };
+  const { request } = makeApp({ keyStore: { ring: () => Promise.resolve(all) } });
+  assert.equal(
+    await (await request("/signingcert?all=1")).text(),
+    staged.pem + current.pem + earlier.pem,
+  );
+  assert.equal(await (await request("/signingcert")).text(), current.pem);
+});
+
+Deno.test("refuses queries that it does not know", async () => {
+  const { request } = makeApp();
+  for (const query of ["?all", "?all=0", "?all=true", "?all=1&x=1", "?ALL=1", "?x"]) {
+    await assertRefused(await request(`/signingcert${query}`), 400, "query-malformed");
+  }
+});
+
+Deno.test("refuses the request after the burst, per client, and says when to come again", async () => {
+  let nowMs = 0;
+  const { request, audit, metrics } = makeApp({
+    authentication: {
+      tokens: () => parseTokens(`alice: ${TOKEN}\nbob: ${TOKEN}x`),
+      certificates: false,
+    },
+    elapsedMs: () => nowMs,
+  });
+  const as = (token: string) => signRequest('{"payload":"x"}', { authorization: `Bearer ${token}` });
+  for (let count = 0; count < SIGNING_RATE.burst; count++) {
+    assert.equal((await request("/sign", as(TOKEN))).status, 200);
+  }
+  const refused = await request("/sign", as(TOKEN));
+  assert.equal(refused.headers.get("retry-after"), "1");
+  assert.ok((await assertRefused(refused, 429, "rate-limited")).includes('"alice"'));
+  assert.equal(audit.length, SIGNING_RATE.burst);
+  assert.equal((await request("/sign", as(`${TOKEN}x`))).status, 200);
+  assert.match(await metrics(), /^signing_server_rate_limited_total 1$/m);
+  nowMs = 1000;
+  for (let count = 0; count < SIGNING_RATE.perSecond; count++) {
+    assert.equal((await request("/sign", as(TOKEN))).status, 200);
+  }
+  await assertRefused(await request("/sign", as(TOKEN)), 429, "rate-limited");
+});
+
+/** Requests whose bodies do not end, each in a place, until they are released. */
+function holdPlaces(
+  { request }: TestApp,
+  contexts: readonly RequestContext[],
+): { release: () => Promise<Response[]> } {
+  const controllers: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const answers = contexts.map((context) =>
+    request(
+      "/sign",
+      signRequest(
+        new ReadableStream<Uint8Array>({ start: (controller) => void controllers.push(controller) }),
+      ),
+      context,
+    )
+  );
+  return {
+    release: () => {
+      for (const controller of controllers) {
+        controller.enqueue(new TextEncoder().encode('{"payload":"x"}'));
+        controller.close();
+      }
+      return Promise.all(answers);
+    },
+  };
+}
+
+Deno.test("refuses a client that has all the places of one client, and takes others", async () => {
+  const app = makeApp();
+  const held = holdPlaces(app, Array.from({ length: SIGNING_CONCURRENCY.perClient }, () => PEER));
+  const refused = await app.request("/sign", signRequest('{"payload":"x"}'));
+  assert.equal(refused.headers.get("retry-after"), "1");
+  await assertRefused(refused, 429, "rate-limited");
+  const other = { address: "192.0.2.1", port: 1 };
+  assert.equal((await app.request("/sign", signRequest('{"payload":"x"}'), other)).status, 200);
+  assert.ok((await held.release()).every(({ status }) => status === 200));
+  assert.equal((await app.request("/sign", signRequest('{"payload":"x"}'))).status, 200);
+});
+
+Deno.test("refuses everybody when all places are taken, and says when to come again", async () => {
+  const app = makeApp();
+  const contexts = Array.from(
+    { length: SIGNING_CONCURRENCY.total },
+    (_, index) => ({ address: `192.0.2.${index}`, port: 1 }),
+  );
+  const held = holdPlaces(app, contexts);
+  const refused = await app.request("/sign", signRequest('{"payload":"x"}'));
+  assert.equal(refused.headers.get("retry-after"), "1");
+  await assertRefused(refused, 503, "overloaded");
+  assert.ok((await held.release()).every(({ status }) => status === 200));
+  assert.equal((await app.request("/sign", signRequest('{"payload":"x"}'))).status, 200);
+});
+
+Deno.test("a client certificate is enough where they are asked for, and is who signs", async () => {
+  const both = { tokens: () => parseTokens(`bob: ${TOKEN}`), certificates: true };
+  const { request, audit } = makeApp({ authentication: both });
+  const certified = { ...PEER, certificateName: "alice" };
+  assert.equal((await request("/sign", signRequest('{"payload":"x"}'), certified)).status, 200);
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  assert.equal((await request("/sign", signRequest('{"payload":"x"}', headers))).status, 200);
+  assert.deepEqual(audit.map(({ client, authenticatedBy }) => [client, authenticatedBy]), [
+    ["alice", "certificate"],
+    ["bob", "token"],
+  ]);
+});
+
+Deno.test("refuses who shows no certificate where only certificates count", async () => {
+  const { request, audit } = makeApp({ authentication: { certificates: true } });
+  for (const path of ["/sign", "/generatekeys"]) {
+    const response = await request(
+      path,
+      signRequest('{"payload":"x"}', { authorization: `Bearer ${TOKEN}` }),
+    );
+    assert.equal(response.headers.get("www-authenticate"), null);
+    await assertRefused(response, 401, "unauthorized");
+  }
+  assert.deepEqual(audit, []);
+});
+
+Deno.test("refuses a certificate's name where certificates do not count", async () => {
+  const { request } = makeApp(withToken);
+  const response = await request("/sign", signRequest('{"payload":"x"}'), {
+    ...PEER,
+    certificateName: "alice",
+  });
+  await assertRefused(response, 401, "unauthorized");
+});
+
+Deno.test("refuses what is no signed template where nothing else is signed, before it is signed", async () => {
+  const { request, audit } = makeApp({ policy: { templatesOnly: true } });
+  await assertRefused(await request("/sign", signRequest('{"payload":"x"}')), 403, "payload-not-template");
+  assert.deepEqual(audit, []);
+});
+
+Deno.test("a client that leaves gets no signature, and none is recorded", async () => {
+  const { request, audit, metrics, errors } = makeApp();
+  const controller = new AbortController();
+  const response = await request("/sign", {
+    ...signRequest(
+      new ReadableStream<Uint8Array>({
+        pull(body) {
+          body.enqueue(new TextEncoder().encode('{"payload":"x"}'));
+          body.close();
+          controller.abort();
+        },
+      }, { highWaterMark: 0 }),
+    ),
+    signal: controller.signal,
+  });
+  assert.equal(response.status, 499);
+  assert.deepEqual(audit, []);
+  assert.deepEqual(errors, []);
+  assert.equal(outcomeCount(await metrics(), "aborted"), 1);
+});
+
+Deno.test("only a server on loopback that lets everybody sign looks at the host", () => {
+  const open = { certificates: false };
+  assert.equal(needsLoopbackHost(true, open), true);
+  assert.equal(needsLoopbackHost(false, open), false);
+  assert.equal(needsLoopbackHost(true, { certificates: true }), false);
+  assert.equal(needsLoopbackHost(true, withToken.authentication), false);
+});
+
+Deno.test("metrics and health are served to whoever watches, and nothing else is", async () => {
+  const metrics = createMetrics();
+  const app = createMetricsApp({ metrics, keyStore, reportError: () => assert.fail("no errors") });
+  const get = (path: string, method = "GET") =>
+    app.fetch(new Request(`http://localhost${path}`, { method }), PEER);
+  assert.deepEqual(await (await get("/health")).json(), { status: "ok" });
+  const response = await get("/metrics");
+  assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  assert.match(await response.text(), /^signing_server_sign_requests_total\{outcome="signed"\} 0$/m);
+  await assertRefused(await get("/sign", "POST"), 404, "not-found");
+  await assertRefused(await get("/metrics", "POST"), 405, "method-not-allowed");
 });

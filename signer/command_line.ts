@@ -7,15 +7,21 @@ import { parse } from "@optique/core";
 import { runParserSync } from "@optique/core/facade";
 import { formatMessage, message } from "@optique/core/message";
 import { VERSION } from "@signed-pods/shared/version";
-import { type RawSignerOptions, SIGNER_FLAGS, SIGNER_PARSER, spellOut } from "./options.ts";
+import {
+  type RawSignerOptions,
+  SIGNER_FLAGS,
+  SIGNER_PARSER,
+  type SignerCommand,
+  spellOut,
+} from "./options.ts";
 
 /** Columns of the help text. Asking the terminal would need a permission. */
 const HELP_WIDTH = 100;
 
 /** What to do. */
 export type CommandLine =
-  /** The flags that could be read, and what is wrong with the others: nothing, if the server may start. */
-  | { kind: "run"; raw: RawSignerOptions; problems: string[] }
+  /** The flags that could be read, and what is wrong with the others: nothing, if the command may run. */
+  | { kind: SignerCommand; raw: RawSignerOptions; problems: string[] }
   /** Print a text to standard output and exit with 0: help or version. */
   | { kind: "print"; text: string };
 
@@ -24,25 +30,42 @@ const SEE_HELP = "; see signing-server --help";
 /** Flags that print something, wherever they stand. */
 const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version"]);
 
-const NAMES: ReadonlySet<string> = new Set(SIGNER_FLAGS.map(({ name }) => name));
+const NO_OPTIONS: RawSignerOptions = {
+  listenAddr: undefined,
+  keyDir: undefined,
+  keyType: undefined,
+  certificateDays: undefined,
+  stage: undefined,
+  tokenFile: undefined,
+  tlsCert: undefined,
+  tlsKey: undefined,
+  clientCa: undefined,
+  templatesOnly: undefined,
+  allowNamespaces: undefined,
+  auditLog: undefined,
+  metricsAddr: undefined,
+  insecureAllowUnauthenticated: undefined,
+};
+
+/** The command of a command line, and its flags: `rotate` is a word in front of them, the server needs none. */
+export function splitCommand(args: readonly string[]): { command: SignerCommand; flags: readonly string[] } {
+  const [first, ...rest] = args;
+  return first === "rotate" ? { command: "rotate", flags: rest } : { command: "serve", flags: args };
+}
 
 /** Reads a command line. Nothing is opened or read. */
 export function readCommandLine(args: readonly string[]): CommandLine {
-  const spelledOut = spellOut(args);
+  const { command, flags } = splitCommand(args);
+  const spelledOut = spellOut(flags);
   if (spelledOut.some((arg) => META_FLAGS.has(arg))) {
     return { kind: "print", text: metaText(spelledOut.filter((arg) => META_FLAGS.has(arg)).slice(0, 1)) };
   }
-  const { known, problems } = sortOut(spelledOut);
+  const { known, problems } = sortOut(spelledOut, command);
   const result = parse(SIGNER_PARSER, known);
-  if (result.success) return { kind: "run", raw: result.value, problems };
+  if (result.success) return { kind: command, raw: result.value, problems };
   return {
-    kind: "run",
-    raw: {
-      listenAddr: undefined,
-      keyType: undefined,
-      tokenFile: undefined,
-      insecureAllowUnauthenticated: undefined,
-    },
+    kind: command,
+    raw: NO_OPTIONS,
     problems: [...problems, `${formatMessage(result.error)}${SEE_HELP}`],
   };
 }
@@ -55,7 +78,9 @@ function metaText(args: readonly string[]): string {
   };
   const onShow = () => {};
   runParserSync<typeof SIGNER_PARSER, void, void>(SIGNER_PARSER, "signing-server", args, {
-    brief: message`Signs pod specs and templates with a key that it keeps in memory.`,
+    brief: message`Signs pod specs and templates over HTTP with a key that it keeps.`,
+    description:
+      message`${"signing-server rotate --key-dir FOLDER"} replaces the key of a folder. A server that uses it goes on with the new key by itself.`,
     help: { option: { names: ["-h", "--help"] }, onShow },
     version: { value: `signing-server ${VERSION}`, option: true, onShow },
     onError: () => {},
@@ -69,7 +94,10 @@ function metaText(args: readonly string[]): string {
 }
 
 /** Reads each flag by itself, so that every mistake is reported and not only the first. */
-function sortOut(args: readonly string[]): { known: string[]; problems: string[] } {
+function sortOut(
+  args: readonly string[],
+  command: SignerCommand,
+): { known: string[]; problems: string[] } {
   const known: string[] = [];
   const problems: string[] = [];
   const seen = new Set<string>();
@@ -77,7 +105,8 @@ function sortOut(args: readonly string[]): { known: string[]; problems: string[]
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
-    if (!NAMES.has(name)) {
+    const flag = SIGNER_FLAGS.find((candidate) => candidate.name === name);
+    if (flag === undefined) {
       problems.push(
         name.startsWith("-")
           ? `unknown flag "${name}"${SEE_HELP}`
@@ -90,6 +119,10 @@ function sortOut(args: readonly string[]): { known: string[]; problems: string[]
     if (equals < 0 && next !== undefined) index++;
     if (value === undefined || value === "") {
       problems.push(`${name}: needs a value${SEE_HELP}`);
+      continue;
+    }
+    if (!flag.commands.includes(command)) {
+      problems.push(`${name}: is no flag of ${command === "rotate" ? "rotate" : "the server"}${SEE_HELP}`);
       continue;
     }
     const written = `${name}=${value}`;

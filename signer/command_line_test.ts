@@ -2,21 +2,59 @@ import assert from "node:assert/strict";
 import { readCommandLine } from "./command_line.ts";
 
 Deno.test("flags are read, with and without an equals sign", () => {
-  const args = ["--listen-addr", ":1", "--key-type=ec-p384", "--insecure-allow-unauthenticated"];
+  const args = [
+    "--listen-addr",
+    ":1",
+    "--key-type=ec-p384",
+    "--certificate-days",
+    "7",
+    "--allow-namespaces=a,b",
+    "--insecure-allow-unauthenticated",
+  ];
   assert.deepEqual(readCommandLine(args), {
-    kind: "run",
+    kind: "serve",
     raw: {
       listenAddr: ":1",
+      keyDir: undefined,
       keyType: "ec-p384",
+      certificateDays: 7,
+      stage: undefined,
       tokenFile: undefined,
+      tlsCert: undefined,
+      tlsKey: undefined,
+      clientCa: undefined,
+      templatesOnly: undefined,
+      allowNamespaces: new Set(["a", "b"]),
+      auditLog: undefined,
+      metricsAddr: undefined,
       insecureAllowUnauthenticated: true,
     },
     problems: [],
   });
 });
 
+Deno.test("rotate is a command with flags of its own", () => {
+  const commandLine = readCommandLine(["rotate", "--key-dir=k", "--stage"]);
+  assert.ok(commandLine.kind === "rotate");
+  assert.deepEqual(commandLine.problems, []);
+  assert.equal(commandLine.raw.keyDir, "k");
+  assert.equal(commandLine.raw.stage, true);
+});
+
+Deno.test("refuses flags of another command", () => {
+  const serve = readCommandLine(["--stage"]);
+  assert.ok(serve.kind === "serve");
+  assert.deepEqual(serve.problems, ["--stage: is no flag of the server; see signing-server --help"]);
+  const rotate = readCommandLine(["rotate", "--token-file=t"]);
+  assert.ok(rotate.kind === "rotate");
+  assert.deepEqual(rotate.problems, ["--token-file: is no flag of rotate; see signing-server --help"]);
+  const late = readCommandLine(["--key-dir=k", "rotate"]);
+  assert.ok(late.kind === "serve");
+  assert.equal(late.problems.length, 1);
+});
+
 Deno.test("help and version are printed wherever they are asked for", () => {
-  for (const args of [["-h"], ["--help"], ["--nonsense", "-h"]]) {
+  for (const args of [["-h"], ["--help"], ["--nonsense", "-h"], ["rotate", "--help"]]) {
     const commandLine = readCommandLine(args);
     assert.ok(commandLine.kind === "print" && commandLine.text.includes("--token-file FILE"), args.join(" "));
   }
@@ -34,7 +72,7 @@ Deno.test("refuses all mistakes at once, each in one line, and reads the rest", 
     "--listen-addr=:2",
     "--token-file",
   ]);
-  assert.ok(commandLine.kind === "run");
+  assert.ok(commandLine.kind === "serve");
   const { problems, raw } = commandLine;
   const mentions = [
     'unknown flag "--nonsense"',

@@ -1,58 +1,79 @@
 /**
- * The key that the signing server signs with, and its certificate. Both live in memory only: whoever restarts the
- * server gets a new trust anchor.
+ * Where the server's keys are: in memory only, or in a folder whose changes are followed.
  *
  * @module
  */
-import { fingerprint } from "@signed-pods/shared/certificate";
-import { readPemBlocks } from "@signed-pods/shared/pem";
-import { createSelfSignedCertificate } from "@signed-pods/shared/self-signed";
-import { generateSigningKey, sign, type SigningKeyType } from "@signed-pods/shared/signing";
+import { follow } from "./followed.ts";
+import { type KeyFolderOptions, type KeyRing, openKeyFolder, readRing, readTexts } from "./key_folder.ts";
+import { createIdentity, DAY_MS, type NewKey } from "./signing_identity.ts";
 
-/** The certificate is a trust anchor that is put on nodes by hand, so it lives as long as they may. */
-export const CERTIFICATE_LIFETIME_YEARS = 10;
+/** A certificate's end is warned of this long ahead: the time to bring another one to every node. */
+export const EXPIRY_WARNING_DAYS = 30;
 
-/** The certificate holds from a little before it was made, for nodes whose clock is behind the server's. */
-export const CLOCK_SKEW_MS: number = 5 * 60 * 1000;
-
-/** A signing key with its certificate. */
+/** The keys of a server. */
 export interface KeyStore {
-  readonly keyType: SigningKeyType;
-  readonly createdAt: Date;
-  /** Self-signed, PEM (RFC 7468). */
-  readonly certificatePem: string;
-  /** SHA-256 of the certificate's DER, in capitals with colons as `openssl x509 -fingerprint -sha256` prints it. */
-  readonly fingerprint: string;
-  readonly notAfter: Date;
-  /** Signs the SHA-256 of the bytes: ECDSA as ASN.1 DER, RSA as PKCS#1 v1.5. */
-  sign(bytes: Uint8Array): Promise<Uint8Array>;
+  /** The keys as they are now. */
+  ring(): Promise<KeyRing>;
+}
+
+/** Makes a key that lives as long as the process. */
+export async function createMemoryKeyStore(newKey: NewKey): Promise<KeyStore> {
+  const ring: KeyRing = { current: await createIdentity(newKey), retired: [] };
+  return { ring: () => Promise.resolve(ring) };
+}
+
+/** What is said of changes in the folder. */
+export interface KeyStoreEvents {
+  onChange: (ring: KeyRing) => void;
+  /** The keys that were read last stay in use. */
+  onFailure: (error: unknown) => void;
 }
 
 /**
- * Makes a key pair and its self-signed certificate.
+ * Opens a key folder, and makes folder and key if there are none.
  *
- * @param keyType the kind of key
- * @param now when this happens
+ * @throws {KeyFolderError}
  */
-export async function createKeyStore(keyType: SigningKeyType, now: Date): Promise<KeyStore> {
-  const key = await generateSigningKey(keyType);
-  const notBefore = new Date(now.getTime() - CLOCK_SKEW_MS);
-  const notAfter = new Date(now);
-  notAfter.setUTCFullYear(notAfter.getUTCFullYear() + CERTIFICATE_LIFETIME_YEARS);
-  const certificatePem = await createSelfSignedCertificate({
-    key,
-    commonName: "signing-server",
-    notBefore,
-    notAfter,
+export async function openKeyStore(
+  options: KeyFolderOptions,
+  newKey: NewKey,
+  { onChange, onFailure }: KeyStoreEvents,
+): Promise<{ store: KeyStore; made: boolean }> {
+  const { made } = await openKeyFolder(options, newKey);
+  const text = await readTexts(options);
+  const followed = follow({
+    readText: () => readTexts(options),
+    parse: () => readRing(options),
+    first: { text, value: await readRing(options) },
+    onChange,
+    onFailure,
   });
-  const [block] = readPemBlocks(certificatePem);
-  if (block === undefined) throw new Error("the certificate that was just made has no PEM block");
-  return {
-    keyType,
-    createdAt: now,
-    certificatePem,
-    fingerprint: await fingerprint(block.bytes),
-    notAfter,
-    sign: (bytes) => sign(key, bytes),
-  };
+  return { store: { ring: () => followed.get() }, made };
+}
+
+/** What the operator should do about certificates that end soon, or have ended; nothing if none do. */
+export function expiryWarnings({ current, staged, retired }: KeyRing, now: Date): string[] {
+  const horizon = new Date(now.getTime() + EXPIRY_WARNING_DAYS * DAY_MS);
+  const end = ({ notAfter }: { notAfter: Date }) =>
+    `${notAfter <= now ? "ended" : "ends"} on ${notAfter.toISOString()}`;
+  const warnings: string[] = [];
+  if (current.notAfter <= horizon) {
+    warnings.push(
+      `the signing certificate ${
+        end(current)
+      }: nodes refuse then what it verifies. Run signing-server rotate, and sign ` +
+        "again what shall go on running",
+    );
+  }
+  for (const certificate of [...(staged === undefined ? [] : [staged]), ...retired]) {
+    // One that has ended is not served any more, and its pods are refused already.
+    if (certificate.notAfter <= now || certificate.notAfter > horizon) continue;
+    warnings.push(
+      `the certificate ${certificate.fingerprint} of ${
+        certificate === staged ? "the staged" : "an earlier"
+      } key ` +
+        `${end(certificate)}: sign again what was signed with it`,
+    );
+  }
+  return warnings;
 }

@@ -6,16 +6,36 @@
  */
 import { parse } from "@optique/core";
 import { listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
-import { DEFAULT_LISTEN_ADDRESS, parseListenAddress, SIGNER_PARSER, spellOut } from "./options.ts";
+import { auditFilePaths } from "./audit_file.ts";
+import { splitCommand } from "./command_line.ts";
+import {
+  DEFAULT_LISTEN_ADDRESS,
+  folderPath,
+  parseListenAddress,
+  SIGNER_PARSER,
+  spellOut,
+} from "./options.ts";
 
 /** The flags for these arguments. */
 export function signerPermissions(args: readonly string[]): string[] {
-  const result = parse(SIGNER_PARSER, spellOut(args));
+  const { command, flags } = splitCommand(args);
+  const result = parse(SIGNER_PARSER, spellOut(flags));
   if (!result.success) return [];
-  const listen = parseListenAddress(result.value.listenAddr ?? DEFAULT_LISTEN_ADDRESS);
+  const { listenAddr, metricsAddr, keyDir, tokenFile, tlsCert, tlsKey, clientCa, auditLog } = result.value;
+  const keyFolder = keyDir === undefined ? [] : [folderPath(keyDir)];
+  if (command === "rotate") return permissionFlags({ read: keyFolder, write: keyFolder });
+  const auditFiles = auditLog === undefined ? [] : auditFilePaths(auditLog);
   return permissionFlags({
-    read: result.value.tokenFile === undefined ? [] : [result.value.tokenFile],
-    net: listen === undefined ? [] : listenPermissions(listen.hostname, listen.port),
+    read: [
+      ...[tokenFile, tlsCert, tlsKey, clientCa].filter((file) => file !== undefined),
+      ...keyFolder,
+      ...auditFiles,
+    ],
+    write: [...keyFolder, ...auditFiles],
+    net: [listenAddr ?? DEFAULT_LISTEN_ADDRESS, metricsAddr].flatMap((address) => {
+      const listen = address === undefined ? undefined : parseListenAddress(address);
+      return listen === undefined ? [] : listenPermissions(listen.hostname, listen.port);
+    }),
   });
 }
 

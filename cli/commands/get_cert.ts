@@ -11,7 +11,7 @@ import type { Effects } from "../effects.ts";
 import { InputError } from "../input_error.ts";
 import { withSigningClient } from "../key_source.ts";
 import type { GetCertOptions } from "../options.ts";
-import { EXIT_OK } from "../report.ts";
+import { EXIT_OK, jsonText } from "../report.ts";
 
 /**
  * Prints the certificate on standard output and, to compare with what the server printed when it started, its
@@ -26,7 +26,7 @@ export async function getCert(options: GetCertOptions, effects: Effects): Promis
   }));
   const certificates = await readCertificates(pem, url);
   if (options.output === "json") {
-    await effects.writeOut(`${JSON.stringify({ server: url, certificates }, null, 2)}\n`);
+    await effects.writeOut(jsonText({ server: url, certificates }));
     return EXIT_OK;
   }
   // Written anew: what else the server may have sent between the blocks does not reach a terminal or a file.

@@ -3,15 +3,17 @@
  *
  * @module
  */
+import { printable } from "@signed-pods/shared/pod/printing";
 import { type Effects, readInput } from "../effects.ts";
 import { readManifest } from "../manifest.ts";
 import type { ShowOptions } from "../options.ts";
-import { EXIT_OK, printErrors, printWarnings } from "../report.ts";
+import { EXIT_OK, jsonText, printErrors, printWarnings } from "../report.ts";
 import { readChoices, templatesToSign } from "../templates.ts";
 
 /**
  * Prints the text of each pod template on a line of its own; the line's end is not part of it. As JSON the text is
- * indented for people, and is then no longer what is signed.
+ * indented for people, and is then no longer what is signed. A terminal is shown nothing that it would obey or that
+ * reads as something else: what is about to be signed may come from somebody else's manifest.
  *
  * @returns the exit code
  */
@@ -24,8 +26,24 @@ export async function show(options: ShowOptions, effects: Effects): Promise<numb
   printErrors(effects, templates.flatMap((template) => template.notes));
   if (templates.length === 0) printWarnings(effects, [`${name}: holds no pods: nothing would be signed`]);
   for (const { text } of templates) {
-    const parsed: unknown = options.output === "json" ? JSON.parse(text) : undefined;
-    await effects.writeOut(`${options.output === "json" ? JSON.stringify(parsed, null, 2) : text}\n`);
+    if (options.output === "json") {
+      const parsed: unknown = JSON.parse(text);
+      await effects.writeOut(jsonText(parsed));
+    } else {
+      await effects.writeOut(`${effects.stdoutIsTerminal ? shownText(effects, text) : text}\n`);
+    }
   }
   return EXIT_OK;
+}
+
+/** The text for a terminal: what does not print as itself is escaped, which in JSON means the same. */
+function shownText(effects: Effects, text: string): string {
+  const shown = printable(text);
+  if (shown !== text) {
+    printWarnings(effects, [
+      "the text holds characters that a terminal obeys or does not show; they are escaped here: for the exact text that " +
+      "is signed, write it to a file",
+    ]);
+  }
+  return shown;
 }

@@ -37,6 +37,25 @@ Deno.test("as JSON the text is indented for people", async () => {
   assert.equal(canonicalize(parseStrictJson(out)), (await show(POD)).out.trim());
 });
 
+/** C1 controls, a right-to-left override, an isolate, a zero-width space, DEL, and tags beyond the BMP. */
+const ODD = "\u009b31m\u0085\u202etxt.\u2066\u200b\u007f\u{e0041}";
+
+Deno.test("a terminal is shown nothing that it obeys, and the text means the same", async () => {
+  const manifest = POD.replace('"name":"app"', `"args":["${ODD}"],"name":"app"`);
+  const exact = await show(manifest);
+  assert.ok(exact.out.includes(ODD), "into a file or a pipe goes what is signed");
+  assert.equal(exact.errors, "");
+  const shown = await runPodsign(["show", "-"], { stdin: manifest, outputTerminal: true });
+  const indented = await show(manifest, ["-o", "json"]);
+  for (const { out } of [shown, indented]) {
+    assert.match(out, /^[ -~\n]*$/);
+    assert.deepEqual(JSON.parse(out), JSON.parse(exact.out));
+  }
+  assert.match(shown.errors, /warning: the text holds characters that a terminal obeys/);
+  const plain = await runPodsign(["show", "-"], { stdin: POD, outputTerminal: true });
+  assert.deepEqual([plain.out, plain.errors], [(await show(POD)).out, ""]);
+});
+
 Deno.test("nothing to sign prints nothing but a warning", async () => {
   const { code, out, errors } = await show("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
   assert.deepEqual([code, out], [0, ""]);

@@ -11,7 +11,7 @@ import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.t
 import type { Difference } from "../verdict.ts";
 import { type InjectionContext, withInjected } from "./injected.ts";
 import { withoutScheduling } from "./normal_form.ts";
-import { printable, printValue } from "./printing.ts";
+import { printable, printPair, printValue } from "./printing.ts";
 import { compareQuantities } from "./quantity.ts";
 import { type Field, fieldSegment, fieldsOf, itemName, keySegment } from "./schema.ts";
 
@@ -115,7 +115,10 @@ class Walk {
     ) {
       this.objects(field.type, signed, found, path);
     } else if (!equalScalars(field, signed, found)) {
-      this.#add({ path, kind: "changed", signed: show(signed), found: show(found) });
+      const [shownSigned, shownFound] = secret
+        ? [NOT_SHOWN, NOT_SHOWN]
+        : printPair(redacted(field, signed), redacted(field, found));
+      this.#add({ path, kind: "changed", signed: shownSigned, found: shownFound });
     }
   }
 

@@ -15,7 +15,7 @@ type Form =
   | ((value: JsonValue) => boolean)
   | { readonly fields: Readonly<Record<string, Form>> }
   | { readonly items: Form }
-  | { readonly keys: (key: string) => boolean; readonly values: Form };
+  | { readonly keys: readonly string[]; readonly values: Form };
 
 /** Longest text that an extra container brings, in UTF-16 code units: meshes pass whole configurations as variables. */
 export const MAX_EXTRA_TEXT_CHARACTERS: number = 64 * 1024;
@@ -72,10 +72,10 @@ const probe: Form = {
   },
 };
 
-const amounts: Form = {
-  keys: (key) => ["cpu", "memory", "ephemeral-storage"].includes(key),
-  values: amount,
-};
+/** Resources that only say how much: others attach devices or pages. */
+const AMOUNT_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-storage"];
+
+const amounts: Form = { keys: AMOUNT_RESOURCES, values: amount };
 
 const securityContext: Form = {
   fields: {
@@ -181,6 +181,23 @@ export function volumeMisfits(volume: JsonObject, path: string): Problem[] {
     : [{ path, message: "has not exactly one source" }];
 }
 
+/**
+ * The paths of all fields that an extra container or volume may have, such as `env[].valueFrom.fieldRef.fieldPath`, in
+ * this file's order. For the documentation.
+ */
+export function admittedFields(of: "initContainers" | "containers" | "volumes"): string[] {
+  return leavesOf(of === "volumes" ? VOLUME : of === "containers" ? CONTAINER : INIT_CONTAINER, "");
+}
+
+function leavesOf(form: Form, path: string): string[] {
+  if (typeof form === "function") return [path];
+  if ("items" in form) return leavesOf(form.items, `${path}[]`);
+  if ("keys" in form) return leavesOf(form.values, `${path}[${form.keys.join(", ")}]`);
+  return Object.entries(form.fields).flatMap(([name, member]) =>
+    leavesOf(member, path === "" ? name : `${path}.${name}`)
+  );
+}
+
 function misfits(form: Form, value: JsonValue, path: string): Problem[] {
   if (typeof form === "function") return form(value) ? [] : [misfit(path)];
   if ("items" in form) {
@@ -191,7 +208,7 @@ function misfits(form: Form, value: JsonValue, path: string): Problem[] {
   if ("keys" in form) {
     return Object.entries(value).flatMap(([key, member]) => {
       const at = path + keySegment(key);
-      return form.keys(key) ? misfits(form.values, member, at) : [misfit(at)];
+      return form.keys.includes(key) ? misfits(form.values, member, at) : [misfit(at)];
     });
   }
   return Object.entries(value).flatMap(([name, member]) => {

@@ -28,6 +28,8 @@ export interface DefaultRow {
   readonly field: string;
   /** The value, or how it follows from the object's other fields; then `undefined` means none. */
   readonly value: JsonValue | ((object: JsonObject) => JsonValue | undefined);
+  /** How the value follows from other fields, in words. */
+  readonly rule?: string;
   /** Where Kubernetes does it, and since which version if not since the oldest supported. */
   readonly source: string;
 }
@@ -57,6 +59,9 @@ function emptyDirIfNoSource(volume: JsonObject): JsonValue | undefined {
   return hasSource ? undefined : {};
 }
 
+/** How {@linkcode pullPolicyOf} decides. */
+const PULL_POLICY_RULE = "by the image reference, see [Images](#images-and-pull-policy)";
+
 function pullPolicyOf(field: string): (object: JsonObject) => JsonValue {
   return (object) => {
     const image = getOwn(object, field);
@@ -81,6 +86,7 @@ export const DEFAULT_ROWS: readonly DefaultRow[] = [
     type: "Container",
     field: "imagePullPolicy",
     value: pullPolicyOf("image"),
+    rule: PULL_POLICY_RULE,
     source: "SetDefaults_Container",
   },
   {
@@ -94,6 +100,7 @@ export const DEFAULT_ROWS: readonly DefaultRow[] = [
     type: "EphemeralContainer",
     field: "imagePullPolicy",
     value: pullPolicyOf("image"),
+    rule: PULL_POLICY_RULE,
     source: "SetDefaults_EphemeralContainer",
   },
   {
@@ -128,11 +135,18 @@ export const DEFAULT_ROWS: readonly DefaultRow[] = [
   { type: "GRPCAction", field: "service", value: "", source: "generated" },
 
   // Volumes
-  { type: "Volume", field: "emptyDir", value: emptyDirIfNoSource, source: "SetDefaults_Volume" },
+  {
+    type: "Volume",
+    field: "emptyDir",
+    value: emptyDirIfNoSource,
+    rule: "`{}` if the volume has no source at all",
+    source: "SetDefaults_Volume",
+  },
   {
     type: "ImageVolumeSource",
     field: "pullPolicy",
     value: pullPolicyOf("reference"),
+    rule: PULL_POLICY_RULE,
     source: "SetDefaults_Volume; before 1.35 the API server drops image volumes",
   },
   { type: "SecretVolumeSource", field: "defaultMode", value: MODE, source: "SetDefaults_SecretVolumeSource" },

@@ -8,6 +8,7 @@ import { buildSignedTemplate, encodeSignedTemplate, type SignOptions } from "../
 import { generateSigningKey, sign, type SigningKey } from "../signing.ts";
 import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "../verdict.ts";
 import { expand } from "./normal_form.ts";
+import { MAX_STATUS_PROSE_CHARACTERS, MAX_STATUS_TEXT_CHARACTERS } from "./status.ts";
 import { findPodTemplates, type PodTemplateLocation } from "./workload.ts";
 
 export const DIGEST = `sha256:${"a".repeat(64)}`;
@@ -222,3 +223,22 @@ export async function templateAnnotations(
   const text = encodeSignedTemplate(buildSignedTemplate(firstTemplate(document), options));
   return { [SIGNATURE_ANNOTATION]: await signText(signer, text), [SIGNED_TEMPLATE_ANNOTATION]: text };
 }
+
+/** Statuses that are not forwarded, with what is wrong with each. */
+export const BAD_STATUSES: [string, JsonValue][] = [
+  ["a status that is no object", []],
+  ["an unknown phase", { phase: "Dancing" }],
+  ["a phase of another type", { phase: 1 }],
+  ["conditions of another type", { conditions: {} }],
+  ["a condition with a control character", { conditions: [{ type: "Ready\u0000", status: "True" }] }],
+  ["a reason that is too long", { reason: "x".repeat(MAX_STATUS_TEXT_CHARACTERS + 1) }],
+  ["a message that is too long", { message: "x".repeat(MAX_STATUS_PROSE_CHARACTERS + 1) }],
+  ["a container ID that is a path", {
+    containerStatuses: [{ name: "a", containerID: "containerd://../../x" }],
+  }],
+  ["a resource's name with a control character", { allocatedResources: { "a\nb": "1" } }],
+  ["a pod IP that is a name", { podIP: "metadata.google.internal" }],
+  ["a pod IP with a command", { podIPs: [{ ip: "10.0.0.1" }, { ip: "$(reboot)" }] }],
+  ["a host IP with a port", { hostIP: "10.0.0.1:80" }],
+  ["a host IP with a zone", { hostIPs: [{ ip: "fe80::1%eth0" }] }],
+];

@@ -23,6 +23,10 @@ const DNS_1035_LABEL = /^[a-z](?:[0-9a-z-]*[0-9a-z])?$/;
 const LABEL = /^[0-9A-Za-z](?:[0-9A-Za-z_.-]*[0-9A-Za-z])?$/;
 const DIGITS = /^(?:0|[1-9][0-9]*)$/;
 const RESOURCE_VERSION = /^[0-9]{1,20}$/;
+const OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
+const IPV4 = new RegExp(`^${OCTET}(?:\\.${OCTET}){3}$`);
+/** The longest form, with an IPv4 address at its end, has 45 characters. */
+const IPV6_CHARACTERS = /^[0-9A-Fa-f:.]{2,45}$/;
 const TIME =
   /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,9})?(?:Z|[+-]([0-9]{2}):([0-9]{2}))$/;
 
@@ -79,6 +83,14 @@ export function isDigits(text: string): boolean {
  */
 export function isResourceVersion(text: string): boolean {
   return RESOURCE_VERSION.test(text);
+}
+
+/**
+ * Whether this is an IP address as Kubernetes reads it (Go `netip.ParseAddr`): four decimal numbers without leading zeros,
+ * or an IPv6 address (RFC 4291 section 2.2) without a zone.
+ */
+export function isIpAddress(text: string): boolean {
+  return IPV4.test(text) || (IPV6_CHARACTERS.test(text) && URL.canParse(`http://[${text}]/`));
 }
 
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];

@@ -102,34 +102,68 @@ interface MetadataContext {
 /** Whether a value on the list is one that Kubernetes writes. */
 type Pattern = (value: string, context: MetadataContext) => boolean;
 
+/** A label or annotation that is forwarded although nobody signed it. */
+export interface UnsignedKey {
+  /** The values that are let through. */
+  readonly fits: Pattern;
+  /** The same in words. */
+  readonly form: string;
+}
+
+const POD_NAME_LABEL: UnsignedKey = {
+  // With a signed StatefulSet these two are made, not taken.
+  fits: (value, { podName, workload }) => workload === undefined && value === podName,
+  form: "the pod's name; made by the proxy for a signed StatefulSet, taken in the spec form only",
+};
+const POD_INDEX: UnsignedKey = {
+  fits: isPodIndex,
+  form:
+    "the ordinal in the pod's name; made by the proxy for a signed StatefulSet, taken in the spec form only",
+};
+const JOB_NAME: UnsignedKey = { fits: isJobName, form: "the name of a Job that gives its pod this name" };
+const UID_OF_CONTROLLER: UnsignedKey = { fits: isUid, form: "a UUID in lower case" };
+const COMPLETION_INDEX: UnsignedKey = {
+  fits: isCompletionIndex,
+  form:
+    "the completion index in the pod's name; label and annotation are there with the same value, or neither",
+};
+const TOPOLOGY: UnsignedKey = { fits: isTopology, form: "a label's value that is not empty" };
+
 /**
  * Labels that controllers and the scheduler add to pods. All others are dropped, since runtimes and, through the
  * downward API, containers see labels.
  */
-const UNSIGNED_LABELS: ReadonlyMap<string, Pattern> = new Map<string, Pattern>([
-  ["pod-template-hash", isTemplateHash],
-  ["controller-revision-hash", isRevision],
-  ["pod-template-generation", isDigits],
-  // With a signed StatefulSet these two are made, not taken.
-  [
-    "statefulset.kubernetes.io/pod-name",
-    (value, { podName, workload }) => workload === undefined && value === podName,
-  ],
-  ["apps.kubernetes.io/pod-index", isPodIndex],
-  ["job-name", isJobName],
-  ["batch.kubernetes.io/job-name", isJobName],
-  ["controller-uid", isUid],
-  ["batch.kubernetes.io/controller-uid", isUid],
-  [COMPLETION_INDEX_KEY, isCompletionIndex],
-  ["topology.kubernetes.io/zone", isTopology],
-  ["topology.kubernetes.io/region", isTopology],
+export const UNSIGNED_LABELS: ReadonlyMap<string, UnsignedKey> = new Map([
+  ["pod-template-hash", {
+    fits: isTemplateHash,
+    form: "1 to 10 characters of `bcdfghjklmnpqrstvwxz2456789`",
+  }],
+  ["controller-revision-hash", {
+    fits: isRevision,
+    form: "such a hash alone, or behind the StatefulSet's name and `-`",
+  }],
+  ["pod-template-generation", { fits: isDigits, form: "digits" }],
+  ["statefulset.kubernetes.io/pod-name", POD_NAME_LABEL],
+  ["apps.kubernetes.io/pod-index", POD_INDEX],
+  ["job-name", JOB_NAME],
+  ["batch.kubernetes.io/job-name", JOB_NAME],
+  ["controller-uid", UID_OF_CONTROLLER],
+  ["batch.kubernetes.io/controller-uid", UID_OF_CONTROLLER],
+  [COMPLETION_INDEX_KEY, COMPLETION_INDEX],
+  ["topology.kubernetes.io/zone", TOPOLOGY],
+  ["topology.kubernetes.io/region", TOPOLOGY],
 ]);
 
 /** Annotations that Kubernetes adds to pods and that are forwarded. */
-const UNSIGNED_ANNOTATIONS: ReadonlyMap<string, Pattern> = new Map<string, Pattern>([
-  ["kubernetes.io/limit-ranger", isLimitRangerNote],
-  ["kubectl.kubernetes.io/restartedAt", isTime],
-  [COMPLETION_INDEX_KEY, isCompletionIndex],
+export const UNSIGNED_ANNOTATIONS: ReadonlyMap<string, UnsignedKey> = new Map([
+  ["kubernetes.io/limit-ranger", {
+    fits: isLimitRangerNote,
+    form:
+      "`LimitRanger plugin set: `, then parts joined by `; `, each `RESOURCES request for container NAME` or with " +
+      "`limit` or `init container`, at most 16384 characters; RESOURCES are cpu, memory and ephemeral-storage joined by `, `",
+  }],
+  ["kubectl.kubernetes.io/restartedAt", { fits: isTime, form: "a time (RFC 3339)" }],
+  [COMPLETION_INDEX_KEY, COMPLETION_INDEX],
 ]);
 
 /** What the kubelet writes into the mirrors of its static pods (`pkg/kubelet/types/pod_update.go`). */
@@ -229,11 +263,11 @@ function metadataContext(live: JsonObject, verdict: AllowVerdict, podName: strin
 
 function allowed(
   received: JsonObject,
-  list: ReadonlyMap<string, Pattern>,
+  list: ReadonlyMap<string, UnsignedKey>,
   context: MetadataContext,
 ): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const [key, fits] of list) {
+  for (const [key, { fits }] of list) {
     const value = getOwn(received, key);
     if (typeof value === "string" && fits(value, context)) kept[key] = value;
   }

@@ -10,28 +10,90 @@ import { DEFAULT_ROWS, type DefaultRow, REWRITE_ROWS, type RewriteRow } from "./
 import { decode, type Field, fieldsOf } from "./schema.ts";
 
 /**
- * The fields of a spec that only say whether, where and when it is scheduled, or how much room it takes. Schedulers
- * and admission plugins write them, so they are not signed; the node goes by the live values.
+ * The fields of a spec that only say whether, where and when it is scheduled, or how much room it takes, each with the
+ * reason why an owner does not sign it. The node goes by the live values; what reaches the kubelet has a grammar
+ * (`rebuild.ts`).
  */
-export const SCHEDULING_FIELDS: ReadonlySet<string> = new Set([
-  "nodeName",
-  "nodeSelector",
-  "affinity",
-  "tolerations",
-  "topologySpreadConstraints",
-  "schedulerName",
-  "schedulingGates",
-  "priority",
-  "priorityClassName",
-  "preemptionPolicy",
-  "readinessGates",
-  "overhead",
-  "workloadRef",
-  "schedulingGroup",
-]);
+export const SCHEDULING_FIELD_REASONS: Readonly<Record<string, string>> = {
+  nodeName: "The scheduler writes it. The node takes pods with its own name only.",
+  nodeSelector: "Says on which nodes the pod may run, not how. RuntimeClasses and namespaces add to it.",
+  affinity: "Says on which nodes the pod may run, not how. The API server adds to it for matchLabelKeys.",
+  tolerations: "Says which taints keep the pod away or evict it. Admission and DaemonSets add to it.",
+  topologySpreadConstraints: "Read by the scheduler alone.",
+  schedulerName: "Read by the scheduler alone.",
+  schedulingGates: "Read by the scheduler alone; taken away one by one before the pod is bound.",
+  priority: "Decides who is evicted first. Admission writes it from the priority class.",
+  priorityClassName: "Decides who is evicted first. Admission writes the default class.",
+  preemptionPolicy: "Decides whose place the pod may take. Admission writes it from the priority class.",
+  readinessGates:
+    "Says which conditions make the pod ready to be sent traffic. Controllers of load balancers add to it.",
+  overhead: "Makes room beside the containers. Admission writes it from the RuntimeClass.",
+  workloadRef: "Read by the scheduler alone; Kubernetes 1.35 only.",
+  schedulingGroup: "Read by the scheduler alone; since Kubernetes 1.36.",
+};
+
+/** The names of these fields. */
+export const SCHEDULING_FIELDS: ReadonlySet<string> = new Set(Object.keys(SCHEDULING_FIELD_REASONS));
 
 /** How many problems the text of an error shows; the error holds all. */
 const SHOWN_PROBLEMS = 3;
+
+/** The tables that the forms are made by. */
+export interface NormalFormTables {
+  readonly defaults: readonly DefaultRow[];
+  readonly rewrites: readonly RewriteRow[];
+}
+
+/** What is to be done to objects of one type. */
+interface Plan extends NormalFormTables {
+  /** The fields that hold objects in which there is something to be done. */
+  readonly parts: { readonly field: Field; readonly plan: Plan }[];
+}
+
+/** The two forms by given tables. */
+export class NormalForm {
+  readonly #tables: NormalFormTables;
+  readonly #plans = new Map<string, Plan>();
+
+  constructor(tables: NormalFormTables) {
+    this.#tables = tables;
+  }
+
+  /** See {@linkcode expand}. */
+  expand(spec: JsonValue | undefined): JsonObject {
+    const value = decodeSpec(spec);
+    expandObject(this.#planOf("PodSpec"), value, value);
+    return value;
+  }
+
+  /** See {@linkcode minimal}. */
+  minimal(spec: JsonValue | undefined): JsonObject {
+    const value = withoutScheduling(this.expand(spec));
+    shortenObject(this.#planOf("PodSpec"), value, value);
+    return value;
+  }
+
+  #planOf(type: string): Plan {
+    const known = this.#plans.get(type);
+    if (known !== undefined) return known;
+    const plan: Plan = {
+      defaults: this.#tables.defaults.filter((row) => row.type === type),
+      rewrites: this.#tables.rewrites.filter((row) => row.type === type),
+      parts: [],
+    };
+    this.#plans.set(type, plan);
+    for (const field of fieldsOf(type).values()) {
+      if (field.type === undefined) continue;
+      const part = this.#planOf(field.type);
+      if (part.defaults.length + part.rewrites.length + part.parts.length > 0) {
+        plan.parts.push({ field, plan: part });
+      }
+    }
+    return plan;
+  }
+}
+
+const KUBERNETES = new NormalForm({ defaults: DEFAULT_ROWS, rewrites: REWRITE_ROWS });
 
 /**
  * A spec as the API server would store it in a Pod, with every default and quantities in canonical form. Scheduling
@@ -41,20 +103,7 @@ const SHOWN_PROBLEMS = 3;
  * @throws {SignedPodsError} `object-malformed` with all problems, if it does not fit the schema
  */
 export function expand(spec: JsonValue | undefined): JsonObject {
-  const { value, problems } = decode("PodSpec", spec, "spec");
-  if (problems.length > 0) {
-    const shown = problems.slice(0, SHOWN_PROBLEMS).map(({ path, message }) => `${path}: ${message}`).join(
-      "; ",
-    );
-    const more = problems.length > SHOWN_PROBLEMS ? ` (and ${problems.length - SHOWN_PROBLEMS} more)` : "";
-    throw new SignedPodsError(
-      "object-malformed",
-      `The pod spec does not fit the schema: ${shown}${more}`,
-      problems,
-    );
-  }
-  expandObject(planOf("PodSpec"), value, value);
-  return value;
+  return KUBERNETES.expand(spec);
 }
 
 /**
@@ -65,9 +114,7 @@ export function expand(spec: JsonValue | undefined): JsonObject {
  * @throws {SignedPodsError} `object-malformed` with all problems, if it does not fit the schema
  */
 export function minimal(spec: JsonValue | undefined): JsonObject {
-  const value = withoutScheduling(expand(spec));
-  shortenObject(planOf("PodSpec"), value, value);
-  return value;
+  return KUBERNETES.minimal(spec);
 }
 
 /** A spec without its scheduling fields. The input is not changed, but shares its parts with the output. */
@@ -75,33 +122,19 @@ export function withoutScheduling(spec: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(spec).filter(([field]) => !SCHEDULING_FIELDS.has(field)));
 }
 
-/** What is to be done to objects of one type. */
-interface Plan {
-  defaults: readonly DefaultRow[];
-  rewrites: readonly RewriteRow[];
-  /** The fields that hold objects in which there is something to be done. */
-  parts: { field: Field; plan: Plan }[];
-}
-
-const plans = new Map<string, Plan>();
-
-function planOf(type: string): Plan {
-  const known = plans.get(type);
-  if (known !== undefined) return known;
-  const plan: Plan = {
-    defaults: DEFAULT_ROWS.filter((row) => row.type === type),
-    rewrites: REWRITE_ROWS.filter((row) => row.type === type),
-    parts: [],
-  };
-  plans.set(type, plan);
-  for (const field of fieldsOf(type).values()) {
-    if (field.type === undefined) continue;
-    const part = planOf(field.type);
-    if (part.defaults.length + part.rewrites.length + part.parts.length > 0) {
-      plan.parts.push({ field, plan: part });
-    }
-  }
-  return plan;
+/** A spec as the schema has it; its problems in one error. */
+function decodeSpec(spec: JsonValue | undefined): JsonObject {
+  const { value, problems } = decode("PodSpec", spec, "spec");
+  if (problems.length === 0) return value;
+  const shown = problems.slice(0, SHOWN_PROBLEMS).map(({ path, message }) => `${path}: ${message}`).join(
+    "; ",
+  );
+  const more = problems.length > SHOWN_PROBLEMS ? ` (and ${problems.length - SHOWN_PROBLEMS} more)` : "";
+  throw new SignedPodsError(
+    "object-malformed",
+    `The pod spec does not fit the schema: ${shown}${more}`,
+    problems,
+  );
 }
 
 /** The objects that a field holds: one, or a list's items. */

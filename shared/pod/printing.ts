@@ -32,9 +32,42 @@ export function printValue(value: JsonValue, maxCharacters: number = MAX_PRINTED
   const shortened = typeof value === "string" && value.length > maxCharacters
     ? `${value.slice(0, maxCharacters)}…`
     : value;
-  const json = JSON.stringify(shortened, (_key, member) => typeof member === "bigint" ? `${member}` : member);
-  const text = printable(json);
-  // Cutting must not leave half a character behind.
+  return cut(printable(jsonOf(shortened)), maxCharacters);
+}
+
+/** How much of what two long values have in common is shown before the place where they differ, in characters. */
+const SHOWN_BEFORE_DIFFERENCE = 20;
+
+/**
+ * Two different values as {@linkcode printValue} shows them; where that would show the same twice, because they differ
+ * behind the place where they are cut, from shortly before the difference on.
+ */
+export function printPair(
+  a: JsonValue,
+  b: JsonValue,
+  maxCharacters: number = MAX_PRINTED_CHARACTERS,
+): [string, string] {
+  const shown: [string, string] = [printValue(a, maxCharacters), printValue(b, maxCharacters)];
+  if (shown[0] !== shown[1]) return shown;
+  const [first, second] = [jsonOf(a), jsonOf(b)];
+  let same = 0;
+  while (same < first.length && first[same] === second[same]) same++;
+  const from = Math.max(0, same - SHOWN_BEFORE_DIFFERENCE);
+  // Characters are escaped to six at most, and cutting must not begin with half of one.
+  const tail = (text: string) => {
+    const part = text.slice(from, from + maxCharacters).replace(/^[\udc00-\udfff]/, "");
+    const more = from + maxCharacters < text.length ? "…" : "";
+    return cut(`…${printable(part)}${more}`, maxCharacters);
+  };
+  return [tail(first), tail(second)];
+}
+
+function jsonOf(value: JsonValue): string {
+  return JSON.stringify(value, (_key, member) => typeof member === "bigint" ? `${member}` : member);
+}
+
+/** Cutting must not leave half a character behind. */
+function cut(text: string, maxCharacters: number): string {
   return text.length > maxCharacters
     ? `${text.slice(0, maxCharacters - 1).replace(/[\ud800-\udbff]$/, "")}…`
     : text;

@@ -56,8 +56,9 @@ function divideAwayFromZero(dividend: bigint, divisor: bigint): bigint {
  * Reads a quantity as `ParseQuantity` does: more than 9 decimal places are rounded away from zero, binary ones are
  * capped at ±(2^63 - 1).
  *
- * Refuses what Kubernetes reads, but not as it looks: numbers without a digit (`Ki` and `-` are 0 there), exponents
- * beyond ±{@linkcode MAX_QUANTITY_EXPONENT}, and values beyond ±{@linkcode MAX_QUANTITY_VALUE}.
+ * Refuses what Kubernetes reads, but not as it looks: numbers without a digit (`Ki` and `-` are 0 there), white
+ * space around them, exponents beyond ±{@linkcode MAX_QUANTITY_EXPONENT}, and values beyond
+ * ±{@linkcode MAX_QUANTITY_VALUE}.
  *
  * @throws {SignedPodsError} `quantity-malformed`
  */

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { AllowVerdict } from "../verdict.ts";
-import { INDEX_KEY, livePod, liveSpec, NODE, ownerSpec, part, UID } from "./fixture_test.ts";
+import { BAD_STATUSES, INDEX_KEY, livePod, liveSpec, NODE, ownerSpec, part, UID } from "./fixture_test.ts";
 import { expand } from "./normal_form.ts";
 import { isMirrorPod, MIRROR_ANNOTATION, readIdentity } from "./metadata.ts";
 import { rebuildDeleted, rebuildIdentityOnly, rebuildMirror, rebuildPod, type Rebuilt } from "./rebuild.ts";
-import { rebuildPodStatus } from "./status.ts";
 
 const POD_NAME = "web-76bf99c854-x7x7x";
 const NOW = new Date("2026-11-23T13:00:00Z");
@@ -409,78 +408,15 @@ for (const nodeName of ["other", "", null, "worker\n", "$(id)"]) {
 
 // Status
 
-Deno.test("forwards the typed status without what would steer the kubelet", () => {
-  const status: JsonObject = {
-    phase: "Running",
-    conditions: [{
-      type: "Ready",
-      status: "True",
-      lastProbeTime: null,
-      lastTransitionTime: "2026-11-23T12:58:30Z",
-    }],
-    containerStatuses: [{
-      name: "app",
-      image: "localhost/busybox:1",
-      imageID: "sha256:deaa48724253ac788bb8583f12c835088a7446939e70042c45f24483da781e54",
-      containerID: "containerd://3a47c8422dfef5f36eb13ce063a9b2dfccf3a083b73e1c8907bcd0f07c1a0371",
-      ready: true,
-      restartCount: 1,
-      state: { running: { startedAt: "2026-11-23T12:58:30Z" } },
-      lastState: { terminated: { exitCode: 1, message: "panic:\n\u001b[31mred" } },
-      allocatedResources: { cpu: "500m" },
-    }],
-    podIPs: [{ ip: "10.244.0.8" }],
-  };
-  const found = rebuildPodStatus({
-    ...status,
-    qosClass: "Guaranteed",
-    resourceClaimStatuses: [{ name: "gpu", resourceClaimName: "stolen" }],
-    extendedResourceClaimStatus: { resourceClaimName: "stolen", requestMappings: [] },
-    nodeAllocatableResourceClaimStatuses: [],
-    fromTheFuture: { steer: true },
-    containerStatuses: [{
-      ...(Array.isArray(status.containerStatuses) ? Object(status.containerStatuses[0]) : {}),
-      newer: 1,
-    }],
-  });
-  assert.ok(found.ok, JSON.stringify(found));
-  const { conditions: _conditions, containerStatuses: _statuses, ...rest } = status;
-  assert.deepEqual(Object.keys(found.status).sort(), Object.keys(status).sort());
-  assert.equal(JSON.stringify(found.status).includes("newer"), false);
-  assert.deepEqual(found.status.podIPs, rest.podIPs);
-  const [container] = Array.isArray(found.status.containerStatuses) ? found.status.containerStatuses : [];
-  assert.ok(isJsonObject(container));
-  assert.equal(
-    container.containerID,
-    "containerd://3a47c8422dfef5f36eb13ce063a9b2dfccf3a083b73e1c8907bcd0f07c1a0371",
-  );
-  assert.deepEqual(rebuildPodStatus(undefined), { ok: true, status: {} });
-});
-
-const STATUSES: [string, JsonValue][] = [
-  ["a status that is no object", []],
-  ["an unknown phase", { phase: "Dancing" }],
-  ["a phase of another type", { phase: 1 }],
-  ["conditions of another type", { conditions: {} }],
-  ["a condition with a control character", { conditions: [{ type: "Ready\u0000", status: "True" }] }],
-  ["a reason that is too long", { reason: "x".repeat(5000) }],
-  ["a message that is too long", { message: "x".repeat(70_000) }],
-  ["a container ID that is a path", {
-    containerStatuses: [{ name: "a", containerID: "containerd://../../x" }],
-  }],
-  ["a resource's name with a control character", { allocatedResources: { "a\nb": "1" } }],
-];
-
-for (const [name, status] of STATUSES) {
-  Deno.test(`refuses ${name}`, () => {
-    assertRefused(rebuildPodStatus(status), "pod-malformed");
+for (const [name, status] of BAD_STATUSES) {
+  Deno.test(`refuses a mirror pod with ${name}`, () => {
     const mirror = livePod("web", { nodeName: NODE }, { annotations: { [MIRROR_ANNOTATION]: "abc" } });
     assertRefused(rebuildMirror({ ...mirror, status }, HERE), "pod-malformed");
   });
 }
 
 Deno.test("a pod is not stopped for a status that does not fit: its phase is kept", () => {
-  for (const [name, status] of STATUSES) {
+  for (const [name, status] of BAD_STATUSES) {
     const pod = { ...livePod("web", liveSpec()), status };
     if (name.includes("phase")) assertRefused(rebuildPod(pod, allow(), HERE), "pod-malformed");
     else assert.deepEqual(rebuilt(rebuildPod(pod, allow(), HERE)).status, {}, name);

@@ -15,7 +15,7 @@ import { decode, keySegment } from "./schema.ts";
  * readiness. (`pkg/kubelet/lifecycle/predicate.go`, `pkg/kubelet/types/pod_update.go`,
  * `pkg/kubelet/status/generate.go`)
  */
-const KUBELET_SCHEDULING_FIELDS = [
+export const KUBELET_SCHEDULING_FIELDS: readonly string[] = [
   "nodeSelector",
   "affinity",
   "tolerations",
@@ -24,7 +24,7 @@ const KUBELET_SCHEDULING_FIELDS = [
   "preemptionPolicy",
   "readinessGates",
   "overhead",
-] as const;
+];
 
 export type Scheduling = { ok: true; fields: JsonObject } | RebuildFailure;
 

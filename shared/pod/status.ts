@@ -5,6 +5,7 @@
  */
 import type { Problem } from "../errors.ts";
 import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectAt } from "../json.ts";
+import { isIpAddress } from "./grammar.ts";
 import { failure, type RebuildFailure } from "./rebuild_failure.ts";
 import { decode, type Field, fieldSegment, fieldsOf } from "./schema.ts";
 
@@ -78,15 +79,18 @@ const STEERING: ReadonlySet<string> = new Set([
 const PROSE: ReadonlySet<string> = new Set(["message"]);
 
 /** Longest text of the status that is not prose: a mount path, the longest, has at most 4096 characters. */
-const MAX_STATUS_TEXT_CHARACTERS = 4096;
+export const MAX_STATUS_TEXT_CHARACTERS = 4096;
 
 /** Longest prose: the kubelet caps termination messages at 4 KiB a container (`pkg/kubelet/kuberuntime`). */
-const MAX_STATUS_PROSE_CHARACTERS = 64 * 1024;
+export const MAX_STATUS_PROSE_CHARACTERS = 64 * 1024;
 
 const CONTROL_CHARACTERS = /\p{Cc}/u;
 
 /** A container's ID as the runtime gives it, `containerd://…`; the kubelet looks up logs by it. */
 const CONTAINER_ID = /^[a-z0-9][a-z0-9.+-]{0,31}:\/\/[0-9A-Za-z_.-]{1,256}$/;
+
+/** The addresses of a status: `hostIP`, `podIP`, and `ip` in the lists of them. Containers are told of them. */
+const ADDRESSES: ReadonlySet<string> = new Set(["hostIP", "podIP", "ip"]);
 
 /** Checks that every text of a decoded status is of bounded length and, where it is not prose, has no controls. */
 function checkStatusTexts(type: string, object: JsonObject, path: string, problems: Problem[]): void {
@@ -107,7 +111,9 @@ function checkStatusTexts(type: string, object: JsonObject, path: string, proble
       const fits = PROSE.has(name)
         ? text.length <= MAX_STATUS_PROSE_CHARACTERS
         : text.length <= MAX_STATUS_TEXT_CHARACTERS && !CONTROL_CHARACTERS.test(text) &&
-          (name !== "containerID" || CONTAINER_ID.test(text));
+          (name !== "containerID" || CONTAINER_ID.test(text)) &&
+          // Go leaves an empty address out or not, depending on the field.
+          (!ADDRESSES.has(name) || text === "" || isIpAddress(text));
       if (!fits) problems.push({ path: at, message: "is too long or not what a kubelet writes" });
     }
   }

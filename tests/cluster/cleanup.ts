@@ -28,6 +28,30 @@ async function readOr(file: string, otherwise: string): Promise<string> {
   return await Deno.readTextFile(file).catch(() => otherwise);
 }
 
+/** Names of the folders in a run folder in which a control plane without a node has its programs. */
+function controlPlanes(runDir: string): string[] {
+  return [...(exists(runDir) ? Deno.readDirSync(runDir) : [])].map(({ name }) => name)
+    .filter((name) => exists(`${runDir}/${name}/pid`) && exists(`${runDir}/${name}/log`));
+}
+
+/** Stops what was started with pid files in a folder, etcd last. */
+async function stopPrograms(folder: string): Promise<void> {
+  const names = [...(exists(`${folder}/pid`) ? Deno.readDirSync(`${folder}/pid`) : [])].map(({ name }) =>
+    name
+  );
+  const others = names.filter((name) => name !== "etcd");
+  const stopped = await Promise.allSettled(others.map((name) => stopByPidFile(folder, name, 10_000)));
+  await stopByPidFile(folder, "etcd", 5_000);
+  const problems = stopped.flatMap((outcome) => outcome.status === "rejected" ? [outcome.reason] : []);
+  if (problems.length > 0) throw new AggregateError(problems, `Programs of ${folder} could not be stopped`);
+}
+
+async function copyFiles(from: string, to: string, prefix: string): Promise<void> {
+  for (const { name } of Deno.readDirSync(from)) {
+    await Deno.copyFile(`${from}/${name}`, `${to}/${prefix}${name}`);
+  }
+}
+
 /** Mount points below a folder, the innermost first (proc_pid_mountinfo(5), field 5 with octal escapes). */
 async function mountsBelow(folder: string): Promise<string[]> {
   const lines = (await Deno.readTextFile("/proc/self/mountinfo")).trim().split("\n");
@@ -122,13 +146,8 @@ export async function cleanUp(runDir: string, keepLogsIn?: string): Promise<void
   // The kubelet first, or it would start again what is stopped here.
   await step(() => stopByPidFile(runDir, "kubelet", 5_000));
   await step(() => stopContainers(runDir));
-  const others = [...(exists(`${runDir}/pid`) ? Deno.readDirSync(`${runDir}/pid`) : [])].map((entry) =>
-    entry.name
-  );
-  await Promise.all(
-    others.filter((name) => name !== "etcd").map((name) => step(() => stopByPidFile(runDir, name, 10_000))),
-  );
-  await step(() => stopByPidFile(runDir, "etcd", 5_000));
+  await step(() => stopPrograms(runDir));
+  for (const folder of controlPlanes(runDir)) await step(() => stopPrograms(`${runDir}/${folder}`));
   // By now nothing of the pods should be left. If containerd could not stop something, it ends here.
   const namespace = await readOr(`${runDir}/namespace`, "");
   await step(async () => {
@@ -151,11 +170,12 @@ export async function cleanUp(runDir: string, keepLogsIn?: string): Promise<void
   for (const [name, value] of Object.entries(sysctls)) {
     await step(() => Deno.writeTextFile(`/proc/sys/${name}`, value));
   }
-  if (keepLogsIn !== undefined && exists(`${runDir}/log`)) {
+  if (keepLogsIn !== undefined) {
     await step(async () => {
       await Deno.mkdir(keepLogsIn, { recursive: true });
-      for (const entry of Deno.readDirSync(`${runDir}/log`)) {
-        await Deno.copyFile(`${runDir}/log/${entry.name}`, `${keepLogsIn}/${entry.name}`);
+      if (exists(`${runDir}/log`)) await copyFiles(`${runDir}/log`, keepLogsIn, "");
+      for (const folder of controlPlanes(runDir)) {
+        await copyFiles(`${runDir}/${folder}/log`, keepLogsIn, `${folder}-`);
       }
     });
   }

@@ -24,6 +24,7 @@ const API_SERVER_PORT = 6443;
 const PROXY = "https://127.0.0.1:6444";
 const PROXY_PORT = 6444;
 const KUBELET_PORT = 10250;
+const LOOPBACK = "127.0.0.1";
 const PROXY_RUNTIME_DIR = "/run/kubelet-proxy";
 
 /** Where the cluster's parts come from and where they live. */
@@ -36,6 +37,11 @@ export interface ClusterOptions {
   proxy?: string;
   /** A statically linked busybox, for the images. */
   busybox: string;
+}
+
+/** Whether the proxy stands before the kubelet's own API. */
+export interface FrontChoice {
+  front?: boolean;
 }
 
 /** A cluster that runs. Made by {@linkcode startCluster}. */
@@ -144,16 +150,37 @@ export class Cluster {
       .flatMap((event) => readyCondition(event.object) ?? []);
   }
 
-  /** Starts the proxy and waits until it listens. */
-  async startProxy(extraArgs: string[] = []): Promise<void> {
-    this.program("kubelet-proxy").start(extraArgs);
-    await this.program("kubelet-proxy").listening(PROXY_PORT);
+  /**
+   * Starts the proxy and waits until it listens.
+   *
+   * @param front whether it stands before the kubelet's own API as well
+   */
+  async startProxy(extraArgs: string[] = [], { front = true }: FrontChoice = {}): Promise<void> {
+    const proxy = this.program("kubelet-proxy");
+    proxy.start([...(front ? frontArguments(this.options.runDir) : []), ...extraArgs]);
+    await proxy.listening(PROXY_PORT);
+    if (front) await proxy.listening(KUBELET_PORT, { address: NODE_ADDRESS });
   }
 
-  /** Starts the kubelet and waits until it serves its own port. */
-  async startKubelet(): Promise<void> {
-    this.program("kubelet").start();
-    await this.program("kubelet").listening(KUBELET_PORT);
+  /**
+   * Starts the kubelet and waits until it serves its own port.
+   *
+   * @param front whether something stands before its API, so that it listens on loopback and trusts that alone
+   */
+  async startKubelet({ front = this.options.proxy !== undefined }: FrontChoice = {}): Promise<void> {
+    const kubelet = this.program("kubelet");
+    kubelet.start([`--config=${kubeletConfigurationFile(this.options.runDir, front)}`]);
+    await kubelet.listening(KUBELET_PORT, { address: front ? LOOPBACK : NODE_ADDRESS });
+  }
+
+  /** Runs a command in the cluster's network, whatever its exit code. */
+  attemptInNetwork(command: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
+    return attempt(...inNamespace(this.#network, command, args), options);
+  }
+
+  /** Command and arguments of a kubectl that somebody else starts. */
+  kubectlCommand(args: string[]): [string, string[]] {
+    return this.#kubectl(args);
   }
 
   /** Starts the API server and waits until it says that it is ready. */
@@ -201,16 +228,36 @@ state = "${runDir}/containerd/state"
 `;
 }
 
-function kubeletConfiguration(runDir: string, controlGroup: string): JsonObject {
+/** The configuration of a kubelet with something before its API, or of one that the cluster reaches itself. */
+function kubeletConfigurationFile(runDir: string, front: boolean): string {
+  return `${runDir}/kubelet${front ? "" : "-in-the-open"}.json`;
+}
+
+/** Arguments by which the proxy stands before the kubelet's own API. */
+function frontArguments(runDir: string): string[] {
+  const pki = `${runDir}/pki`;
+  return [
+    `--kubelet-api-listen=${NODE_ADDRESS}:${KUBELET_PORT}`,
+    `--kubelet-api-tls-cert=${pki}/kubelet-server.crt`,
+    `--kubelet-api-tls-key=${pki}/kubelet-server.key`,
+    `--kubelet-api-client-ca=${pki}/cluster-ca.crt`,
+    `--kubelet-certificate-authority=${pki}/cluster-ca.crt`,
+    `--kubelet-client-certificate=${pki}/kubelet-proxy-front.crt`,
+    `--kubelet-client-key=${pki}/kubelet-proxy-front.key`,
+    `--kubelet-config=${kubeletConfigurationFile(runDir, true)}`,
+  ];
+}
+
+function kubeletConfiguration(runDir: string, controlGroup: string, front: boolean): JsonObject {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
-    address: NODE_ADDRESS,
+    address: front ? LOOPBACK : NODE_ADDRESS,
     port: KUBELET_PORT,
     authentication: {
       anonymous: { enabled: false },
       webhook: { enabled: true },
-      x509: { clientCAFile: `${runDir}/pki/cluster-ca.crt` },
+      x509: { clientCAFile: `${runDir}/pki/${front ? "node" : "cluster"}-ca.crt` },
     },
     authorization: { mode: "Webhook" },
     tlsCertFile: `${runDir}/pki/kubelet-server.crt`,
@@ -307,7 +354,6 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       name: "kubelet",
       command: `${kubernetesDir}/kubelet`,
       args: [
-        `--config=${runDir}/kubelet.json`,
         `--kubeconfig=${runDir}/${proxy === undefined ? "node" : "kubelet"}.kubeconfig`,
         `--hostname-override=${NODE_NAME}`,
         `--node-ip=${NODE_ADDRESS}`,
@@ -377,10 +423,12 @@ export async function startCluster(
   });
   await Deno.writeTextFile(`${runDir}/trusted/owner.crt`, trusted);
   await Deno.writeTextFile(`${runDir}/containerd.toml`, containerdConfiguration(runDir));
-  await Deno.writeTextFile(
-    `${runDir}/kubelet.json`,
-    JSON.stringify(kubeletConfiguration(runDir, network), null, 2),
-  );
+  for (const front of [true, false]) {
+    await Deno.writeTextFile(
+      kubeletConfigurationFile(runDir, front),
+      JSON.stringify(kubeletConfiguration(runDir, network, front), null, 2),
+    );
+  }
   await Deno.writeTextFile(`${runDir}/resolv.conf`, `nameserver ${NODE_ADDRESS}\n`);
   await Deno.writeTextFile(
     `${runDir}/cni/10-pods.conflist`,

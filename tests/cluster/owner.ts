@@ -5,7 +5,7 @@
  */
 import type { JsonObject } from "@signed-pods/shared/json";
 import { parseObject } from "./json.ts";
-import { Program, run } from "./programs.ts";
+import { freePort, Program, run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
 
 /** Where the owner's programs are. */
@@ -63,13 +63,6 @@ export class Owner {
 /** A time in RFC 3339 with whole seconds. */
 export function formatTime(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, "Z");
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }
 
 /** Starts the signing server and fetches its certificate. */

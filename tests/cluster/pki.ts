@@ -2,7 +2,8 @@
  * Keys and certificates of the cluster, made by openssl.
  *
  * Two certificate authorities: the cluster's, and the node's own. The node's own signs the proxy's server
- * certificate and the kubelet's client certificate, and the API server knows nothing of it.
+ * certificate and the client certificates with which proxy and kubelet meet each other, and the API server knows
+ * nothing of it.
  *
  * @module
  */
@@ -47,11 +48,18 @@ async function createLeaf(dir: string, leaf: Leaf): Promise<void> {
   ]);
 }
 
-/** Makes every key and certificate that the cluster needs, in `dir`. */
-export async function createCertificates(dir: string, nodeName: string, nodeAddress: string): Promise<void> {
+const client = (name: string, subject: string): Leaf => ({
+  name,
+  subject,
+  authority: "cluster-ca",
+  usage: "clientAuth",
+  alternativeNames: `DNS:${name}`,
+});
+
+/** Makes the keys and certificates of an API server, its administrator and its controllers, in `dir`. */
+export async function createControlPlaneCertificates(dir: string): Promise<void> {
   await Promise.all([
     createAuthority(dir, "cluster-ca"),
-    createAuthority(dir, "node-ca"),
     run("openssl", [
       "genpkey",
       "-algorithm",
@@ -62,13 +70,6 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
       `${dir}/service-accounts.key`,
     ]),
   ]);
-  const client = (name: string, subject: string): Leaf => ({
-    name,
-    subject,
-    authority: "cluster-ca",
-    usage: "clientAuth",
-    alternativeNames: `DNS:${name}`,
-  });
   const leaves: Leaf[] = [
     {
       name: "kube-apiserver",
@@ -80,6 +81,14 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
     client("admin", "/O=system:masters/CN=admin"),
     client("kube-controller-manager", "/CN=system:kube-controller-manager"),
     client("kube-scheduler", "/CN=system:kube-scheduler"),
+  ];
+  await Promise.all(leaves.map((leaf) => createLeaf(dir, leaf)));
+}
+
+/** Makes every key and certificate that a cluster with a node needs, in `dir`. */
+export async function createCertificates(dir: string, nodeName: string, nodeAddress: string): Promise<void> {
+  await Promise.all([createControlPlaneCertificates(dir), createAuthority(dir, "node-ca")]);
+  const leaves: Leaf[] = [
     client("kube-apiserver-kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client"),
     client("node", `/O=system:nodes/CN=system:node:${nodeName}`),
     {
@@ -95,6 +104,13 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
       authority: "node-ca",
       usage: "serverAuth",
       alternativeNames: "IP:127.0.0.1,DNS:localhost",
+    },
+    {
+      name: "kubelet-proxy-front",
+      subject: "/CN=kubelet-proxy-front",
+      authority: "node-ca",
+      usage: "clientAuth",
+      alternativeNames: "DNS:kubelet-proxy-front",
     },
     {
       name: "kubelet",

@@ -71,6 +71,13 @@ async function stopProcess(process: ProcessId, what: string, graceMs: number): P
   }
 }
 
+/** Where and how long to look for a listener. */
+export interface ListeningOptions {
+  /** IPv4; by default any. */
+  address?: string;
+  timeoutMs?: number;
+}
+
 /** A program of the cluster that can be stopped and started again. */
 export class Program {
   readonly name: string;
@@ -128,6 +135,7 @@ export class Program {
     if (this.#running === undefined) return;
     const { id, child } = this.#running;
     await stopProcess(id, this.name, this.#spec.graceMs ?? 20_000);
+    child.ref();
     await child.status;
     this.#running = undefined;
     await Deno.remove(`${this.#spec.runDir}/pid/${this.name}`).catch(() => {});
@@ -140,9 +148,16 @@ export class Program {
     }
   }
 
-  /** Whether the program listens on a TCP port of its network namespace (proc_net(5), state 0A is LISTEN). */
-  listens(port: number): boolean {
-    const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  /**
+   * Whether somebody listens on a TCP port of the program's network namespace (proc_net(5), state 0A is LISTEN).
+   *
+   * @param address IPv4; by default any
+   */
+  listens(port: number, address?: string): boolean {
+    const hexadecimal = (value: number, digits: number) =>
+      value.toString(16).toUpperCase().padStart(digits, "0");
+    const host = address?.split(".").reverse().map((part) => hexadecimal(Number(part), 2)).join("") ?? "";
+    const wanted = `${host}:${hexadecimal(port, 4)}`;
     const tables = ["tcp", "tcp6"].map((name) => Deno.readTextFileSync(`/proc/${this.pid}/net/${name}`));
     return tables.join("\n").split("\n").some((line) => {
       const [, local, , state] = line.trim().split(/\s+/);
@@ -151,10 +166,10 @@ export class Program {
   }
 
   /** Waits until the program listens on a port. */
-  async listening(port: number, timeoutMs = 60_000): Promise<void> {
+  async listening(port: number, { address, timeoutMs = 60_000 }: ListeningOptions = {}): Promise<void> {
     await until(`${this.name} listens on port ${port}`, () => {
       this.assertRunning();
-      return this.listens(port) ? done(undefined) : notYet("the port is closed");
+      return this.listens(port, address) ? done(undefined) : notYet("the port is closed");
     }, { timeoutMs, explain: () => tail(this.logFile, 20) });
   }
 }
@@ -171,6 +186,14 @@ export async function stopByPidFile(runDir: string, name: string, graceMs = 20_0
   const id: ProcessId = JSON.parse(text);
   await stopProcess(id, name, graceMs);
   await Deno.remove(file);
+}
+
+/** A TCP port of this machine's loopback address that nobody listens on. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  return port;
 }
 
 /** The last lines of a log file, under a heading with its name. */

@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
+import { nodeApiTests } from "./node_api.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
@@ -641,6 +642,15 @@ test(
   },
   { needsProxy: true },
 );
+
+// ---- the kubelet's own port
+
+nodeApiTests({
+  namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  create,
+  isReady,
+});
 
 // ---- the whole record
 

@@ -176,9 +176,14 @@ export class FakeApiServer {
         : this.#list(url.searchParams);
     }
     if (first === "namespaces" && namespace !== undefined && resource === "events") {
-      return request.method === "POST"
-        ? this.#postEvent(namespace, served.body)
-        : this.#listEvents(namespace);
+      switch (request.method) {
+        case "POST":
+          return this.#postEvent(namespace, served.body);
+        case "PATCH":
+          return this.#patchEvent(namespace, name, parse(served.body));
+        default:
+          return this.#listEvents(namespace);
+      }
     }
     if (first === "namespaces" && namespace !== undefined && resource === "pods") {
       return this.#pod(request.method, namespace, name, subresource, served);
@@ -263,6 +268,19 @@ export class FakeApiServer {
     }
     this.events.push({ ...event, metadata: { ...objectAt(event, "metadata"), namespace } });
     return answer(event, 201);
+  }
+
+  #patchEvent(namespace: string, name: string | undefined, patch: JsonObject): Response {
+    const index = this.events.findIndex((event) => {
+      const metadata = objectAt(event, "metadata");
+      return metadata.namespace === namespace && metadata.name === name;
+    });
+    const merged = merge(this.events[index], patch);
+    if (index === -1 || !isJsonObject(merged)) {
+      return failure(404, "NotFound", `events "${name}" not found`);
+    }
+    this.events[index] = merged;
+    return answer(merged);
   }
 
   #listEvents(namespace: string): Response {

@@ -20,12 +20,13 @@ export interface TestGate {
 
 export interface TestGateOptions {
   upstream: Upstream;
-  owner: Owner;
+  owner: Pick<Owner, "verifier">;
   /** By default the owner's. */
   verifier?: PodVerifier;
   mode?: Mode;
   ledger?: Ledger;
   clock?: ManualClock;
+  maxListBytes?: number;
 }
 
 export async function makeGate(options: TestGateOptions): Promise<TestGate> {
@@ -41,6 +42,7 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
     nodeName: NODE_NAME,
     clock,
     random: () => 0.5,
+    ...(options.maxListBytes === undefined ? {} : { maxListBytes: options.maxListBytes }),
   });
   return { gate, log, clock, ledger, fetch: fetchFrom(gate) };
 }

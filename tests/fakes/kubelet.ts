@@ -3,6 +3,7 @@
  * and a status manager that reports the end of pods. It records everything that it was shown.
  */
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
+import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import { NODE_NAME } from "./owner.ts";
 
 /** How it gets its answers: a gate in the same process, or HTTP. */
@@ -21,6 +22,8 @@ export interface KubeletOptions {
   start?: "watch-list" | "list";
   /** Pods in a page of a list. */
   limit?: number;
+  /** Called after each change of the store. */
+  onChange?: () => void;
 }
 
 /** How long a test waits for a condition before it fails, in milliseconds. */
@@ -43,6 +46,7 @@ export class FakeKubelet {
   readonly #nodeName: string;
   readonly #start: "watch-list" | "list";
   readonly #limit: number;
+  readonly #onChange: () => void;
   readonly #stopping = new AbortController();
   #version = "";
   #running: Promise<void> | undefined;
@@ -53,6 +57,7 @@ export class FakeKubelet {
     this.#nodeName = options.nodeName ?? NODE_NAME;
     this.#start = options.start ?? "watch-list";
     this.#limit = options.limit ?? 500;
+    this.#onChange = options.onChange ?? (() => {});
   }
 
   /** Begins to list and watch. */
@@ -250,12 +255,16 @@ export class FakeKubelet {
       this.store.delete(keyOf(object));
     } else if (type !== "BOOKMARK") {
       this.store.set(keyOf(object), object);
+    } else {
+      return;
     }
+    this.#onChange();
   }
 
   #replace(found: Map<string, JsonObject>): void {
     this.store = found;
     this.syncs++;
+    this.#onChange();
     this.#wake();
   }
 
@@ -301,7 +310,7 @@ function keyOf(pod: JsonObject): string {
 }
 
 function parse(text: string): JsonObject {
-  const value: JsonValue = JSON.parse(text);
+  const value = parseStrictJson(text);
   if (!isJsonObject(value)) {
     throw new TypeError("not a JSON object");
   }

@@ -108,23 +108,27 @@ export function objectOf(value: unknown): JsonObject {
 /** Signs pods. */
 export class Owner {
   readonly #key: SigningKey;
-  /** The public half of the key. */
-  readonly trusted: VerificationKey;
+  readonly verificationKey: VerificationKey;
   readonly verifier: Verifier;
 
   private constructor(key: SigningKey) {
     this.#key = key;
-    const { algorithm, publicKey, id } = key;
-    this.trusted = { algorithm, key: publicKey, id, source: "the owner of this test" };
+    this.verificationKey = {
+      algorithm: key.algorithm,
+      key: key.publicKey,
+      id: key.id,
+      source: "the owner of this test",
+    };
     this.verifier = createVerifier({
-      keys: [this.trusted],
+      keys: [this.verificationKey],
       acceptForms: new Set(["template", "spec"]),
       requireDigests: false,
     });
   }
 
-  static async create(): Promise<Owner> {
-    return new Owner(await generateSigningKey("ec-p256"));
+  /** An owner with this key, or with one of their own. */
+  static async create(key?: SigningKey): Promise<Owner> {
+    return new Owner(key ?? await generateSigningKey("ec-p256"));
   }
 
   /** The pod with its signature, as podsign writes it. */
@@ -147,14 +151,18 @@ export class Owner {
       throw new TypeError("the manifest holds no pod");
     }
     const text = encodeSignedTemplate(buildSignedTemplate(location, options));
-    const signature = await sign(this.#key, new TextEncoder().encode(text));
     return withMetadata(pod, {
       annotations: {
         ...(annotations === undefined ? {} : objectOf(annotations)),
-        [SIGNATURE_ANNOTATION]: encodeBase64(signature),
+        [SIGNATURE_ANNOTATION]: await this.signText(text),
         [SIGNED_TEMPLATE_ANNOTATION]: text,
       },
     });
+  }
+
+  /** The signature over a text as it stands in an annotation. */
+  async signText(text: string): Promise<string> {
+    return encodeBase64(await sign(this.#key, new TextEncoder().encode(text)));
   }
 
   /** A pod that this owner has signed. */

@@ -1,7 +1,4 @@
-/**
- * Compares shared/pod with Kubernetes' own code, which tests/go/kubernetes links. Needs Go, and the Go module proxy
- * when it is first built. Run with `deno test -A tests/go`; PROPERTY_SEED repeats a run, PROPERTY_RUNS makes it longer.
- */
+/** Compares defaults, image references and the vectors of reviews with Kubernetes' own code. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../shared/json.ts";
@@ -10,32 +7,7 @@ import { expand, minimal, withoutScheduling } from "../../shared/pod/normal_form
 import { decode } from "../../shared/pod/schema.ts";
 import { arbitraryPodSpec } from "../arbitraries.ts";
 import { readVectors } from "../vectors/read_vectors.ts";
-
-/** The minor version in kubernetes/go.mod. */
-const VERSION = "1.36";
-
-const seed = Number(Deno.env.get("PROPERTY_SEED") ?? Math.floor(Math.random() * 2 ** 31));
-const numRuns = Number(Deno.env.get("PROPERTY_RUNS") ?? 3000);
-
-/** What Kubernetes' code answers to each question; see kubernetes/main.go. */
-async function ask(command: "expand" | "image", questions: unknown[]): Promise<unknown[]> {
-  const child = new Deno.Command("go", {
-    args: ["run", "-trimpath", ".", command],
-    cwd: new URL("kubernetes/", import.meta.url),
-    env: { GOWORK: "off" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(JSON.stringify(questions)));
-  await writer.close();
-  const { success, stdout, stderr } = await child.output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  const answers: unknown = JSON.parse(new TextDecoder().decode(stdout));
-  assert.ok(Array.isArray(answers) && answers.length === questions.length);
-  return answers;
-}
+import { ask, numRuns, seed, VERSION } from "./kubernetes_code.ts";
 
 function getOwn(value: JsonValue | undefined, key: string): JsonValue | undefined {
   return isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined;
@@ -144,4 +116,10 @@ Deno.test(`reads image references as Kubernetes does (PROPERTY_SEED=${seed})`, a
     if (parsed !== undefined) readable++;
   }
   assert.ok(readable > 30);
+});
+
+Deno.test("the vectors of reviews are what Kubernetes sends", async () => {
+  const vectors = await readVectors("review_requests.json");
+  const answers = await ask("review", vectors.map(({ input }) => input));
+  assert.deepEqual(vectors.map(({ expected }) => expected), answers);
 });

@@ -1,7 +1,7 @@
 /** The gate between a kubelet and an API server, from the first list to the last container. */
 import assert from "node:assert/strict";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
-import { REJECTION_REASON } from "../../proxy/rejector.ts";
+import { REJECTION_REASON } from "../../proxy/rejection.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
 import { createReplaceableVerifier } from "../../proxy/replaceable_verifier.ts";
@@ -275,8 +275,8 @@ Deno.test("keys change under a running node: overlap, removal and revocation", a
   const next = await Owner.create();
   const trusting = (trusted: Owner[], revoked: Owner[] = []) =>
     createVerifier({
-      keys: trusted.map((one) => one.trusted),
-      revoked: revoked.map((one) => one.trusted),
+      keys: trusted.map((one) => one.verificationKey),
+      revoked: revoked.map((one) => one.verificationKey),
       acceptForms: new Set(["template"]),
       requireDigests: false,
     });

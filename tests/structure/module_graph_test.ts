@@ -6,6 +6,7 @@ const ROOT = new URL("../../", import.meta.url);
 /** Libraries of each program, by npm name; those that these bring along are in deno.lock. */
 const PROGRAMS: Record<string, string[]> = {
   proxy: [
+    "@bufbuild/protobuf",
     "@logtape/logtape",
     "@optique/core",
     "@peculiar/asn1-ecc",
@@ -15,6 +16,7 @@ const PROGRAMS: Record<string, string[]> = {
     "yaml",
   ],
   signer: [
+    "@hono/node-server",
     "@optique/core",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-pkcs8",
@@ -22,6 +24,7 @@ const PROGRAMS: Record<string, string[]> = {
     "@peculiar/asn1-schema",
     "@peculiar/asn1-x509",
     "hono",
+    "prom-client",
   ],
   cli: [
     "@optique/core",

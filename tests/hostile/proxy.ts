@@ -1,0 +1,126 @@
+/**
+ * The proxy between hostile API server and kubelet: the parts that proxy/main.ts puts together, over real sockets, with
+ * a log and a ledger in memory. Cases about its start run the program itself.
+ *
+ * @module
+ */
+import type { PodVerifier } from "../../proxy/judge.ts";
+import type { Clock } from "../../proxy/clock.ts";
+import { systemClock } from "../../proxy/clock.ts";
+import { createHandler } from "../../proxy/handler.ts";
+import { openLedger } from "../../proxy/ledger.ts";
+import { openListener } from "../../proxy/listener.ts";
+import { createPodGate } from "../../proxy/pod_gate.ts";
+import { createReviewClient } from "../../proxy/review_client.ts";
+import { createReviewGate } from "../../proxy/review_gate.ts";
+import { createRouter } from "../../proxy/route.ts";
+import { createUpstream } from "../../proxy/upstream.ts";
+import { MemoryLedgerStore } from "../fakes/ledger.ts";
+import { MemoryLog } from "../fakes/log.ts";
+import { NODE_NAME } from "../fakes/owner.ts";
+import type { TestPki } from "../../proxy/fixture_test.ts";
+
+export interface ProxyOptions {
+  pki: TestPki;
+  /** Port of the API server on loopback. */
+  upstreamPort: number;
+  verifier: PodVerifier;
+  /** Default: a new one. With one that was used before, this is a restart. */
+  store?: MemoryLedgerStore;
+  clock?: Clock;
+  bearerToken?: () => Promise<string | undefined>;
+  /** Longest wait for the headers of an answer, in milliseconds. */
+  headersTimeoutMs?: number;
+}
+
+export interface RunningProxy {
+  url: string;
+  log: MemoryLog;
+  /** Statuses of answers on pod routes, in order. */
+  statuses: number[];
+  close(): Promise<void>;
+}
+
+/** Starts a proxy. */
+export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const { pki, upstreamPort, verifier, store = new MemoryLedgerStore(), clock = systemClock } = options;
+  const log = new MemoryLog();
+  const folder = await Deno.makeTempDir();
+  const client = Deno.createHttpClient({
+    http2: false,
+    poolMaxIdlePerHost: 64,
+    caCerts: [pki.authority.certificate],
+    cert: pki.node.certificate,
+    key: pki.node.key,
+  });
+  const upstream = createUpstream({
+    server: new URL(`https://127.0.0.1:${upstreamPort}`),
+    fetch: (url, init) => fetch(url, { ...init, client }),
+    credential: {
+      generation: 0,
+      token: options.bearerToken ?? (() => Promise.resolve(undefined)),
+      refresh: () => Promise.resolve(),
+    },
+    clock: systemClock,
+    ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
+  });
+  const gate = createPodGate({
+    upstream,
+    verifier,
+    ledger: await openLedger(store, log),
+    log,
+    mode: "enforce",
+    nodeName: NODE_NAME,
+    clock,
+    random: Math.random,
+  });
+  const handler = createHandler({
+    router: createRouter(NODE_NAME, []),
+    gate,
+    reviews: createReviewGate({
+      nodeName: NODE_NAME,
+      access: new Set(["metrics", "stats"]),
+      reviews: createReviewClient(upstream, log),
+      upstream,
+      log,
+      mode: "enforce",
+    }),
+    upstream,
+    log,
+    logRequests: true,
+    elapsedMs: () => performance.now(),
+    clock,
+  });
+  const statuses: number[] = [];
+  const listener = await openListener({
+    address: { hostname: "127.0.0.1", port: 0 },
+    tls: {
+      certificate: pki.server.certificate,
+      key: pki.server.key,
+      clientCa: pki.authority.certificate,
+    },
+    socketPath: `${folder}/s`,
+    async handle(request, delivered) {
+      const response = await handler.handle(request, delivered);
+      // A client that has left has not seen its answer.
+      if (new URL(request.url).pathname.includes("/pods") && !request.signal.aborted) {
+        statuses.push(response.status);
+      }
+      return response;
+    },
+    log,
+  });
+  return {
+    url: `https://127.0.0.1:${listener.address.port}`,
+    log,
+    statuses,
+    async close() {
+      const closed = listener.close(1_000);
+      handler.close();
+      await gate.close(0);
+      await closed;
+      client.close();
+      await Deno.remove(folder, { recursive: true });
+    },
+  };
+}
