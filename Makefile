@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions fuzz soak coverage bench fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -41,6 +41,12 @@ test-versions: setup ## The tests that an API server alone is enough for, on Kub
 	@for version in 1.34.4 1.36.3 1.37.2; do \
 	  env -u CLUSTER_BUILD_DIR KUBERNETES_VERSION=$$version tests/cluster/run api-server || exit; \
 	done
+
+fuzz: setup ## Random lies of the API server, for FUZZ_SECONDS (600); FUZZ_SEED repeats a run
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(DENO) task --quiet fuzz
+
+soak: build ## Faults and restarts for SOAK_SECONDS (an hour by default), with the program as it is
+	@$(DENO) task --quiet soak
 
 coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
 	@$(DENO) task --quiet coverage

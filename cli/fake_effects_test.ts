@@ -28,6 +28,7 @@ export interface FakeWorld {
   fetch?: Effects["fetch"];
   spawn?: Effects["spawn"];
   now?: Date;
+  sleep?: Effects["sleep"];
 }
 
 /** Effects on a world that is made up. */
@@ -54,6 +55,7 @@ export function fakeEffects(world: FakeWorld): { effects: Effects; outcome: Omit
     stdoutIsTerminal: world.outputTerminal ?? false,
     stderrIsTerminal: world.terminal ?? false,
     now: () => world.now ?? NOW,
+    sleep: world.sleep ?? (() => Promise.reject(new Error("no time"))),
     env: (name) => world.env?.[name],
     fetch: world.fetch ?? (() => Promise.reject(new Error("no network"))),
     spawn: world.spawn ?? (() => {

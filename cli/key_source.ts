@@ -13,6 +13,7 @@ import type { Effects } from "./effects.ts";
 import { fileProblem } from "@signed-pods/shared/file-error";
 import { InputError } from "./input_error.ts";
 import { openPortForward } from "./port_forward.ts";
+import { createProgress } from "./report.ts";
 import { createSigningClient, isSentInTheClear, type SigningClient, type Token } from "./signing_client.ts";
 
 /** Where signing-server listens unless it is told otherwise. */
@@ -136,7 +137,8 @@ export async function withKeySource<T>(
     return await use(await readKeyFile(effects, options.key));
   }
   return await withSigningClient(effects, options, async (client) => {
-    const pem = await client.certificate();
+    // What was signed before a rotation verifies on nodes, too.
+    const pem = await client.certificates();
     const name = `${client.url}/signingcert`;
     const keys = await inFile(name, () => readVerificationKeys(pem, name));
     return await use({
@@ -197,9 +199,15 @@ export async function withSigningClient<T>(
 ): Promise<T> {
   const token = options.tokenFile === undefined ? undefined : await readToken(effects, options.tokenFile);
   const fetch = (url: string, init: RequestInit) => effects.fetch(url, init);
+  const progress = createProgress(effects);
+  const wait = async (seconds: number) => {
+    progress.show(`the signing server is busy; asking again in ${seconds} s`);
+    await effects.sleep(seconds * 1000);
+    progress.clear();
+  };
   if (options.portForward === undefined) {
     const server = options.server ?? effects.env(SERVER_VARIABLE) ?? DEFAULT_SERVER;
-    const client = createSigningClient(server, token, fetch);
+    const client = createSigningClient(server, token, fetch, wait);
     if (isSentInTheClear(client.url)) {
       const what = token === undefined ? "what is signed" : "the token";
       effects.writeError(
@@ -220,7 +228,7 @@ export async function withSigningClient<T>(
   );
   const forward = await openPortForward(effects, options.portForward);
   try {
-    return await use(createSigningClient(forward.url, token, fetch));
+    return await use(createSigningClient(forward.url, token, fetch, wait));
   } finally {
     await forward.close();
   }

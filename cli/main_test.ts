@@ -46,14 +46,21 @@ async function withServer(use: (url: string) => Promise<void>): Promise<void> {
     stderr: "null",
   }).spawn();
   try {
+    const [first, rest] = child.stdout.tee();
+    // The server signs nothing that it cannot log, so somebody has to read on.
+    const read = rest.pipeTo(new WritableStream());
     let banner = "";
-    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    for await (const chunk of first.pipeThrough(new TextDecoderStream())) {
       banner += chunk;
       if (/listening on .*\n/.test(banner)) break;
     }
-    await use(/listening on (\S+)\n/.exec(banner)?.[1] ?? assert.fail(banner));
+    try {
+      await use(/listening on (\S+)\n/.exec(banner)?.[1] ?? assert.fail(banner));
+    } finally {
+      child.kill("SIGTERM");
+      await read;
+    }
   } finally {
-    child.kill("SIGTERM");
     await child.status;
   }
 }

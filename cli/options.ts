@@ -81,6 +81,15 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     commands: ["sign-spec", "verify-spec"],
   },
   {
+    name: "--all",
+    value: "",
+    default: "false",
+    description:
+      "Print the certificates of all the server's keys that are still valid, newest first: during a rotation nodes need " +
+      "more than one.",
+    commands: ["get-cert"],
+  },
+  {
     name: "--form",
     value: "FORM",
     default: "template",
@@ -182,6 +191,7 @@ export interface VerifySpecOptions extends KeyOptions {
 /** `podsign get-cert`. */
 export interface GetCertOptions extends Omit<KeyOptions, "key"> {
   readonly command: "get-cert";
+  readonly all: boolean | undefined;
   readonly output: "text" | "json" | undefined;
 }
 
@@ -304,7 +314,12 @@ export const PODSIGN_PARSER: Parser<"sync", PodsignOptions, unknown> = or(
   ),
   command(
     "get-cert",
-    object({ command: constant("get-cert"), ...remoteOptions, output: reportOutput }),
+    object({
+      command: constant("get-cert"),
+      ...remoteOptions,
+      all: optional(option("--all", goBoolean(), describe("--all"))),
+      output: reportOutput,
+    }),
     { description: message`Print the signing server's certificate, and its fingerprint on standard error.` },
   ),
   command(

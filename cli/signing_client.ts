@@ -17,6 +17,15 @@ const MAX_ANSWER_BYTES: number = 64 * 1024;
 /** How long one request may take: an RSA signature takes milliseconds. */
 export const REQUEST_TIMEOUT_MS = 15_000;
 
+/** How often a request is sent again to a server that says when to come again. A busy one says a second or two. */
+export const MAX_RETRIES = 8;
+
+/** The longest wait that a server may ask for, in seconds. Who would wait longer should know, and decide. */
+export const MAX_RETRY_AFTER_SECONDS = 30;
+
+/** Waits before a request is sent again, and says so. */
+export type Wait = (seconds: number) => Promise<void>;
+
 /** What the server asks for before it signs. */
 export interface Token {
   readonly value: string;
@@ -28,8 +37,10 @@ export interface Token {
 export interface SigningClient {
   /** The base URL, for messages. */
   readonly url: string;
-  /** The certificate in PEM, as the server sends it. */
+  /** The certificate of the key that signs, in PEM, as the server sends it. */
   certificate(): Promise<string>;
+  /** Those of all keys that are still valid, newest first; of a server that does not know of several, the only one. */
+  certificates(): Promise<string>;
   /** Signs a text. */
   sign(payload: string): Promise<Uint8Array>;
 }
@@ -40,16 +51,27 @@ export interface SigningClient {
  * @param server base URL, http or https
  * @param token bearer token, if the server requires one
  * @param fetch makes a request
+ * @param wait is called before a request is sent again to a server that is busy
  * @throws {InputError} if the URL is none
  */
 export function createSigningClient(
   server: string,
   token: Token | undefined,
   fetch: (url: string, init: RequestInit) => Promise<Response>,
+  wait: Wait,
 ): SigningClient {
   const base = parseServer(server);
   const request = async (path: string, init: RequestInit): Promise<Uint8Array> => {
     const url = `${base}${path}`;
+    for (let retries = 0;; retries++) {
+      const { response, body } = await send(url, init);
+      if (response.status === 200) return body;
+      const seconds = retries < MAX_RETRIES ? retryAfterSeconds(response) : undefined;
+      if (seconds === undefined) throw refused(url, response.status, body, token);
+      await wait(seconds);
+    }
+  };
+  const send = async (url: string, init: RequestInit): Promise<{ response: Response; body: Uint8Array }> => {
     let response: Response;
     let body: Uint8Array;
     try {
@@ -67,12 +89,12 @@ export function createSigningClient(
         "Start signing-server, name another with --server URL, or sign with a key of your own: --key FILE",
       ], { cause: error });
     }
-    if (response.status !== 200) throw refused(url, response.status, body, token);
-    return body;
+    return { response, body };
   };
   return {
     url: base,
     certificate: async () => textOf(await request("/signingcert", { method: "GET" }), base),
+    certificates: async () => textOf(await request("/signingcert?all=1", { method: "GET" }), base),
     sign: async (payload) => {
       const body = await request("/sign", {
         method: "POST",
@@ -93,6 +115,14 @@ export function createSigningClient(
       }
     },
   };
+}
+
+/** When a server that is busy wants to be asked again (RFC 9110 section 10.2.3, in seconds); undefined if never, or late. */
+function retryAfterSeconds({ status, headers }: Response): number | undefined {
+  const text = headers.get("retry-after") ?? "";
+  if (status !== 429 && status !== 503 || !/^[0-9]{1,4}$/.test(text)) return undefined;
+  const seconds = Number(text);
+  return seconds <= MAX_RETRY_AFTER_SECONDS ? seconds : undefined;
 }
 
 /** Whether what is sent to a URL can be read on the way. */

@@ -1,9 +1,20 @@
 import assert from "node:assert/strict";
 import { InputError } from "./input_error.ts";
-import { createSigningClient, isSentInTheClear, type Token } from "./signing_client.ts";
+import {
+  createSigningClient,
+  isSentInTheClear,
+  MAX_RETRIES,
+  MAX_RETRY_AFTER_SECONDS,
+  type Token,
+} from "./signing_client.ts";
 
 function clientOf(respond: (url: string, init: RequestInit) => Response | Promise<Response>, token?: Token) {
-  return createSigningClient("http://localhost:8080/", token, async (url, init) => await respond(url, init));
+  return createSigningClient(
+    "http://localhost:8080/",
+    token,
+    async (url, init) => await respond(url, init),
+    () => assert.fail("nobody asked to wait"),
+  );
 }
 
 Deno.test("the client asks for a signature with the token, and follows no redirect", async () => {
@@ -31,7 +42,7 @@ Deno.test("a server may be below a path", async () => {
   const client = createSigningClient("https://example.com/signer/", undefined, (url) => {
     assert.equal(url, "https://example.com/signer/signingcert");
     return Promise.resolve(new Response("PEM"));
-  });
+  }, () => assert.fail("nobody asked to wait"));
   assert.equal(await client.certificate(), "PEM");
 });
 
@@ -47,7 +58,11 @@ Deno.test("refuses URLs that are none of a server", () => {
     "http://",
   ];
   for (const url of urls) {
-    assert.throws(() => createSigningClient(url, undefined, () => Promise.reject()), InputError, url);
+    assert.throws(
+      () => createSigningClient(url, undefined, () => Promise.reject(), () => Promise.reject()),
+      InputError,
+      url,
+    );
   }
 });
 
@@ -112,4 +127,63 @@ Deno.test("http beyond this machine is sent in the clear", () => {
   for (const url of ["https://signer", "http://localhost:1", "http://127.0.0.1:8080", "http://[::1]:1"]) {
     assert.ok(!isSentInTheClear(url), url);
   }
+});
+
+/** A server that is busy a number of times, and the seconds that were waited for it. */
+function busy(times: number, status: number, retryAfter: string | undefined) {
+  const waited: number[] = [];
+  let requests = 0;
+  const client = createSigningClient("http://localhost:8080", undefined, () => {
+    requests++;
+    if (requests > times) return Promise.resolve(Response.json({ signature: "AQID" }));
+    const error = { code: status === 429 ? "rate-limited" : "overloaded", message: "wait" };
+    const headers = retryAfter === undefined ? {} : { "retry-after": retryAfter };
+    return Promise.resolve(Response.json({ error }, { status, headers }));
+  }, (seconds) => {
+    waited.push(seconds);
+    return Promise.resolve();
+  });
+  return { client, waited, requests: () => requests };
+}
+
+Deno.test("a server that is busy is asked again when it says", async () => {
+  for (const status of [429, 503]) {
+    const { client, waited } = busy(MAX_RETRIES, status, String(MAX_RETRY_AFTER_SECONDS));
+    assert.deepEqual([...await client.sign("x")], [1, 2, 3]);
+    assert.deepEqual(waited, Array(MAX_RETRIES).fill(MAX_RETRY_AFTER_SECONDS));
+  }
+});
+
+Deno.test("refuses with the server's words when it stays busy", async () => {
+  const { client, requests } = busy(Infinity, 429, "1");
+  await assert.rejects(
+    client.sign("x"),
+    (error) => error instanceof InputError && /rate-limited/.test(error.message),
+  );
+  assert.equal(requests(), MAX_RETRIES + 1);
+});
+
+Deno.test("refuses at once to wait for a server that does not say when, or too long, or has failed", async () => {
+  const cases: [number, string | undefined][] = [
+    [503, undefined],
+    [429, "soon"],
+    [429, "-1"],
+    [503, String(MAX_RETRY_AFTER_SECONDS + 1)],
+    [503, "Wed, 21 Oct 2015 07:28:00 GMT"],
+    [500, "1"],
+    [401, "1"],
+  ];
+  for (const [status, retryAfter] of cases) {
+    const { client, requests } = busy(1, status, retryAfter);
+    await assert.rejects(client.sign("x"), InputError);
+    assert.equal(requests(), 1, `${status} ${retryAfter}`);
+  }
+});
+
+Deno.test("all certificates are asked for by name", async () => {
+  const client = clientOf((url) => {
+    assert.equal(url, "http://localhost:8080/signingcert?all=1");
+    return new Response("PEM");
+  });
+  assert.equal(await client.certificates(), "PEM");
 });

@@ -9,7 +9,7 @@ import type { Kubeconfig, PemSource } from "./kubeconfig.ts";
 import { readCertificateAuthorities, readTlsIdentity, type TlsIdentity } from "./tls_identity.ts";
 
 /** Longest token that is read from a file, in characters. Those of service accounts have about 1,000. */
-const MAX_TOKEN_CHARACTERS = 64 * 1024;
+export const MAX_TOKEN_CHARACTERS = 64 * 1024;
 
 /** What the proxy shows and trusts towards the API server. */
 export interface Credentials {

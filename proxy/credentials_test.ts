@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadCredentials, nodeNameInCertificate } from "./credentials.ts";
+import { loadCredentials, MAX_TOKEN_CHARACTERS, nodeNameInCertificate } from "./credentials.ts";
 import { issue, testPki } from "./fixture_test.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
 
@@ -79,4 +79,15 @@ Deno.test("the node of a certificate", async () => {
   assert.equal(nodeNameInCertificate(new Uint8Array([1])), undefined);
   const forged = nodeNameInCertificate((await issue({ commonName: "system:node:a,CN=system:node:b" })).der);
   assert.ok(forged !== "a" && forged !== "b", forged);
+});
+
+Deno.test("refuses a token file over the bound", async () => {
+  for (const [length, problems] of [[MAX_TOKEN_CHARACTERS, 0], [MAX_TOKEN_CHARACTERS + 1, 1]] as const) {
+    const loaded = await loadCredentials(
+      { ...BASE, tokenFile: "/token" },
+      reader({ "/token": "x".repeat(length) }),
+      describe,
+    );
+    assert.equal(loaded.problems.length, problems);
+  }
 });

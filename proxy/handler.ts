@@ -191,18 +191,23 @@ export function createHandler(options: HandlerOptions): Handler {
       });
       return statusResponse(502, "InternalError", `kubelet-proxy: ${problem}`);
     }
-    return new Response(bodyOf(response, stream, target.path), {
+    return new Response(bodyOf(response, stream, target.path, request.signal), {
       status: response.status,
       headers: responseHeaders(response.headers),
     });
   }
 
-  function bodyOf(response: Response, stream: boolean, path: string): ReadableStream<Uint8Array> | null {
+  function bodyOf(
+    response: Response,
+    stream: boolean,
+    path: string,
+    left: AbortSignal,
+  ): ReadableStream<Uint8Array> | null {
     if (response.body === null || NULL_BODY_STATUSES.has(response.status)) {
       response.body?.cancel().catch(() => {});
       return null;
     }
-    return stream ? endable(response.body, closing.signal, { clock, log, path }) : response.body;
+    return stream ? endable(response.body, closing.signal, { clock, log, path, left }) : response.body;
   }
 
   function fail(request: Request, target: RequestTarget, error: unknown): Response {
@@ -263,7 +268,7 @@ function refuseAnswer(response: Response): string | undefined {
 function endable(
   body: ReadableStream<Uint8Array>,
   signal: AbortSignal,
-  { clock, log, path }: { clock: Clock; log: Log; path: string },
+  { clock, log, path, left }: { clock: Clock; log: Log; path: string; left: AbortSignal },
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   let ended = false;
@@ -300,7 +305,12 @@ function endable(
       } catch (error) {
         if (!ended) {
           ended = true;
-          controller.error(error);
+          if (left.aborted) {
+            // A client that leaves is nobody's failure.
+            controller.close();
+          } else {
+            controller.error(error);
+          }
         }
       } finally {
         cancelTimer();

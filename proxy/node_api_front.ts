@@ -165,12 +165,19 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     socket.destroy();
   });
   server.on("clientError", (error: Error, socket: Duplex) => {
-    log.warn("node-api-request-malformed", error.message);
+    // Codes of the HTTP parser; the others say that a client has left, as they do when they have read enough of a log.
+    if ("code" in error && String(error.code).startsWith("HPE_")) {
+      log.warn("node-api-request-malformed", error.message);
+    } else {
+      log.debug("node-api-client-left", error.message);
+    }
     socket.destroy();
   });
 
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     idle.begin(request.socket);
+    // What is written to a client that has just left ends here.
+    response.on("error", () => response.destroy());
     response.on("close", () => idle.finish(request.socket, idleTimeoutMs));
     keep(serve(request, response), request.socket);
   });

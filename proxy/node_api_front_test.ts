@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import https, { type RequestOptions } from "node:https";
 import type { Socket } from "node:net";
@@ -18,7 +19,7 @@ import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { Authorization } from "./node_api_authorizer.ts";
 import { MAX_FRONT_HEADER_BYTES, openNodeApiFront } from "./node_api_front.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
-import type { TokenVerdict } from "./review_client.ts";
+import type { NoVerdict, TokenVerdict } from "./review_client.ts";
 import { UpstreamError, type UpstreamFailure } from "./upstream.ts";
 
 const kubeletAuthority = await issue({ commonName: "kubelet authority", authority: true });
@@ -50,8 +51,12 @@ interface Setting {
   upgrade?: Upgrade;
   /** Is told of each TCP connection of the kubelet. */
   onTcp?: (socket: Socket) => void;
-  token?: TokenVerdict;
-  authorize?: (verb: string, subresources: readonly string[]) => Authorization | UpstreamError;
+  token?: TokenVerdict | NoVerdict;
+  authorize?: (
+    verb: string,
+    subresources: readonly string[],
+  ) => Authorization | UpstreamError | Promise<Authorization>;
+  logRequests?: boolean;
   kubeletServer?: Issued;
   maxConnections?: number;
   handshakeTimeoutMs?: number;
@@ -151,7 +156,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
       setting.streamIdleTimeoutMs,
     ),
     log,
-    logRequests: true,
+    logRequests: setting.logRequests ?? true,
     clock: systemClock,
     ...(setting.maxConnections === undefined ? {} : { maxConnections: setting.maxConnections }),
     ...(setting.handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs: setting.handshakeTimeoutMs }),
@@ -316,6 +321,17 @@ Deno.test("a bearer token serves as well, and is not logged", async () => {
   });
 });
 
+Deno.test("answers without a body, and no line for requests that go through if none is wanted", async () => {
+  const handle: Handle = (_request, response) => {
+    response.writeHead(204);
+    response.end();
+  };
+  await front({ words: "all", logRequests: false, handle }, async ({ port, log }) => {
+    const { code, body } = await ask(port, "DELETE", "/metrics/slis");
+    assert.deepEqual([code, body, log.events], [204, "", []]);
+  });
+});
+
 Deno.test("failures of the kubelet come back as they are", async () => {
   const handle: Handle = (_request, response) => {
     response.writeHead(404, { "content-type": "text/plain" });
@@ -456,7 +472,7 @@ async function untilStill(count: () => number): Promise<void> {
 }
 
 /** More than all sockets of both connections hold, in bytes. */
-const LARGE = 64 * 1024 * 1024;
+const LARGE = 48 * 1024 * 1024;
 const PATTERN = new Uint8Array(64 * 1024).map((_, index) => index % 251);
 
 /** Writes the pattern again and again, as fast as it is taken, and then ends. */
@@ -478,7 +494,12 @@ function pour(socket: Writable, onSent: (bytes: number) => void): void {
 
 /** Tells whether bytes are the pattern's, from a place on. */
 function isPattern(bytes: Uint8Array, start: number): boolean {
-  return bytes.every((byte, index) => byte === PATTERN[(start + index) % PATTERN.length]);
+  for (let done = 0; done < bytes.length;) {
+    const expected = PATTERN.subarray((start + done) % PATTERN.length).subarray(0, bytes.length - done);
+    if (!Buffer.from(expected).equals(bytes.subarray(done, done + expected.length))) return false;
+    done += expected.length;
+  }
+  return true;
 }
 
 /** A client that reads when it is asked to, and not before. */
@@ -591,6 +612,49 @@ Deno.test("both ends of a stream end together", async () => {
       if (end === "kubelet ends") kubelet?.end();
       await until(() => ended && closed() && kubeletConnections() === 0 && connections() === 0);
     }
+  });
+});
+
+Deno.test("clients that leave in the middle leave nothing behind", async () => {
+  const upgrade: Upgrade = (_request, socket) => {
+    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n");
+    pour(socket, () => {});
+  };
+  const handle: Handle = (_request, response) => {
+    response.on("error", () => {});
+    pour(response, () => {});
+  };
+  await front(
+    { words: "exec,logs", upgrade, handle },
+    async ({ port, connections, kubeletConnections, log }) => {
+      for (let count = 0; count < 40; count++) {
+        const { socket, text } = await connect(port);
+        socket.write(
+          count % 2 === 0 ? upgradeOf("POST", EXEC) : `GET ${LOGS}?follow=true HTTP/1.1\r\nHost: x\r\n\r\n`,
+        );
+        // Some leave before their request is judged, some while bytes come.
+        if (count % 4 > 1) await until(() => text().length > count * 1000);
+        socket.destroy();
+      }
+      await until(() => connections() === 0 && kubeletConnections() === 0);
+      assert.ok(log.events.every(({ event, level }) => event === "node-api-request" || level === "debug"));
+    },
+  );
+});
+
+Deno.test("whoever leaves while the request is judged gets nothing, and the kubelet hears of nothing", async () => {
+  const verdict = Promise.withResolvers<Authorization>();
+  await front({ words: "exec,logs", authorize: () => verdict.promise }, async (stage) => {
+    const clients = [await connect(stage.port), await connect(stage.port)];
+    clients[0]?.socket.write(upgradeOf("POST", EXEC));
+    clients[1]?.socket.write(`GET ${LOGS} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await until(() => stage.asked.length === 2);
+    for (const { socket } of clients) socket.destroy();
+    await until(() => stage.connections() === 0);
+    verdict.resolve({ kind: "allowed" });
+    await stage.close(5_000);
+    assert.equal(stage.seen.length, 0);
+    assert.ok(stage.log.events.every(({ level }) => level === "debug"), JSON.stringify(stage.log.events));
   });
 });
 
@@ -769,6 +833,17 @@ Deno.test("refuses when the API server gives no verdict", async () => {
   }
 });
 
+Deno.test("refuses when the API server does not say whose a token is", async () => {
+  const token: NoVerdict = { kind: "failure", response: new Response("no", { status: 500 }) };
+  await front({ token }, async ({ port, seen, log }) => {
+    const headers = { authorization: "Bearer canary" };
+    assert.equal((await ask(port, "GET", "/metrics", { ...ANONYMOUS, headers })).code, 503);
+    assert.equal(seen.length, 0);
+    assert.deepEqual(log.events.map(({ event }) => event), ["node-api-no-verdict"]);
+    assert.doesNotMatch(JSON.stringify(log.events), /canary/);
+  });
+});
+
 Deno.test("refuses to show a defect to the client", async () => {
   const authorize = () => {
     throw new Error("canary");
@@ -830,7 +905,7 @@ Deno.test("refuses paths that are not canonical, before it asks who it is", asyn
 });
 
 Deno.test("refuses CONNECT, and what is not HTTP", async () => {
-  await front({ words: "all" }, async ({ port, seen }) => {
+  await front({ words: "all" }, async ({ port, seen, log }) => {
     for (
       const bytes of ["CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\x00\x05hello\r\n\r\n"]
     ) {
@@ -840,6 +915,7 @@ Deno.test("refuses CONNECT, and what is not HTTP", async () => {
       assert.doesNotMatch(text(), /200/);
     }
     assert.equal(seen.length, 0);
+    assert.ok(log.events.some(({ event }) => event === "node-api-request-malformed"));
   });
 });
 

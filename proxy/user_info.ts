@@ -14,8 +14,10 @@ export const MAX_NAME_LENGTH = 1024;
 /** Most groups of one user: directories of large companies give some hundreds. */
 export const MAX_GROUPS = 1000;
 
-/** Most keys of extra information, and most values of one key. Kubernetes itself sets five keys with one value each. */
+/** Most keys of extra information. Kubernetes itself sets five keys. */
 export const MAX_EXTRA_KEYS = 64;
+
+/** Most values of one key of extra information. Kubernetes itself sets one. */
 export const MAX_EXTRA_VALUES = 64;
 
 /** Longest value of extra information, in UTF-16 code units. */

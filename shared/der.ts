@@ -11,7 +11,7 @@ import { type ErrorCode, SignedPodsError } from "./errors.ts";
  * The longest DER value that is read, in bytes. Certificates are a few kilobytes; the bound keeps the time to
  * read a wrong file short.
  */
-const MAX_DER_BYTES = 1 << 20;
+export const MAX_DER_BYTES = 1 << 20;
 
 /**
  * Reads one DER value that fills `der` from end to end.

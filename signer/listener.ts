@@ -7,10 +7,12 @@
  * @module
  */
 import { getRequestListener } from "@hono/node-server";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { readPemBlocks, writePem } from "@signed-pods/shared/pem";
 import type { RequestContext } from "./client.ts";
 
 /**
@@ -92,7 +94,7 @@ const HEADERS_TOO_LARGE =
 /**
  * Starts to listen.
  *
- * @throws {Error} if the address cannot be used, or certificate and key cannot be read or do not fit
+ * @throws {Error} if the address cannot be used
  */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   const { hostname, port, tls, handle, limits = {} } = options;
@@ -119,6 +121,8 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }),
   }, answer);
   server.maxConnections = limits.maxConnections ?? MAX_CONNECTIONS;
+  // With an answer in clear text, the connection would wait for a handshake that does not come.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
   server.on("clientError", (error: Error & { code?: string }, socket) => {
     if (!socket.writable) return socket.destroy();
     socket.end(
@@ -157,6 +161,29 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       return answered;
     },
   };
+}
+
+/**
+ * Reads certificates and key once: those that cannot be used would show at the first handshake only, and to the client.
+ *
+ * @throws {Error} that says which it is
+ */
+export function checkTls({ certificate, key, clientCa }: ServingTls): void {
+  const read = (what: string, run: () => void) => {
+    try {
+      run();
+    } catch (cause) {
+      throw new Error(`${what} cannot be read; see whether it is the right file`, { cause });
+    }
+  };
+  read("the serving certificate", () => void new X509Certificate(certificate));
+  read("the serving key", () => void createPrivateKey(key));
+  if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) {
+    throw new Error("serving certificate and key do not belong together");
+  }
+  for (const { label, bytes } of clientCa === undefined ? [] : readPemBlocks(clientCa)) {
+    read("a client authority", () => void new X509Certificate(writePem(label, bytes)));
+  }
 }
 
 /** What is known of the peer. A certificate counts only if TLS has verified it with the client authorities. */

@@ -23,7 +23,7 @@ import { systemKeyFiles } from "./key_files.ts";
 import { type KeyFolderOptions, type KeyRing, rotateKey } from "./key_folder.ts";
 import { KeyFolderError } from "./key_folder_error.ts";
 import { createMemoryKeyStore, expiryWarnings, type KeyStore, openKeyStore } from "./key_store.ts";
-import { type Listener, type ListenerOptions, openListener } from "./listener.ts";
+import { checkTls, type Listener, type ListenerOptions, openListener } from "./listener.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import {
   completeOptions,
@@ -214,6 +214,11 @@ async function serve(options: SignerOptions): Promise<void> {
     reportError,
   });
   const { tls, metricsListen } = options;
+  try {
+    if (tls !== undefined) checkTls(tls);
+  } catch (error) {
+    fail([`--tls-cert, --tls-key, --client-ca: ${messageOf(error)}`]);
+  }
   // Whoever reads that the server listens may ask it to stop at once.
   const stopped = stopSignal();
   const listeners = [

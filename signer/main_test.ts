@@ -208,21 +208,30 @@ Deno.test("a restart keeps the key, and a client without a token is refused befo
   });
 });
 
+/** Starts a server and kills it when its key folder is there; whether it had made its key by then. */
+async function killWhileMaking(keys: string, args: string[]): Promise<boolean> {
+  const child = command(args).spawn();
+  const output = [new Response(child.stdout).text(), new Response(child.stderr).text()];
+  while (!await exists(`${keys}/lock`)) await new Promise((resolve) => setTimeout(resolve, 1));
+  child.kill("SIGKILL");
+  await child.status;
+  await Promise.all(output);
+  return await exists(`${keys}/current.pem`);
+}
+
+const exists = (path: string) => Deno.lstat(path).then(() => true, () => false);
+
 Deno.test("SIGKILL while the key is made leaves a folder that the next start understands", async () => {
   await withFolder(async (folder) => {
-    const keys = `${folder}/keys`;
-    const args = ["--listen-addr=127.0.0.1:0", `--key-dir=${keys}`, "--key-type=rsa-3072"];
-    // An RSA key takes long enough to make that the folder is seen before the key is in it.
-    const child = command(args).spawn();
-    const [output, errors] = [new Response(child.stdout).text(), new Response(child.stderr).text()];
-    for (let seen = false; !seen;) {
-      seen = await Deno.lstat(`${keys}/lock`).then(() => true, () => false);
+    let keys = "";
+    let args: string[] = [];
+    // An RSA key takes long enough to make for the kill to come before it, unless this machine is busy.
+    for (let attempt = 1, made = true; made; attempt++) {
+      assert.ok(attempt <= 20, "the key was always there first");
+      keys = `${folder}/keys-${attempt}`;
+      args = ["--listen-addr=127.0.0.1:0", `--key-dir=${keys}`, "--key-type=rsa-3072"];
+      made = await killWhileMaking(keys, args);
     }
-    child.kill("SIGKILL");
-    await child.status;
-    assert.equal(await errors, "");
-    await output;
-    await assert.rejects(Deno.lstat(`${keys}/current.pem`), Deno.errors.NotFound);
     await Deno.writeTextFile(`${keys}/.new-left-over`, "-----BEGIN PRIV", { mode: 0o600 });
     const server = await start(args);
     await server.line(/^made a new key in /);
@@ -301,6 +310,22 @@ Deno.test("refuses to sign when the audit log cannot be written, and signs again
   });
 });
 
+Deno.test("refuses to sign when nobody can read its audit lines on standard output any more", async () => {
+  const args = ["--listen-addr=127.0.0.1:0"];
+  const child = command(args).spawn();
+  const errors = new Response(child.stderr).text();
+  let banner = "";
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+    banner += chunk;
+    if (/listening on .*\n/.test(banner)) break;
+  }
+  const [, url = ""] = /listening on (\S+)\n/.exec(banner) ?? [];
+  assert.deepEqual(await ask(url, "x"), { code: "audit-failed" });
+  child.kill("SIGKILL");
+  await child.status;
+  assert.match(await errors, /Broken pipe/);
+});
+
 Deno.test("refuses other namespaces, and names the namespace and the flag", async () => {
   const server = await start(["--listen-addr=127.0.0.1:0", "--allow-namespaces=shop"]);
   const template = (namespace: string) =>
@@ -341,12 +366,12 @@ Deno.test("refuses wrong command lines with exit code 2, each mistake in one lin
       [1, ["--listen-addr=:0"]],
       [1, ["--nonsense"]],
       [2, ["--nonsense", "--token-file=t", "--listen-addr=x"]],
-      [2, ["--listen-addr=127.0.0.1:0", `--key-dir=${folder}/open`]],
+      [1, ["--listen-addr=127.0.0.1:0", `--key-dir=${folder}/open`]],
       [1, ["--listen-addr=127.0.0.1:0", `--key-dir=${folder}/a/b`]],
       [1, ["rotate"]],
       [1, ["rotate", `--key-dir=${folder}/none`]],
       [1, ["rotate", "--token-file=t", `--key-dir=${folder}/none`]],
-      [2, ["--listen-addr=127.0.0.1:0", `--audit-log=${folder}/none/a`]],
+      [1, ["--listen-addr=127.0.0.1:0", `--audit-log=${folder}/none/a`]],
     ];
     await Promise.all(cases.map(async ([lines, args]) => {
       const { code, out, errors } = await run(args);
@@ -355,8 +380,7 @@ Deno.test("refuses wrong command lines with exit code 2, each mistake in one lin
       assert.match(errors, /^(signing-server: .*\n)+$/);
       assert.ok(!/Usage|run again|os error/.test(errors), errors);
       const found = errors.trim().split("\n").filter((line) => !line.includes("in memory only"));
-      assert.equal(found.length, args[0] === "rotate" ? 1 : found.length, errors);
-      assert.ok(found.length <= lines, errors);
+      assert.equal(found.length, lines, errors);
     }));
   });
 });

@@ -22,7 +22,7 @@ import { EXIT_OK, jsonText } from "../report.ts";
 export async function getCert(options: GetCertOptions, effects: Effects): Promise<number> {
   const { url, pem } = await withSigningClient(effects, options, async (client) => ({
     url: client.url,
-    pem: await client.certificate(),
+    pem: await (options.all === true ? client.certificates() : client.certificate()),
   }));
   const certificates = await readCertificates(pem, url);
   if (options.output === "json") {
@@ -34,7 +34,11 @@ export async function getCert(options: GetCertOptions, effects: Effects): Promis
   for (const certificate of certificates) {
     effects.writeError(`SHA-256 fingerprint ${certificate.fingerprint}\n`);
   }
-  effects.writeError("Compare it with the one that the signing server printed when it started\n");
+  effects.writeError(
+    certificates.length === 1
+      ? "Compare it with the one that the signing server printed when it started\n"
+      : "Compare them with those that the signing server printed\n",
+  );
   return EXIT_OK;
 }
 

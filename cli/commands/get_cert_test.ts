@@ -49,3 +49,40 @@ Deno.test("warns of a server beyond this machine without https", async () => {
   const { errors } = await runPodsign(["get-cert", "--server=http://signer:8080", "--token-file=t"], world);
   assert.ok(errors.includes("the token can be read"));
 });
+
+Deno.test("--all prints the certificates of all keys, as the server orders them", async () => {
+  const other = await makeKey();
+  const fetch = (url: string) => {
+    const all = new URL(url).search === "?all=1";
+    return Promise.resolve(new Response(all ? other.certificate + certificate : other.certificate));
+  };
+  const { code, out, errors } = await runPodsign(["get-cert", "--all"], { fetch });
+  assert.equal(code, 0);
+  assert.equal(out, other.certificate + certificate);
+  assert.equal(errors.match(/^SHA-256 fingerprint /gm)?.length, 2);
+  assert.equal((await runPodsign(["get-cert"], { fetch })).out, other.certificate);
+});
+
+Deno.test("who waits for a busy server sees it on a terminal", async () => {
+  let requests = 0;
+  const slept: number[] = [];
+  const world = {
+    terminal: true,
+    sleep: (ms: number) => {
+      slept.push(ms);
+      return Promise.resolve();
+    },
+    fetch: () =>
+      Promise.resolve(
+        requests++ === 0
+          ? new Response(null, { status: 503, headers: { "retry-after": "2" } })
+          : new Response(certificate),
+      ),
+  };
+  const { out, errors } = await runPodsign(["get-cert"], world);
+  assert.equal(out, certificate);
+  assert.deepEqual(slept, [2000]);
+  assert.ok(errors.includes("busy; asking again in 2 s"));
+  requests = 0;
+  assert.ok(!(await runPodsign(["get-cert"], { ...world, terminal: false })).errors.includes("busy"));
+});

@@ -196,7 +196,7 @@ Deno.test("the signing server signs, its signatures are verified first", async (
     },
   };
   const signed = output(await sign(POD, [], world));
-  assert.deepEqual(urls, ["http://localhost:8080/signingcert", "http://localhost:8080/sign"]);
+  assert.deepEqual(urls, ["http://localhost:8080/signingcert?all=1", "http://localhost:8080/sign"]);
   const [object] = parseAllDocuments(signed).map((document): unknown => document.toJS());
   const verifier = createVerifier({
     keys: await readVerificationKeys(certificate, "certificate"),

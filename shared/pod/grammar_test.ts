@@ -10,10 +10,14 @@ import {
   isResourceVersion,
   isTime,
   isUid,
+  MAX_DNS_LABEL_LENGTH,
+  MAX_DNS_SUBDOMAIN_LENGTH,
+  MAX_LABEL_LENGTH,
 } from "./grammar.ts";
 
 const UID = "0f8fad5b-d9cb-469f-a165-70867728950e";
-const L63 = "a".repeat(63);
+const L63 = "a".repeat(MAX_DNS_LABEL_LENGTH);
+assert.equal(MAX_LABEL_LENGTH, MAX_DNS_LABEL_LENGTH);
 
 const GRAMMARS: { name: string; is: (text: string) => boolean; good: string[]; bad: string[] }[] = [
   {
@@ -48,7 +52,19 @@ const GRAMMARS: { name: string; is: (text: string) => boolean; good: string[]; b
     name: "DNS subdomains",
     is: isDnsSubdomain,
     good: ["a", "a.b", "0.1-2.c", `${L63}a.b`, `${"a.".repeat(126)}a`],
-    bad: ["", ".", "a.", ".a", "a..b", "a.-b", "a.B", "a/b", "a\n", `${"a.".repeat(127)}a`, "a".repeat(254)],
+    bad: [
+      "",
+      ".",
+      "a.",
+      ".a",
+      "a..b",
+      "a.-b",
+      "a.B",
+      "a/b",
+      "a\n",
+      `${"a.".repeat(127)}a`,
+      "a".repeat(MAX_DNS_SUBDOMAIN_LENGTH + 1),
+    ],
   },
   {
     name: "IP addresses",

@@ -10,6 +10,7 @@ import {
   formatQuantity,
   MAX_QUANTITY_EXPONENT,
   MAX_QUANTITY_LENGTH,
+  MAX_QUANTITY_VALUE,
   parseQuantity,
   roundToMilli,
 } from "./quantity.ts";
@@ -57,6 +58,7 @@ Deno.test("refuses exponents and values beyond the bounds", () => {
       "1e4294967296",
       "1e99",
       "1000E",
+      String(MAX_QUANTITY_VALUE + 1n),
       "-1000E",
       "999.1E",
       "1e21",

@@ -6,10 +6,10 @@
 import type { DenyVerdict } from "../verdict.ts";
 
 /** Most signed texts that are remembered: a node runs some hundreds of pods of fewer workloads. */
-const MAX_REMEMBERED = 4096;
+export const MAX_REMEMBERED = 4096;
 
 /** Most characters of signed texts that are remembered, all together. */
-const MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;
+export const MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;
 
 /**
  * Remembers what has been verified, least recently used first out. Refusals are not remembered, so that an API server

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../base64.ts";
+import { MAX_SIGNATURE_CHARACTERS } from "../bounds.ts";
 import { canonicalize } from "../canonical_json.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { buildSignedTemplate, encodeSignedTemplate, type SignOptions } from "../signed_template.ts";
@@ -181,7 +182,7 @@ const REFUSALS: [string, DenyCode, (live: JsonObject) => unknown][] = [
   [
     "a signature that is too long",
     "signature-malformed",
-    (p) => annotations(p)[SIGNATURE_ANNOTATION] = "A".repeat(2052),
+    (p) => annotations(p)[SIGNATURE_ANNOTATION] = "A".repeat(MAX_SIGNATURE_CHARACTERS + 4),
   ],
   [
     "a signature that is not base64",

@@ -135,6 +135,7 @@ export class Program {
     if (this.#running === undefined) return;
     const { id, child } = this.#running;
     await stopProcess(id, this.name, this.#spec.graceMs ?? 20_000);
+    // Nothing else may keep this process until the status is there.
     child.ref();
     await child.status;
     this.#running = undefined;

@@ -8,7 +8,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
+import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
@@ -20,6 +20,7 @@ import {
   cronJob,
   daemonSet,
   deployment,
+  ENV_CANARY,
   indexedJob,
   persistentVolume,
   pod,
@@ -319,6 +320,13 @@ async function assertRejection(failed: JsonObject, namespace: string, shows: str
     typeof shows === "string" ? line.includes(shows) : shows.test(line),
     `${shows} is not in: ${line}`,
   );
+  // One Event, which counts; kubectl describe shows it with its reason and who tells it.
+  await cluster.until(`${nameOf(failed)} has its Event`, async () => {
+    const text = await cluster.kubectl(["describe", "pod", "-n", namespace, nameOf(failed)]);
+    const events = text.match(new RegExp(`^ +Warning +${REJECTED} .*kubelet-proxy +Pod rejected by`, "gm")) ??
+      [];
+    return events.length === 1 ? done(undefined) : notYet(text);
+  });
 }
 
 /** A signed pod whose spec somebody changes before the API server has it. */
@@ -665,6 +673,51 @@ test(
   },
   { needsProxy: true },
 );
+
+/** Logs of programs that are not ours: the kubelet logs pods and the API server objects, as their operators ask them to. */
+const FOREIGN_LOGS = /^(?:kubelet|kube-.*|etcd|containerd|audit.*)\.log$/;
+
+test("no key and no value of a variable is in our logs, in an Event or in a status", async ({ cluster }) => {
+  const secrets = [ENV_CANARY];
+  for (const path of await filesBelow(runDir)) {
+    const text = path.endsWith(".key") ? await Deno.readTextFile(path) : "";
+    secrets.push(...text.split("\n").filter((line) => line.length > 40 && !line.startsWith("-----")));
+  }
+  assert.ok(secrets.length > 3, `${secrets.length} secrets to look for`);
+  const searched = new Map<string, string>();
+  for (const { name } of Deno.readDirSync(`${runDir}/log`)) {
+    if (FOREIGN_LOGS.test(name)) {
+      console.log(`not searched: ${name}, the log of a program of Kubernetes`);
+    } else {
+      searched.set(name, await Deno.readTextFile(`${runDir}/log/${name}`));
+    }
+  }
+  for (const kind of ["events", "pods"]) {
+    const list: JsonValue = JSON.parse(
+      await cluster.kubectl(["get", kind, "--all-namespaces", "-o", "json"]),
+    );
+    const items = listAt(isJsonObject(list) ? list : {}, "items");
+    searched.set(kind, JSON.stringify(kind === "pods" ? items.map((item) => at(item, "status")) : items));
+  }
+  assert.ok(direct || searched.has("kubelet-proxy.log"));
+  for (const [name, text] of searched) {
+    for (const secret of secrets) {
+      assert.ok(!text.includes(secret), `a secret is in ${name}`);
+    }
+  }
+});
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    if (isDirectory && name !== "containerd" && name !== "kubelet") {
+      found.push(...await filesBelow(`${folder}/${name}`));
+    } else if (isFile) {
+      found.push(`${folder}/${name}`);
+    }
+  }
+  return found;
+}
 
 test("the tests would see it: what is refused does run when nothing refuses it", async ({ cluster }) => {
   if (!direct) {

@@ -5,6 +5,9 @@
  */
 import type { JsonObject } from "@signed-pods/shared/json";
 
+/** Value of every variable of these workloads; where it is found outside of a spec, something has leaked. */
+export const ENV_CANARY = "canary-7f3a9d-value";
+
 /** Runs until it is asked to stop, then ends well within a second and with exit code 0: graceful, and seen to be. */
 export const SERVICE_SCRIPT = `trap 'echo stopping; exit 0' TERM
 echo started
@@ -19,7 +22,7 @@ export function serviceSpec(image: string, script = SERVICE_SCRIPT): JsonObject 
       image,
       command: ["sh"],
       args: ["-c", script],
-      env: [{ name: "GREETING", value: "hello" }],
+      env: [{ name: "GREETING", value: ENV_CANARY }],
     }],
   };
 }

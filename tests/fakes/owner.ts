@@ -10,6 +10,7 @@ import {
   encodeSignedTemplate,
   type SignOptions,
 } from "@signed-pods/shared/signed-template";
+import { writePem } from "@signed-pods/shared/pem";
 import { generateSigningKey, sign, type SigningKey } from "@signed-pods/shared/signing";
 import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 
@@ -124,6 +125,11 @@ export class Owner {
       acceptForms: new Set(["template", "spec"]),
       requireDigests: false,
     });
+  }
+
+  /** What a node is given to verify with. */
+  async publicKeyPem(): Promise<string> {
+    return writePem("PUBLIC KEY", new Uint8Array(await crypto.subtle.exportKey("spki", this.#key.publicKey)));
   }
 
   /** An owner with this key, or with one of their own. */

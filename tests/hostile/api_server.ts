@@ -106,11 +106,6 @@ export class HostileServer {
     return this.#port;
   }
 
-  /** Open connections. */
-  get open(): number {
-    return this.#sockets.size;
-  }
-
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#sockets) {

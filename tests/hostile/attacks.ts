@@ -22,7 +22,7 @@ export const ATTACKS: readonly Attack[] = [
   { number: 6, title: "Kinds and lists that are none" },
   { number: 7, title: "A terminal phase, or a deletion, with a changed spec" },
   { number: 8, title: "Other ways to ask for pods" },
-  { number: 9, title: "exec, attach, port-forward and run by way of the proxy" },
+  { number: 9, title: "exec, attach, port-forward and run, through the proxy or by leave of the API server" },
   { number: 10, title: "Pods that change after admission" },
   { number: 11, title: "UIDs, names and namespaces that are shared, change hands, or are paths" },
   { number: 12, title: "Labels, annotations and other metadata that node and runtime obey" },

@@ -5,7 +5,7 @@ import { json } from "./cases/json.ts";
 import { lists, order, watches } from "./cases/lists.ts";
 import { exemptions, keys, rejection, secrets } from "./cases/operation.ts";
 import { changed, identity, metadataGroup, mirrors, podStatuses, signatures, specs } from "./cases/pods.ts";
-import { gets, paths, streams, writes } from "./cases/requests.ts";
+import { gets, paths, reviews, streams, writes } from "./cases/requests.ts";
 import { starts } from "./cases/start.ts";
 import { transport } from "./cases/transport.ts";
 
@@ -29,6 +29,7 @@ export const GROUPS: readonly CaseGroup[] = [
   gets,
   writes,
   paths,
+  reviews,
   streams,
   rejection,
   exemptions,

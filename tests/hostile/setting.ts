@@ -82,7 +82,6 @@ export class Setting {
   readonly #requests = new Set<tls.TLSSocket>();
   readonly #closers: (() => Promise<void> | void)[] = [];
   #held: JsonObject[] = [];
-  #stores = 0;
   #last = 0;
 
   constructor({ kubelets, way, pki, owner, stranger }: SettingOptions) {
@@ -344,14 +343,8 @@ export class Setting {
     }
   }
 
-  /** The number of changes that the kubelet was told of. */
-  get stores(): number {
-    return this.#stores;
-  }
-
   #take(pods: JsonObject[]): void {
     this.#held = pods;
-    this.#stores++;
     this.violations.push(...this.invariant.check(pods));
     for (const pod of pods) {
       const { name, namespace, deletionTimestamp } = objectOf(pod.metadata);

@@ -151,6 +151,10 @@ function noteKeys(type: string, seen: Set<string>): void {
   for (const field of fieldsOf(type).values()) {
     if (field.type === undefined) continue;
     if (field.shape === "list") {
+      const known = keysOfTypes.get(field.type);
+      if (known !== undefined && known.key !== field.key) {
+        throw new Error(`Lists of ${field.type} have different keys; tell them apart by their field`);
+      }
       keysOfTypes.set(field.type, field.key === undefined ? {} : { key: field.key });
     }
     noteKeys(field.type, seen);
@@ -295,7 +299,7 @@ function* listMutations(spec: JsonObject, place: Place): Generator<Mutation> {
   const items = listAt(spec, keys);
   const segment = (index: number) => itemSegmentOf(field, items[index] ?? null, index);
   for (const [index, item] of items.entries()) {
-    const item_: Place = {
+    const part: Place = {
       ...place,
       keys: [...keys, index],
       path: path + segment(index),
@@ -306,7 +310,7 @@ function* listMutations(spec: JsonObject, place: Place): Generator<Mutation> {
     yield {
       kind: "duplicated",
       effect: "duplicated",
-      place: item_,
+      place: part,
       spec: withValue(spec, keys, [...items, item]),
       expected: [{ path: path + added, kind: "unexpected" }],
     };
@@ -316,7 +320,7 @@ function* listMutations(spec: JsonObject, place: Place): Generator<Mutation> {
     yield {
       kind: "reordered",
       effect: "reordered",
-      place: item_,
+      place: part,
       spec: withValue(spec, keys, items.toSpliced(index, 2, next, item)),
       expected: named ? [{ path, kind: "changed" }] : [{
         path: path + segment(index),

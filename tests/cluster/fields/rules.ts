@@ -31,8 +31,8 @@ export interface Rule {
   reason: string;
   /**
    * `same`: it passes, and the pod is built as if nothing had been changed. `put back`: as well, and the API server
-   * makes the same of it. `accepted`: it passes, as what admission may add. `told otherwise`: it is refused, and
-   * named as the reason says.
+   * makes the same of it. `accepted`: it passes as what admission may add, and the verdict notes it under the rule's
+   * name. `told otherwise`: it is refused, and named as the reason says.
    */
   outcome: "same" | "put back" | "accepted" | "told otherwise";
   applies(change: Change): boolean;

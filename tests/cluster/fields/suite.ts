@@ -1,7 +1,7 @@
 /**
  * Proves the normal form against a real API server: every field that a pod's spec can have is signed, sent through it
  * and judged, and then everything that came back is changed, one thing at a time. Twice: with the feature gates at
- * their defaults, and with all of them on. Run by `tests/cluster/run fields`.
+ * their defaults, and with all of them on. Run by `tests/cluster/run api-server`.
  */
 import assert from "node:assert/strict";
 import { equalJson, type JsonObject } from "@signed-pods/shared/json";
@@ -60,7 +60,7 @@ interface Pass {
 function environment(name: string): string {
   const value = Deno.env.get(name);
   if (value === undefined) {
-    throw new Error(`${name} is not set; start the tests with tests/cluster/run fields`);
+    throw new Error(`${name} is not set; start the tests with tests/cluster/run api-server`);
   }
   return value;
 }
@@ -228,7 +228,10 @@ class Prover {
       return verdict.code === "spec-differs" && told ? undefined : shown;
     }
     if (verdict.decision !== "allow") return `is refused (${rule?.name ?? "ignored"}): ${shown}`;
-    if (rule?.outcome === "accepted") return undefined;
+    if (rule?.outcome === "accepted") {
+      const isNoted = verdict.injected.some((line) => line.endsWith(`: ${rule.name}`));
+      return isNoted || mutation.effect === "removed" ? undefined : "is not noted as an addition";
+    }
     if (mutation.effect === "altered" && mutation.place.path === "spec.nodeName") {
       return elsewhereProblem(live, mutation, verdict);
     }

@@ -1,6 +1,6 @@
 /** Lists, kinds, events and their order. */
 import type { JsonObject } from "@signed-pods/shared/json";
-import { makePod, objectOf, uidOf, withImage, withMetadata } from "../../fakes/owner.ts";
+import { objectOf, uidOf, withImage, withMetadata } from "../../fakes/owner.ts";
 import type { Case, CaseGroup } from "../case.ts";
 import type { Setting } from "../setting.ts";
 import { INTRUDER } from "./answers.ts";
@@ -647,5 +647,3 @@ async function reportEnd(setting: Setting): Promise<void> {
   if (!answer.ok) throw new Error(`the report was refused: ${answer.message}`);
   await setting.untilGone("web");
 }
-
-export { evil, isEnding, line, makePod, reportEnd };

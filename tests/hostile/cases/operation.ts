@@ -334,17 +334,17 @@ export const keys: CaseGroup = {
     },
     {
       name: "23-key-replaced-without-overlap",
-      does: "shows a running pod to a proxy that has been started again with other keys alone",
-      web: "any",
+      does:
+        "shows a running pod, and a new one of the same owner, to a proxy that has been started again with other keys alone",
       async run(setting) {
         await started(setting);
-        await setting.stopKubelet();
-        await setting.startProxy({ verifier: setting.stranger.verifier });
-        setting.startKubelet();
-        await setting.until(
-          "the pod is being stopped, and not gone at once",
-          () => objectOf(setting.held("web")?.metadata ?? {}).deletionTimestamp !== undefined,
-        );
+        await restart(setting, { verifier: setting.stranger.verifier });
+        const fresh = await setting.signed({ name: "fresh" });
+        setting.api.put(fresh);
+        await setting.until("the new pod is Failed", () => phase(setting, "fresh") === "Failed");
+        if (objectOf(setting.held("web")?.metadata ?? {}).deletionTimestamp !== undefined) {
+          throw new Error("the pod that was admitted before is being stopped");
+        }
         await restart(setting, {});
       },
     },

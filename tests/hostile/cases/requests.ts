@@ -347,6 +347,129 @@ export const paths: CaseGroup = {
   ],
 };
 
+// ---- reviews
+
+const REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+
+/** The kubelet asks whether somebody may do something with its own port, and the API server says yes in some way. */
+function review(slug: string, does: string, subresource: string, answered: string, allowed = false): Case {
+  return {
+    name: `9-review-${slug}`,
+    does,
+    async run(setting) {
+      await started(setting);
+      let asked = 0;
+      setting.server.lie = ({ target }) =>
+        target === REVIEWS
+          ? (wire) => {
+            asked++;
+            return finish(wire, answered);
+          }
+          : undefined;
+      const { text } = await setting.fetch(REVIEWS, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          kind: "SubjectAccessReview",
+          apiVersion: "authorization.k8s.io/v1",
+          metadata: {},
+          spec: {
+            resourceAttributes: {
+              verb: "get",
+              version: "v1",
+              resource: "nodes",
+              subresource,
+              name: "worker",
+            },
+            user: "kube-apiserver-kubelet-client",
+            groups: ["system:masters"],
+          },
+        }),
+      });
+      const said = objectAt(objectOf(JSON.parse(text)), "status").allowed === true;
+      if (said !== allowed) throw new Error(`the kubelet was told ${text}`);
+      setting.notes.add(
+        `asked above: ${asked === 0 ? "no" : "yes"}; the kubelet was told ${said ? "yes" : "no"}`,
+      );
+      setting.server.lie = () => undefined;
+    },
+  };
+}
+
+function verdict(status: unknown, over: JsonObject = {}): string {
+  return answer(
+    JSON.stringify({ kind: "SubjectAccessReview", apiVersion: "authorization.k8s.io/v1", status, ...over }),
+    "201 Created",
+  );
+}
+
+export const reviews: CaseGroup = {
+  title: "Reviews",
+  cases: [
+    review(
+      "exec-allowed",
+      "allows somebody all of nodes/proxy, which is exec",
+      "proxy",
+      verdict({ allowed: true }),
+    ),
+    review(
+      "checkpoint-allowed",
+      "allows somebody to checkpoint containers",
+      "checkpoint",
+      verdict({ allowed: true }),
+    ),
+    review("node-logs-allowed", "allows somebody to read the node's logs", "log", verdict({ allowed: true })),
+    review(
+      "unknown-allowed",
+      "allows somebody a thing that does not exist",
+      "evil",
+      verdict({ allowed: true }),
+    ),
+    review("metrics-allowed", "allows somebody to read metrics", "metrics", verdict({ allowed: true }), true),
+    review(
+      "metrics-refused",
+      "does not allow somebody to read metrics",
+      "metrics",
+      verdict({ allowed: false }),
+    ),
+    review("metrics-yes-as-text", "says yes in text", "metrics", verdict({ allowed: "true" })),
+    review(
+      "metrics-yes-and-no",
+      "says yes and no at once",
+      "metrics",
+      verdict({ allowed: true, denied: true }),
+    ),
+    review(
+      "metrics-twice",
+      "answers twice, in one object",
+      "metrics",
+      answer(
+        '{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":false},"status":{"allowed":true}}',
+        "201 Created",
+      ),
+    ),
+    review(
+      "metrics-other-kind",
+      "answers with another kind of review",
+      "metrics",
+      verdict({ allowed: true }, { kind: "SelfSubjectAccessReview" }),
+    ),
+    review("metrics-no-status", "answers without a verdict", "metrics", verdict(null)),
+    review(
+      "metrics-failure",
+      "answers 500 with a yes",
+      "metrics",
+      verdict({ allowed: true }).replace("201 Created", "500 X"),
+    ),
+    review(
+      "metrics-redirected",
+      "redirects the question",
+      "metrics",
+      answer("", "307 X", ["Location: https://127.0.0.1:1/"]),
+    ),
+  ],
+};
+
 // ---- streams
 
 function isStatusLine(text: string): boolean {
@@ -558,4 +681,4 @@ export const streams: CaseGroup = {
   ],
 };
 
-export { finish, objectOf, started };
+export { finish, started };
