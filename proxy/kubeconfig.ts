@@ -9,8 +9,8 @@
  */
 import { decodeBase64 } from "@signed-pods/shared/base64";
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
-import { type Fields, isFields, parseStrictYaml } from "./strict_yaml.ts";
 import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_credential.ts";
+import { type Fields, isFields, parseStrictYaml } from "./strict_yaml.ts";
 
 /** A PEM text in the kubeconfig, or the path of a file that holds one. */
 export type PemSource = { kind: "file"; path: string } | { kind: "data"; text: string };

@@ -172,9 +172,6 @@ Deno.test("refuses by name what cannot be obeyed", () => {
   const unsupported: Parts[] = [
     { cluster: { "proxy-url": "http://proxy" } },
     { cluster: { "tls-server-name": "x" } },
-    { user: { exec: "x" } },
-    { user: { exec: PLUGIN, token: "x" } },
-    { user: { exec: PLUGIN, "client-certificate": "/c", "client-key": "/k" } },
     { user: { "auth-provider": { name: "x" } } },
     { user: { username: "x" } },
     { user: { password: "x" } },

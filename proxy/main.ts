@@ -149,6 +149,17 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     openClient(configuration, credential.value),
     (url, init, used) => fetch(url, { ...init, client: used }),
   );
+  const counts = new ReloadCounts();
+  const following = { clock: systemClock, log, counts };
+  const upstreamFollower = followFiles({
+    ...following,
+    loaded: configuration.files.upstream,
+    apply(next) {
+      checkUnchanged(kubeconfig, nodeName, next);
+      fromFiles = next.credentials;
+      install();
+    },
+  });
   const upstream = createFailover({
     servers: [kubeconfig.server, ...options.servers].map((server) => ({
       url: server.href,
@@ -220,17 +231,6 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     });
 
   const keyExpiry = createKeyExpiry(systemClock, log);
-  const counts = new ReloadCounts();
-  const following = { clock: systemClock, log, counts };
-  const upstreamFollower = followFiles({
-    ...following,
-    loaded: configuration.files.upstream,
-    apply(next) {
-      checkUnchanged(kubeconfig, nodeName, next);
-      fromFiles = next.credentials;
-      install();
-    },
-  });
   const keyFollower = followFiles({
     ...following,
     loaded: configuration.files.keys,

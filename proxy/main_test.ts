@@ -590,3 +590,50 @@ Deno.test("a credential plugin gives the node's certificate; garbage leaves the 
     assert.doesNotMatch(output, /canary|PRIVATE KEY/);
   });
 });
+
+Deno.test("a token that the API server does not take any more is read again, and the request repeated", async () => {
+  await node(async ({ folder, pki }) => {
+    let accepted = "first";
+    const asked: (string | null)[] = [];
+    const api = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+      const sent = request.headers.get("authorization");
+      asked.push(sent);
+      return sent === `Bearer ${accepted}`
+        ? Response.json({ answer: true })
+        : new Response("", { status: 401 });
+    });
+    await Deno.writeTextFile(`${folder}/token`, "first\n");
+    await Deno.writeTextFile(
+      `${folder}/kubeconfig`,
+      JSON.stringify({
+        "current-context": "x",
+        contexts: [{ name: "x", context: { cluster: "x", user: "x" } }],
+        clusters: [{ name: "x", cluster: { server: `http://127.0.0.1:${api.addr.port}` } }],
+        users: [{ name: "x", user: { tokenFile: "token" } }],
+      }),
+    );
+    const program = start(folder, [...GOOD(folder), "--node-name=worker"]);
+    const address = await program.address();
+    using kubelet = client(pki);
+    const ask = async () => {
+      const response = await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet });
+      await response.body?.cancel();
+      return response.status;
+    };
+    assert.equal(await ask(), 200);
+    accepted = "second";
+    assert.equal(await ask(), 401, "there is no other token yet");
+    await replaceFile(`${folder}/token`, "second\n");
+    // Whether the timer or this request sees the new file first, no request is answered with 401 after it has settled.
+    await until(() => program.output.lines.some((line) => parse(line)["event"] === "files-reloaded"));
+    assert.equal(await ask(), 200);
+    accepted = "third";
+    await replaceFile(`${folder}/token`, "third\n");
+    assert.equal(await ask(), 200, "renewed because of the 401");
+    assert.deepEqual(asked.slice(-2), ["Bearer second", "Bearer third"]);
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    assert.doesNotMatch(program.output.lines.join("\n"), /Bearer (first|second|third)/);
+    await api.shutdown();
+  });
+});
