@@ -19,7 +19,7 @@
 import { MAX_SIGNED_TEMPLATE_BYTES } from "./bounds.ts";
 import { canonicalize } from "./canonical_json.ts";
 import { type Problem, SignedPodsError } from "./errors.ts";
-import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "./json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "./json.ts";
 import { isDnsLabel, isLabelValue, isQualifiedName } from "./pod/grammar.ts";
 import { expand, minimal } from "./pod/normal_form.ts";
 import { MAX_PERMISSIONS, parsePermission, type Permission } from "./pod/permissions.ts";
@@ -362,6 +362,7 @@ function permissionProblems(allow: readonly string[], { spec, statefulSet }: Sig
     return problems;
   }
   const names = (list: string) => objectsAt(spec, list).map(({ name }) => name ?? null);
+  const used = usedVolumes(spec);
   const containers = new Set<JsonValue>([...names("containers"), ...names("initContainers")]);
   const volumes = new Set<JsonValue>([...names("volumes"), ...(statefulSet?.volumeClaims ?? [])]);
   for (const [index, text] of allow.entries()) {
@@ -384,6 +385,12 @@ function permissionProblems(allow: readonly string[], { spec, statefulSet }: Sig
           message: `cannot be allowed in a pod with ${field}, in which it would not be confined`,
         });
       }
+      if (isForWindows(spec)) {
+        problems.push({
+          path,
+          message: "cannot be allowed in a pod for Windows, where it would not be confined",
+        });
+      }
       // A second container of the name, in either list, would be another permission for the same one.
       if (containers.has(permission.name)) {
         problems.push({ path, message: "has the name of another container of the pod" });
@@ -395,10 +402,34 @@ function permissionProblems(allow: readonly string[], { spec, statefulSet }: Sig
       if (volumes.has(permission.name)) {
         problems.push({ path, message: "has the name of another volume of the pod" });
       }
+      if (used.has(permission.name)) {
+        problems.push({ path, message: "has the name of a volume that a container of the pod uses" });
+      }
       volumes.add(permission.name);
     }
   }
   return problems;
+}
+
+/** The names of all volumes that signed containers use. */
+function usedVolumes(spec: JsonObject): Set<JsonValue> {
+  const containers = ["initContainers", "containers"].flatMap((list) => objectsAt(spec, list));
+  return new Set(containers.flatMap((container) => [
+    ...["volumeMounts", "volumeDevices"].flatMap((use) => objectsAt(container, use)).map(({ name }) =>
+      name ?? null
+    ),
+    ...objectsAt(container, "env").map(({ valueFrom }) =>
+      isJsonObject(valueFrom) ? objectAt(valueFrom, "fileKeyRef").volumeName ?? null : null
+    ),
+  ]));
+}
+
+/** On Windows users and privileges are others than those by which extra containers are confined. */
+function isForWindows(spec: JsonObject): boolean {
+  return objectAt(spec, "os").name === "windows" ||
+    [spec, ...["initContainers", "containers"].flatMap((list) => objectsAt(spec, list))].some((holder) =>
+      Object.hasOwn(objectAt(holder, "securityContext"), "windowsOptions")
+    );
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { canonicalize } from "./canonical_json.ts";
 import { SignedPodsError } from "./errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsAt } from "./json.ts";
 import {
   cronJob,
   deployment,
@@ -303,6 +303,34 @@ const SPOILT: [string, (template: JsonObject) => JsonValue, string?][] = [
     "a permission for the API server's volume",
     (t) => ({ ...t, allow: ["volume=kube-api-access-bcdfg"] }),
     'allow["volume=kube-api-access-bcdfg"]',
+  ],
+  [
+    "a permission for a volume that a container uses",
+    (t) => {
+      const spec = object(t.spec);
+      const [container, ...others] = objectsAt(spec, "containers");
+      const mounts = [...objectsAt(object(container), "volumeMounts"), { name: "more", mountPath: "/more" }];
+      return {
+        ...t,
+        allow: ["volume=more"],
+        spec: { ...spec, containers: [{ ...object(container), volumeMounts: mounts }, ...others] },
+      };
+    },
+    'allow["volume=more"]',
+  ],
+  [
+    "an extra container in a pod for Windows",
+    (t) => ({ ...t, allow: [`container=m@${DIGEST}`], spec: { ...object(t.spec), os: { name: "windows" } } }),
+    `allow["container=m@${DIGEST.slice(0, 68)}…"]`,
+  ],
+  [
+    "an extra container in a pod with Windows options",
+    (t) => ({
+      ...t,
+      allow: [`container=m@${DIGEST}`],
+      spec: { ...object(t.spec), securityContext: { windowsOptions: { hostProcess: true } } },
+    }),
+    `allow["container=m@${DIGEST.slice(0, 68)}…"]`,
   ],
   ...["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"].map((
     field,

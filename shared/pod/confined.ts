@@ -5,7 +5,7 @@
  * @module
  */
 import type { Problem } from "../errors.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { equalJson, isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "../json.ts";
 import { isDnsLabel, isDnsSubdomain } from "./grammar.ts";
 import { isAmount } from "./quantity.ts";
 import { fieldSegment, keySegment } from "./schema.ts";
@@ -44,9 +44,9 @@ const FIELD_PATH = /^(?:metadata|spec|status)\.[A-Za-z]{1,64}(?:\['[A-Za-z0-9._/
 const RESOURCE = /^(?:limits|requests)\.(?:cpu|memory|ephemeral-storage)$/;
 const ENV_NAME = /^[A-Za-z_.-][A-Za-z0-9_.-]{0,252}$/;
 /** An absolute path without `..`, colons and controls. */
-const ABSOLUTE_PATH = /^(?!.*(?:^|\/)\.\.(?:\/|$))\/[^\p{Cc}:]*$/u;
+const ABSOLUTE_PATH = /^(?!.*(?:^|\/)\.\.(?:\/|$))\/[^\p{Cc}\p{Zl}\p{Zp}:]*$/su;
 /** A path inside a volume. */
-const RELATIVE_PATH = /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[^\p{Cc}:]{1,4096}$/u;
+const RELATIVE_PATH = /^(?!\/)(?!.*(?:^|\/)\.\.(?:\/|$))[^\p{Cc}\p{Zl}\p{Zp}:]{1,4096}$/su;
 const PORT_NAME = /^[0-9a-z](?:[0-9a-z-]{0,13}[0-9a-z])?$/;
 
 const absolutePath: Form = (value) =>
@@ -77,14 +77,17 @@ const AMOUNT_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-storage
 
 const amounts: Form = { keys: AMOUNT_RESOURCES, values: amount };
 
+/** A user or group other than root. */
+const notRoot: Form = within(1, 2 ** 31 - 1);
+
 const securityContext: Form = {
   fields: {
     privileged: oneOf(false),
     allowPrivilegeEscalation: oneOf(false),
     readOnlyRootFilesystem: bool,
-    runAsNonRoot: bool,
-    runAsUser: count,
-    runAsGroup: count,
+    runAsNonRoot: oneOf(true),
+    runAsUser: notRoot,
+    runAsGroup: notRoot,
     capabilities: { fields: { drop: { items: matches(/^[A-Z_]{1,64}$/) } } },
     seccompProfile: { fields: { type: oneOf("RuntimeDefault") } },
   },
@@ -161,16 +164,56 @@ const VOLUME: Form = {
 /**
  * What does not fit in an extra container that the owner allowed; nothing if it does.
  *
+ * Containers of a pod share more than the network: /etc/hosts, which root can write, and IPC with /dev/shm, where files
+ * belong to users. So an extra container runs as a user of its own, which is named, is not root, cannot become root, and
+ * is none that the signed spec names. It cannot loosen what was signed for the whole pod.
+ *
  * @param list the list in which it stands
  * @param container the container, decoded and expanded
  * @param path its path in the pod
+ * @param signed the signed spec, expanded
  */
 export function containerMisfits(
   list: "initContainers" | "containers",
   container: JsonObject,
   path: string,
+  signed: JsonObject,
 ): Problem[] {
-  return misfits(list === "initContainers" ? INIT_CONTAINER : CONTAINER, container, path);
+  const form = list === "initContainers" ? INIT_CONTAINER : CONTAINER;
+  return [...misfits(form, container, path), ...userMisfits(container, `${path}.securityContext`, signed)];
+}
+
+function userMisfits(container: JsonObject, path: string, signed: JsonObject): Problem[] {
+  const problems: Problem[] = [];
+  const context = objectAt(container, "securityContext");
+  const podContext = objectAt(signed, "securityContext");
+  const need = (field: string, fits: boolean, message: string) => {
+    if (!fits) problems.push({ path: `${path}.${field}`, message });
+  };
+  need(
+    "allowPrivilegeEscalation",
+    context.allowPrivilegeEscalation === false,
+    "has to be false in an extra container",
+  );
+  need("runAsNonRoot", context.runAsNonRoot === true, "has to be true in an extra container");
+  const users = [
+    podContext,
+    ...["initContainers", "containers"].flatMap((name) => objectsAt(signed, name))
+      .map((other) => objectAt(other, "securityContext")),
+  ].map(({ runAsUser }) => runAsUser);
+  need(
+    "runAsUser",
+    context.runAsUser !== undefined && !users.includes(context.runAsUser),
+    "has to be a user of its own in an extra container, none of those in the signed spec",
+  );
+  const { seccompProfile } = podContext;
+  need(
+    "seccompProfile",
+    seccompProfile === undefined || context.seccompProfile === undefined ||
+      equalJson(seccompProfile, context.seccompProfile),
+    "is not the one that was signed for the whole pod",
+  );
+  return problems;
 }
 
 /** What does not fit in an extra volume that the owner allowed; nothing if it does. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../json.ts";
 import { containerMisfits, MAX_EXTRA_TEXT_CHARACTERS, volumeMisfits } from "./confined.ts";
-import { IMAGE } from "./fixture_test.ts";
+import { IMAGE, named, ownerSpec, part } from "./fixture_test.ts";
 import { expand } from "./normal_form.ts";
 import { fieldsOf } from "./schema.ts";
 
@@ -49,8 +49,10 @@ function expandContainer(container: JsonObject, list: List = "containers"): Json
   return expanded;
 }
 
-const pathsOf = (container: JsonObject, list: List = "containers") =>
-  containerMisfits(list, expandContainer(container, list), "c").map(({ path }) => path);
+const SIGNED = expand(ownerSpec());
+
+const pathsOf = (container: JsonObject, list: List = "containers", signed = SIGNED) =>
+  containerMisfits(list, expandContainer(container, list), "c", signed).map(({ path }) => path);
 
 Deno.test("a mesh's container fits, with all defaults", () => {
   assert.deepEqual(pathsOf(FULL), []);
@@ -159,6 +161,47 @@ const SPOILT: [string, JsonObject, string][] = [
   ["a claim", { resources: { claims: [{ name: "gpu" }] } }, "c.resources.claims"],
   ["a negative amount", { resources: { requests: { cpu: "-1" } } }, "c.resources.requests[cpu]"],
 ];
+
+/** The security context of FULL with a change. */
+function context(change: JsonObject): JsonObject {
+  return { securityContext: { ...part(FULL, "securityContext"), ...change } };
+}
+
+SPOILT.push(
+  ["root", context({ runAsUser: 0 }), "c.securityContext.runAsUser"],
+  ["no user of its own", context({ runAsUser: null }), "c.securityContext.runAsUser"],
+  ["a user that may be root", context({ runAsNonRoot: false }), "c.securityContext.runAsNonRoot"],
+  ["nothing said about root", context({ runAsNonRoot: null }), "c.securityContext.runAsNonRoot"],
+  ["root's group", context({ runAsGroup: 0 }), "c.securityContext.runAsGroup"],
+  [
+    "nothing said about escalation",
+    context({ allowPrivilegeEscalation: null }),
+    "c.securityContext.allowPrivilegeEscalation",
+  ],
+  ["no security context", { securityContext: null }, "c.securityContext.runAsUser"],
+  [
+    "a path upwards behind a line separator",
+    { terminationMessagePath: "/a\u2028/../b" },
+    "c.terminationMessagePath",
+  ],
+  ["a line separator in a path", { terminationMessagePath: "/a\u2029b" }, "c.terminationMessagePath"],
+);
+
+Deno.test("refuses an extra container with a user that the signed spec names", () => {
+  const user = { runAsUser: 1337 };
+  const ofPod = expand({ ...ownerSpec(), securityContext: user });
+  assert.deepEqual(pathsOf(FULL, "containers", ofPod), ["c.securityContext.runAsUser"]);
+  const ofContainer = ownerSpec();
+  named(ofContainer, "initContainers", "prepare").securityContext = user;
+  assert.deepEqual(pathsOf(FULL, "containers", expand(ofContainer)), ["c.securityContext.runAsUser"]);
+});
+
+Deno.test("refuses an extra container that loosens the seccomp profile of the whole pod", () => {
+  const strict = { type: "Localhost", localhostProfile: "strict.json" };
+  const signed = expand({ ...ownerSpec(), securityContext: { seccompProfile: strict } });
+  assert.deepEqual(pathsOf(FULL, "containers", signed), ["c.securityContext.seccompProfile"]);
+  assert.deepEqual(pathsOf({ ...FULL, ...context({ seccompProfile: null }) }, "containers", signed), []);
+});
 
 for (const [name, change, path] of SPOILT) {
   Deno.test(`refuses an extra container with ${name}`, () => {

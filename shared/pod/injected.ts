@@ -27,6 +27,7 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  objectAt,
   objectsAt,
 } from "../json.ts";
 import { containerMisfits, volumeMisfits } from "./confined.ts";
@@ -370,7 +371,8 @@ function podResources(
   for (const field of ["limits", "requests"]) {
     const foundAmounts = found[field];
     if (!isJsonObject(foundAmounts)) continue;
-    for (const [resource, amount] of Object.entries(foundAmounts)) {
+    for (const resource of [...RESIZABLE_RESOURCES, ...hugePageNames(spec)]) {
+      const amount = getOwn(foundAmounts, resource);
       const amounts = isJsonObject(completed[field]) ? completed[field] : {};
       if (Object.hasOwn(amounts, resource) || typeof amount !== "string" || !isAmount(amount)) continue;
       const pages = resource.startsWith(HUGE_PAGES_PREFIX)
@@ -384,6 +386,13 @@ function podResources(
     }
   }
   return { ...spec, resources: completed };
+}
+
+/** The sizes of huge pages that something signed names. */
+function hugePageNames(spec: JsonObject): Set<string> {
+  const holders = [spec, ...CONTAINER_LISTS.flatMap((list) => objectsAt(spec, list))];
+  const names = holders.flatMap((holder) => Object.keys(objectAt(objectAt(holder, "resources"), "limits")));
+  return new Set(names.filter((name) => name.startsWith(HUGE_PAGES_PREFIX)));
 }
 
 /** A pod's own amount of huge pages: the limit is what its containers need, the request is the limit. */
@@ -503,7 +512,7 @@ function extraContainers(
       const permission = allow.find((one) => one.kind === kind && one.name === name);
       if (permission?.kind !== kind) continue;
       const path = `spec.${list}[${permission.name}]`;
-      const problems = containerMisfits(list, container, path);
+      const problems = containerMisfits(list, container, path, spec);
       const { image } = container;
       if (typeof image !== "string" || parseImage(image)?.digest !== permission.digest) {
         problems.push({ path: `${path}.image`, message: `has not the digest that the owner allowed` });

@@ -625,7 +625,8 @@ const MESH = allowing(
 
 function mesh(spec: JsonObject, list = "containers", more: JsonObject = {}): void {
   const name = list === "containers" ? "mesh" : "mesh-init";
-  push(spec, list, { name, image: MESH_IMAGE, args: ["--mode", "sidecar"], ...more });
+  const securityContext = { allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1337 };
+  push(spec, list, { name, image: MESH_IMAGE, args: ["--mode", "sidecar"], securityContext, ...more });
 }
 
 function meshVolume(spec: JsonObject, source: JsonObject = { emptyDir: {} }): void {
@@ -703,6 +704,12 @@ CASES.push(
     name: "resources of the pod itself where none were signed",
     live: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
     differs: ["spec.resources"],
+  },
+  {
+    name: "huge pages of sizes that nothing signed names, none of them",
+    signed: (spec) => spec.resources = { limits: { cpu: "2" }, requests: { cpu: "2" } },
+    live: (spec) => podResources(spec).limits = { cpu: "2", "hugepages-\n../x": "0" },
+    differs: ['spec.resources.limits["hugepages-\\n../x"]'],
   },
   // Resize
   {

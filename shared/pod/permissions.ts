@@ -5,6 +5,7 @@
  * @module
  */
 import { isDnsLabel, isQualifiedName } from "./grammar.ts";
+import { UNSIGNED_LABELS } from "./metadata.ts";
 
 /** One permission, read. */
 export type Permission =
@@ -45,9 +46,11 @@ export const PERMISSIONS: readonly PermissionDescription[] = [
     form: "container=NAME@sha256:HEX",
     allows: "one more container of this name, whose image has this digest, such as a service mesh's",
     condition:
-      "Whoever controls the API server chooses its arguments and environment. It stays confined: no command, no exec " +
-      "in probes or hooks, no privilege or added capability, no host port, no volume but those of `volume=` and the " +
-      "service account's. Not with hostNetwork, hostPID, hostIPC or shareProcessNamespace. The pod's network is shared.",
+      "Whoever controls the API server chooses its arguments and environment, so take its code for theirs. It stays " +
+      "confined: no command, no exec in probes or hooks, a user of its own that is not root (`runAsUser`, " +
+      "`runAsNonRoot: true`, `allowPrivilegeEscalation: false`), no added capability, no host port, no volume but those " +
+      "of `volume=` and the service account's. It shares the pod's network, IPC and /dev/shm. Not in pods with " +
+      "hostNetwork, hostPID, hostIPC, shareProcessNamespace, or for Windows.",
   },
   {
     kind: "init-container",
@@ -76,11 +79,15 @@ export const MAX_PERMISSIONS = 64;
 
 const IMAGE_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
-/** The kubelet knows mirror pods and sources of pods by these annotations. */
-const KUBELET_PREFIX = "kubernetes.io/config.";
-
-/** Under this prefix stand our own annotations. */
-const OWN_PREFIX = "kubelet-proxy.io/";
+/**
+ * Annotations that no permission can name: by the first the kubelet knows mirror pods and sources of pods, the second are
+ * our own, and the third would win over a signed AppArmor profile of the whole pod (`pkg/security/apparmor`).
+ */
+const RESERVED_PREFIXES: readonly string[] = [
+  "kubernetes.io/config.",
+  "kubelet-proxy.io/",
+  "container.apparmor.security.beta.kubernetes.io/",
+];
 
 /** What came out of reading one permission. */
 export type ParsedPermission =
@@ -113,9 +120,16 @@ export function parsePermission(text: string): ParsedPermission {
 }
 
 function hintFor(kind: Permission["kind"]): string {
-  return kind === "annotation"
-    ? `, or names a key of the kubelet's (${KUBELET_PREFIX}…) or of ours (${OWN_PREFIX}…)`
-    : "";
+  switch (kind) {
+    case "annotation":
+      return `, or names a key that is reserved (${
+        RESERVED_PREFIXES.map((prefix) => `${prefix}…`).join(", ")
+      })`;
+    case "label":
+      return ", or names a label that Kubernetes itself writes, which needs no permission";
+    default:
+      return "";
+  }
 }
 
 function readValue(kind: Permission["kind"], value: string | undefined): Permission | undefined {
@@ -124,10 +138,13 @@ function readValue(kind: Permission["kind"], value: string | undefined): Permiss
       // Annotation keys may have capitals in their prefix (apimachinery `ValidateAnnotations` reads them in lower case).
       if (value === undefined || !isQualifiedName(value.toLowerCase())) return undefined;
       const key = value.toLowerCase();
-      return key.startsWith(KUBELET_PREFIX) || key.startsWith(OWN_PREFIX) ? undefined : { kind, key: value };
+      return RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix)) ? undefined : { kind, key: value };
     }
     case "label":
-      return value !== undefined && isQualifiedName(value) ? { kind, key: value } : undefined;
+      // What Kubernetes writes has a form of its own, which is not to be widened.
+      return value !== undefined && isQualifiedName(value) && !UNSIGNED_LABELS.has(value)
+        ? { kind, key: value }
+        : undefined;
     case "container":
     case "init-container": {
       const at = value?.indexOf("@") ?? -1;

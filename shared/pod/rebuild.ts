@@ -48,7 +48,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
   const { name } = metadata;
-  // What Kubernetes is known to write has its own grammar, which comes before any form that the owner allowed.
+  // No permission names a key of what Kubernetes is known to write.
   const labels = { ...verdict.extraLabels, ...unsignedLabels(live, verdict, name) };
   const annotations = { ...verdict.extraAnnotations, ...unsignedAnnotations(live, verdict) };
   if (verdict.completionIndex !== undefined) {

@@ -938,14 +938,6 @@ Deno.test("refuses to forward values of allowed keys that have no proper form: t
   }
 });
 
-Deno.test("an allowed key gives no way around the form of what Kubernetes writes", async () => {
-  const live = await webPod({ signOptions: { allow: ["label=pod-template-hash"] } });
-  const verdict = allowed(await judge(live));
-  const rebuilt = rebuildPod(live, verdict, { nodeName: NODE, now: NOW, first: true });
-  assert.ok(rebuilt.ok);
-  assert.equal(part(rebuilt.pod, "metadata", "labels")["pod-template-hash"], "76bf99c854");
-});
-
 Deno.test("refuses other amounts unless the owner allowed resize", async () => {
   const spec = ownerSpec();
   named(spec, "containers", "app").resources = { limits: { cpu: "1" } };
