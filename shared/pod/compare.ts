@@ -7,7 +7,7 @@
  */
 import { MAX_DIFFERENCES } from "../bounds.ts";
 import type { Problem } from "../errors.ts";
-import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { equalJson, getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { Difference } from "../verdict.ts";
 import { type InjectionContext, withInjected } from "./injected.ts";
 import { withoutScheduling } from "./normal_form.ts";
@@ -180,9 +180,10 @@ function keyed(field: Field, items: JsonValue[]): Map<string, KeyedItem> {
   return result;
 }
 
-/** Quantities are compared as numbers, all else as it is. */
+/** Quantities are compared as numbers, what has no type of its own (managed fields) as JSON, all else as it is. */
 function equalScalars(field: Field, signed: JsonValue, found: JsonValue): boolean {
   if (signed === found) return true;
+  if (field.scalar === "any") return equalJson(signed, found);
   if (field.scalar !== "quantity" || typeof signed !== "string" || typeof found !== "string") return false;
   return compareQuantities(signed, found) === 0;
 }

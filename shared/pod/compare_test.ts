@@ -345,3 +345,20 @@ Deno.test("whatever is accepted equals what is forwarded", () => {
     { numRuns: 300 },
   );
 });
+
+Deno.test("managed fields, which have no type, are compared as JSON", () => {
+  const withFields = (fieldsV1: JsonObject) =>
+    expand({
+      containers: [{ name: "app", image: "a" }],
+      volumes: [{
+        name: "v",
+        ephemeral: {
+          volumeClaimTemplate: { metadata: { managedFields: [{ manager: "m", fieldsV1 }] }, spec: {} },
+        },
+      }],
+    });
+  const signed = withFields({ "f:spec": { "f:a": {} } });
+  const context = { source: "template" } as const;
+  assert.deepEqual(compareSpecs(signed, withFields({ "f:spec": { "f:a": {} } }), context).differences, []);
+  assert.equal(compareSpecs(signed, withFields({ "f:spec": { "f:b": {} } }), context).differences.length, 1);
+});
