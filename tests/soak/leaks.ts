@@ -71,10 +71,10 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
       }
     };
     await batches(8);
-    const before = { heap: await proxy.heapBytes(), files: proxy.openFiles() };
+    const before = { heap: await proxy.heapBytes(), files: await proxy.openFiles() };
     await batches(count / BATCH);
     // Idle connections to the API server are kept for a while; their number is bounded, and does not grow by watches.
-    const after = { heap: await proxy.heapBytes(), files: proxy.openFiles() };
+    const after = { heap: await proxy.heapBytes(), files: await proxy.openFiles() };
     say(
       `${count} watches: heap ${kib(before.heap)} -> ${
         kib(after.heap)
