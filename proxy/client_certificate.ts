@@ -4,7 +4,7 @@
  * A server that lets clients without a certificate in must also let those in whose certificate does not verify, and look
  * at `authorized` later. In Deno that word is wrong for resumed sessions: whoever once connected with a certificate of
  * anybody resumes that session, and is "authorized" (measured with Deno 2.9.5, TLS 1.2 and 1.3). So the signature is
- * checked here, for each connection. Whether the client has the key was checked in the handshake of either.
+ * checked here, for each request. Whether the client has the key was checked in the handshake of either.
  *
  * The authority that signed must be among those given: chains are not built. Whoever has intermediate authorities adds
  * them to the file.

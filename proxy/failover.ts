@@ -155,7 +155,8 @@ export function createFailover({ servers: given, clock, log }: FailoverOptions):
     };
     try {
       const response = await server.upstream.send({ ...request, signal: ending.signal });
-      if (response.body === null) {
+      // No Response can be made with such a status; whoever gets it refuses it.
+      if (response.body === null || response.status < 200 || response.status > 599) {
         release();
         return response;
       }

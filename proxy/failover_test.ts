@@ -191,3 +191,13 @@ Deno.test("a client that leaves ends its request; answers without a body are ove
   assert.throws(() => createFailover({ servers: [], clock: new ManualClock(), log: new MemoryLog() }));
   failover.close();
 });
+
+Deno.test("an answer with a status of which no Response can be made goes to whoever refuses it", async () => {
+  const { a, failover } = setUp();
+  const odd = new Response("x");
+  // Responses of fetch may have any status; those that a program makes may not.
+  Object.defineProperty(odd, "status", { value: 700 });
+  a.upstream.send = () => Promise.resolve(odd);
+  assert.equal(await failover.send({ method: "GET", path: "/x" }), odd);
+  failover.close();
+});

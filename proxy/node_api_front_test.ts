@@ -945,7 +945,7 @@ Deno.test("refuses connections over the bound, and has room again when one ends"
 });
 
 Deno.test("refuses to wait: for a first request, for a slow head, and for the next request", async () => {
-  await front({ handshakeTimeoutMs: 150 }, async ({ port }) => {
+  await front({ handshakeTimeoutMs: 1_000 }, async ({ port }) => {
     const silent = await connect(port);
     const slow = await connect(port);
     const timer = setInterval(() => slow.socket.write("G"), 20);
@@ -961,8 +961,8 @@ Deno.test("refuses to wait: for a first request, for a slow head, and for the ne
 });
 
 Deno.test("requests that take longer than the times for silence are not cut", async () => {
-  const handle: Handle = (_request, response) => void setTimeout(() => response.end("late"), 600);
-  await front({ handle, handshakeTimeoutMs: 150, idleTimeoutMs: 150 }, async ({ port }) => {
+  const handle: Handle = (_request, response) => void setTimeout(() => response.end("late"), 2_500);
+  await front({ handle, handshakeTimeoutMs: 1_500, idleTimeoutMs: 1_500 }, async ({ port }) => {
     assert.equal((await ask(port, "GET", "/metrics")).body, "late");
     const { socket, text } = await connect(port);
     socket.write("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -594,7 +594,7 @@ class BackgroundRejector implements Rejector {
     if (task === "event" && this.#isCurrent(entry)) {
       if (outcome.kind === "done") {
         this.#count(entry);
-      } else {
+      } else if (outcome.kind === "gone") {
         entry.counted.pending = 0;
       }
     }

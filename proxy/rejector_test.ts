@@ -617,3 +617,16 @@ Deno.test("closing calls off retries and is done at once when nothing is on its 
   await bench.rejector.close(5000);
   assert.equal(bench.clock.timers, 0);
 });
+
+Deno.test("an Event that is refused for good is tried again when the pod is seen much later", async () => {
+  const bench = makeBench();
+  let invalid = true;
+  bench.answer = (sent) => invalid && sent.method === "POST" ? failure(422, "invalid") : jsonAnswer({});
+  bench.rejector.refuse(refused(1));
+  await bench.clock.advance(3_600_000);
+  assert.equal(bench.of("POST").length, 1);
+  invalid = false;
+  bench.rejector.refuse(refused(1));
+  await bench.clock.advance(3_600_000);
+  assert.equal(bench.of("POST").length, 2);
+});

@@ -81,6 +81,10 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "signer/listener_test.ts",
     "refuses clients that send no headers",
   ],
+  "signer/listener.ts REQUEST_TIMEOUT_MS": [
+    "signer/listener_test.ts",
+    "refuses clients that send no headers",
+  ],
   "signer/listener.ts KEEP_ALIVE_TIMEOUT_MS": [
     "signer/listener_test.ts",
     "an idle connection is closed after a time",
@@ -156,7 +160,9 @@ function testOf(path: string, name: string, tests: readonly [string, string][]):
   const word = new RegExp(`\\b${name}\\b`);
   const own = path.replace(/\.ts$/, "_test.ts");
   const found = tests.filter(([, text]) => word.test(text)).map(([test]) => test);
-  return found.includes(own) ? own : found[0];
+  const near = `${path.split("/", 1)[0] ?? ""}/`;
+  // shared/ has its tests in its own folder; of one name in two programs, each is another bound.
+  return found.includes(own) ? own : found.find((test) => test.startsWith(near) || test.startsWith("tests/"));
 }
 
 const HEAD = `# Bounds

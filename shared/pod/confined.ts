@@ -7,7 +7,7 @@
 import type { Problem } from "../errors.ts";
 import { equalJson, isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "../json.ts";
 import { isDnsLabel, isDnsSubdomain } from "./grammar.ts";
-import { isAmount } from "./quantity.ts";
+import { AMOUNT_RESOURCES, isAmount } from "./quantity.ts";
 import { fieldSegment, keySegment } from "./schema.ts";
 
 /** What a value may be: a test of it, or of an object's fields, a list's items, a map's values. */
@@ -71,9 +71,6 @@ const probe: Form = {
     failureThreshold: count,
   },
 };
-
-/** Resources that only say how much: others attach devices or pages. */
-const AMOUNT_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-storage"];
 
 const amounts: Form = { keys: AMOUNT_RESOURCES, values: amount };
 

@@ -2,8 +2,10 @@
  * What Kubernetes adds to a pod beyond its template, and under which condition it is accepted.
  *
  * Each rule starts from what was signed and looks at the live spec only to decide whether, and with which suffix or
- * amount, to add its own fixed shape. So the outcome is made of the signed spec and of the shapes written down here,
- * and never of parts of the live spec. Whatever else the live spec holds shows up as a difference afterwards.
+ * amount, to add its own fixed shape. So the outcome is made of the signed spec and of the shapes written down here. Two
+ * rules take over parts of the live spec: extra volumes and containers, which the owner allowed by name, field by field in
+ * the forms of `confined.ts`; and amounts, which have a grammar. Whatever else the live spec holds shows up as a difference
+ * afterwards.
  *
  * | rule | adds | source |
  * |---|---|---|
@@ -34,7 +36,7 @@ import { containerMisfits, volumeMisfits } from "./confined.ts";
 import { isDnsSubdomain } from "./grammar.ts";
 import { hasDigest, parseImage } from "./image.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
-import { addQuantities, compareQuantities, isAmount } from "./quantity.ts";
+import { addQuantities, AMOUNT_RESOURCES, compareQuantities, isAmount } from "./quantity.ts";
 import { RANDOM_ALPHABET, RANDOM_LENGTH, type StatefulSetShape } from "./workload.ts";
 
 /** What is known about the pod whose live spec is compared. */
@@ -106,9 +108,6 @@ const COMPLETION_INDEX_ENV: JsonObject = deepFreeze({
     fieldRef: { apiVersion: "v1", fieldPath: "metadata.labels['batch.kubernetes.io/job-completion-index']" },
   },
 });
-
-/** Resources that only decide how much, never what: all others attach devices or pages. */
-const LIMIT_RANGE_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-storage"];
 
 /** Lists of containers that admission and the Job controller add to: not ephemeral ones. */
 const CONTAINER_LISTS = ["initContainers", "containers"] as const;
@@ -339,7 +338,7 @@ function limitRange(spec: JsonObject, live: JsonObject, _context: InjectionConte
       const signed = resources[field];
       const found = liveResources[field];
       if (!isJsonObject(found)) continue;
-      for (const resource of LIMIT_RANGE_RESOURCES) {
+      for (const resource of AMOUNT_RESOURCES) {
         const amount = Object.hasOwn(found, resource) ? found[resource] : undefined;
         if (isJsonObject(signed) && Object.hasOwn(signed, resource)) continue;
         if (typeof amount !== "string" || !isAmount(amount)) continue;

@@ -12,7 +12,7 @@ import { decode, type Field, fieldsOf } from "./schema.ts";
 /**
  * The fields of a spec that only say whether, where and when it is scheduled, or how much room it takes, each with the
  * reason why an owner does not sign it. The node goes by the live values; what reaches the kubelet has a grammar
- * (`rebuild.ts`).
+ * (`scheduling.ts`).
  */
 export const SCHEDULING_FIELD_REASONS: Readonly<Record<string, string>> = {
   nodeName: "The scheduler writes it. The node takes pods with its own name only.",

@@ -171,6 +171,9 @@ export function compareQuantities(a: string | number, b: string | number): -1 | 
   return first < second ? -1 : first > second ? 1 : 0;
 }
 
+/** Resources that only say how much: all others attach devices or pages. */
+export const AMOUNT_RESOURCES: readonly string[] = ["cpu", "memory", "ephemeral-storage"];
+
 /** Whether a quantity is one that a resource can have: not negative. The text must have been read as a quantity before. */
 export function isAmount(text: string): boolean {
   return parseQuantity(text).nano >= 0n;

@@ -6,7 +6,7 @@
 import type { Problem } from "../errors.ts";
 import { getOwn, type JsonObject, type JsonValue, objectAt, objectsAt } from "../json.ts";
 import { isDnsSubdomain, isLabelValue, isQualifiedName } from "./grammar.ts";
-import { isAmount } from "./quantity.ts";
+import { AMOUNT_RESOURCES, isAmount } from "./quantity.ts";
 import { failure, type RebuildFailure } from "./rebuild_failure.ts";
 import { decode, keySegment } from "./schema.ts";
 
@@ -68,8 +68,6 @@ const SELECTOR_OPERATORS: ReadonlySet<string> = new Set([
   "Gt",
   "Lt",
 ]);
-/** Resources that only make room: others attach devices or pages. */
-const OVERHEAD_RESOURCES: ReadonlySet<string> = new Set(["cpu", "memory", "ephemeral-storage"]);
 const PREEMPTION_POLICIES: ReadonlySet<string> = new Set(["PreemptLowerPriority", "Never"]);
 
 /** Checks every text of the decoded scheduling fields. What no rule names is refused. */
@@ -128,7 +126,7 @@ function checkScheduling(fields: JsonObject, problems: Problem[]): void {
     check(
       "spec.overhead",
       resource,
-      (name) => OVERHEAD_RESOURCES.has(name),
+      (name) => AMOUNT_RESOURCES.includes(name),
       "a map of cpu, memory and ephemeral-storage",
     );
     check(`spec.overhead${keySegment(resource)}`, amount, isAmount, "an amount");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "../base64.ts";
+import { MAX_SIGNED_TEMPLATE_BYTES } from "../bounds.ts";
 import { MAX_SIGNATURE_CHARACTERS } from "../bounds.ts";
 import { canonicalize } from "../canonical_json.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -205,7 +206,7 @@ const REFUSALS: [string, DenyCode, (live: JsonObject) => unknown][] = [
   [
     "a template that is too long",
     "signature-malformed",
-    (p) => annotations(p)[SIGNED_TEMPLATE_ANNOTATION] = "x".repeat(256 * 1024 + 1),
+    (p) => annotations(p)[SIGNED_TEMPLATE_ANNOTATION] = "x".repeat(MAX_SIGNED_TEMPLATE_BYTES + 1),
   ],
   [
     "a template with too many bytes",

