@@ -101,12 +101,16 @@ const probe = (kind: "liveness" | "readiness" | "startup"): Arbitrary =>
 
 const hook = one({ exec, httpGet, sleep: pick({ seconds: 1 }) });
 
+const PAGES = "hugepages-2Mi";
+
 /** Resources of pairs of a limit and a request, each of which may be missing. */
 function amounts(pairs: Record<string, JsonValue>): JsonObject {
   const limits: JsonObject = {};
   const requests: JsonObject = {};
   for (const [name, pair] of Object.entries(pairs)) {
     if (!Array.isArray(pair)) continue;
+    // Huge pages need cpu or memory beside them.
+    if (name === PAGES && pairs.cpu === null && pairs.memory === null) continue;
     const [limit = null, request = null] = pair;
     if (limit !== null) limits[name] = limit;
     if (request !== null) requests[name] = request;
@@ -133,8 +137,7 @@ const resources: Arbitrary = fc.tuple(
     cpu,
     memory,
     "ephemeral-storage": storage,
-    // Huge pages need cpu or memory beside them.
-    "hugepages-2Mi": cpu === null && memory === null ? null : pages,
+    [PAGES]: pages,
     "vendor.example/device": devices,
   })
 );
@@ -149,10 +152,10 @@ const resourcesOfPod = (which: "all requests" | "any"): Arbitrary =>
       ? pick<JsonValue>(["8k", "4000"], ["5e3", null], [null, "4000000m"], null)
       : pick<JsonValue>(["8k", "4000"], [null, "4000000m"]),
     which === "any"
-      ? pick<JsonValue>(["64Gi", "65536Mi"], ["68719476736", null], [null, "34G"])
+      ? pick<JsonValue>(["64Gi", "65536Mi"], ["68719476736", null], [null, "34G"], null)
       : pick<JsonValue>(["64Gi", "65536Mi"], [null, "34G"]),
     fc.option(pick<JsonValue>(["16Mi", "16Mi"], ["16777216", null])),
-  ).map(([cpu, memory, pages]) => amounts({ cpu, memory, "hugepages-2Mi": pages }));
+  ).map(([cpu, memory, pages]) => amounts({ cpu, memory, [PAGES]: pages }));
 
 const envSource = one({
   fieldRef: some({ apiVersion: pick("v1") }, {
