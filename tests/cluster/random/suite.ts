@@ -388,7 +388,7 @@ async function explain(api: ControlPlane, { collection, name, namespace }: Workl
   return [
     `Status: ${JSON.stringify(workload.status ?? workload)}`,
     `Taints of the node: ${JSON.stringify(await taintsOfNode(api))}`,
-    `Events: ${lines.length === 0 ? "none" : ""}`,
+    `Events:${lines.length === 0 ? " none" : ""}`,
     ...lines,
   ].join("\n");
 }
