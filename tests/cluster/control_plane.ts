@@ -21,7 +21,10 @@ export interface ControlPlaneOptions {
   kubernetesDir: string;
   /** As for the programs' flag `--feature-gates`; every API version is served then. By default the defaults. */
   featureGates?: string;
-  /** Whether workloads make pods. Without, only the service account `default` of the namespace `default` is there. */
+  /**
+   * Whether workloads make pods. Without, only the service account `default` of the namespace `default` is there. A
+   * node that is created without conditions counts as healthy for a day, once its taint `not-ready` is gone.
+   */
   withControllers?: boolean;
 }
 
@@ -202,6 +205,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       "--use-service-account-credentials",
       "--leader-elect=false",
       "--secure-port=0",
+      // Nodes have no kubelet here. One that nobody hears of for a minute gets the taint node.kubernetes.io/unreachable,
+      // and DaemonSets make no more pods for it.
+      "--node-startup-grace-period=24h",
       ...(featureGates === undefined ? [] : [`--feature-gates=${featureGates}`]),
     ]);
   }

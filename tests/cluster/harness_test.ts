@@ -40,6 +40,19 @@ Deno.test("until shows what it waited for, the last state and the explanation wh
   });
 });
 
+Deno.test("until shows the deadline's error when there is no explanation to be had", async () => {
+  const waiting = until("pigs fly", () => notYet("on the ground"), {
+    timeoutMs: 5,
+    intervalMs: 1,
+    explain: () => Promise.reject(new Error("the sty is locked")),
+  });
+  await assert.rejects(waiting, (error: unknown) => {
+    assert.ok(error instanceof DeadlineError);
+    for (const part of ["on the ground", "the sty is locked"]) assert.ok(error.message.includes(part));
+    return true;
+  });
+});
+
 Deno.test("until takes a probe that throws as not yet", async () => {
   let looks = 0;
   await until("it stops throwing", () => {

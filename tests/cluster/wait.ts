@@ -23,8 +23,8 @@ export interface WaitOptions {
   timeoutMs?: number;
   /** Pause between two looks in milliseconds, by default 100. */
   intervalMs?: number;
-  /** More to show in the error, for example the ends of the log files. */
-  explain?: () => string;
+  /** More to show in the error, for example the ends of the log files. If it fails, its own error is shown. */
+  explain?: () => string | Promise<string>;
 }
 
 /** A condition that did not come true in time. */
@@ -57,11 +57,19 @@ export async function until<T>(
       state = error instanceof Error ? error.message : String(error);
     }
     if (Date.now() >= deadline) {
-      const more = explain === undefined ? "" : `\n${explain()}`;
+      const more = explain === undefined ? "" : `\n${await explanation(explain)}`;
       throw new DeadlineError(
         `Gave up after ${timeoutMs / 1000} s of waiting until ${what}\nLast state: ${state}${more}`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
+  }
+}
+
+async function explanation(explain: () => string | Promise<string>): Promise<string> {
+  try {
+    return await explain();
+  } catch (error) {
+    return `No explanation: ${error instanceof Error ? error.message : String(error)}`;
   }
 }

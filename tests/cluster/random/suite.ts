@@ -12,7 +12,7 @@ import { rebuildPod } from "@signed-pods/shared/pod/rebuild";
 import { createVerifier, type Verifier } from "@signed-pods/shared/pod/verify";
 import { fakeServer, makeKey, NOW as SIGNING_TIME, runPodsign } from "../../../cli/fake_effects_test.ts";
 import { type ControlPlane, startControlPlane } from "../control_plane.ts";
-import { listAt, objectAt, parseObject, textAt } from "../json.ts";
+import { objectAt, parseObject, textAt } from "../json.ts";
 import { done, notYet, until } from "../wait.ts";
 import { PRIORITY_CLASS, RUNTIME_CLASS, SERVICE_ACCOUNT } from "./valid_pods.ts";
 import { arbitraryWorkload, type Kind, KINDS, type Workload } from "./workloads.ts";
@@ -36,6 +36,13 @@ const PARALLEL = 8;
 /** Fewer pods that the API server accepts, and the generator no longer makes what people write. */
 const MIN_ACCEPTED_SHARE = 0.95;
 
+/** Version 1.x since which the feature gate PodLevelResources is on by default. */
+const POD_RESOURCES_SINCE = 34;
+
+/** Of the PriorityClass and the RuntimeClass, in the form in which the API server serves it. */
+const PRIORITY = 1000;
+const OVERHEAD: JsonObject = { cpu: "250m", memory: "64Mi" };
+
 const JUDGED_AT = new Date("2030-01-01T00:00:00Z");
 
 function environment(name: string): string {
@@ -52,7 +59,7 @@ async function prepare(api: ControlPlane): Promise<void> {
     apiVersion: "scheduling.k8s.io/v1",
     kind: "PriorityClass",
     metadata: { name: PRIORITY_CLASS },
-    value: 1000,
+    value: PRIORITY,
     preemptionPolicy: "Never",
   });
   await api.create("/apis/node.k8s.io/v1/runtimeclasses", {
@@ -65,6 +72,15 @@ async function prepare(api: ControlPlane): Promise<void> {
       nodeSelector: { sandboxed: "true" },
       tolerations: [{ key: "sandbox", operator: "Exists" }],
     },
+  });
+  await api.create("/api/v1/nodes", {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name: NODE, labels: { sandboxed: "true", "kubernetes.io/os": "linux" } },
+  });
+  await until("the node has no taint", async () => {
+    const taints = await taintsOfNode(api);
+    return taints.length === 0 ? done(undefined) : notYet(JSON.stringify(taints));
   });
   for (const namespace of NAMESPACES) {
     await api.create("/api/v1/namespaces", {
@@ -166,12 +182,55 @@ function asBound(pod: JsonObject): JsonObject {
   };
 }
 
+/** Does the work for all items, but starts no more of it after a failure; what has begun is waited for. */
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const rest = items.values();
+  const failures: unknown[] = [];
   const worker = async () => {
-    for (const item of rest) await work(item);
+    for (const item of rest) {
+      if (failures.length > 0) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));
+  if (failures.length > 1) throw new AggregateError(failures, `${failures.length} have failed`);
+  if (failures.length > 0) throw failures[0];
+}
+
+/** What admission writes of the classes that a pod names. */
+const CLASSES = {
+  priority: "priority of a PriorityClass",
+  overhead: "overhead of a RuntimeClass",
+} as const;
+
+function classesOf(pod: JsonObject): string[] {
+  const { priority, preemptionPolicy, overhead = null } = objectAt(pod, "spec");
+  return [
+    ...(priority === PRIORITY && preemptionPolicy === "Never" ? [CLASSES.priority] : []),
+    ...(equalJson(overhead, OVERHEAD) ? [CLASSES.overhead] : []),
+  ];
+}
+
+/** Whether the API server knows resources of a whole pod. */
+function hasPodResources(api: ControlPlane): boolean {
+  const minor = Number(/^1\.(\d+)\./.exec(api.version)?.[1]);
+  assert.ok(Number.isInteger(minor), `${api.version} is a version of Kubernetes`);
+  return minor >= POD_RESOURCES_SINCE;
+}
+
+function sample(
+  api: ControlPlane,
+  kind: Kind,
+  index: number,
+  namespace: string,
+  parameters: { seed: number; numRuns: number },
+): Workload[] {
+  const podResources = !hasPodResources(api) ? "none" : namespace === "limited" ? "all requests" : "any";
+  return fc.sample(arbitraryWorkload(kind, index, namespace, podResources), parameters);
 }
 
 class Counts {
@@ -192,6 +251,10 @@ class Counts {
   }
 }
 
+function withoutValues(message: string): string {
+  return message.replace(/"[^"]*"/g, "…").replace(/\b\d[\w.-]*/g, "…");
+}
+
 /** What the API server said of a pod that it refused, without names and values. */
 function reasonOf(body: JsonObject): string {
   const cause = objectsAt(objectAt(body, "details"), "causes")[0] ?? {};
@@ -199,7 +262,7 @@ function reasonOf(body: JsonObject): string {
   return `refused by the API server: ${
     field === ""
       ? textAt(body, "message") ?? ""
-      : `${field}: ${(textAt(cause, "message") ?? "").slice(0, 100)}`
+      : `${field}: ${withoutValues(textAt(cause, "message") ?? "").slice(0, 100)}`
   }`;
 }
 
@@ -222,7 +285,7 @@ Deno.test(`random pods verify after a real API server has had them (PROPERTY_SEE
 async function tryPods(api: ControlPlane, signer: Signer): Promise<void> {
   const counts = new Counts();
   const workloads = NAMESPACES.flatMap((namespace, index) =>
-    fc.sample(arbitraryWorkload("Pod", 0, namespace), {
+    sample(api, "Pod", 0, namespace, {
       seed: seed + index,
       numRuns: Math.ceil(podRuns / NAMESPACES.length),
     })
@@ -231,33 +294,31 @@ async function tryPods(api: ControlPlane, signer: Signer): Promise<void> {
     const signed = await signer.sign(manifest);
     const { status, body } = await api.request("POST", `${collection}?dryRun=All`, signed);
     if (status !== 201) return counts.add("refused", reasonOf(body));
-    counts.add("accepted", ...await signer.judge(asBound(body)));
+    counts.add("accepted", ...classesOf(body), ...await signer.judge(asBound(body)));
   });
   console.log(`${workloads.length} pods (PROPERTY_SEED=${seed}, Kubernetes ${api.version}):`);
   counts.print();
   assert.ok(counts.of("accepted") >= MIN_ACCEPTED_SHARE * workloads.length, "too few pods are accepted");
-  for (const rule of ["service account token", "image pull secrets", "limit range"]) {
-    assert.ok(counts.of(rule) > 0, `the rule ${rule} is met`);
-  }
+  const met = [
+    "service account token",
+    "image pull secrets",
+    "limit range",
+    ...(hasPodResources(api) ? ["pod resources"] : []),
+    ...Object.values(CLASSES),
+  ];
+  for (const rule of met) assert.ok(counts.of(rule) > 0, `no pod has met: ${rule}`);
 }
 
 async function runWorkloads(api: ControlPlane, signer: Signer): Promise<void> {
-  // Now, since a node without a kubelet is soon taken for unreachable.
-  await api.create("/api/v1/nodes", {
-    apiVersion: "v1",
-    kind: "Node",
-    metadata: { name: NODE, labels: { sandboxed: "true", "kubernetes.io/os": "linux" } },
-  });
-  // DaemonSets are the ones that need it. CronJobs early: their controller makes Jobs when a minute begins.
-  const early: Kind[] = ["DaemonSet", "CronJob"];
-  const kinds: Kind[] = [...early, ...KINDS.filter((kind) => !early.includes(kind))];
+  // CronJobs first: their controller makes the first Jobs when a minute begins.
+  const kinds: Kind[] = ["CronJob", ...KINDS.filter((kind) => kind !== "CronJob")];
   const workloads = Array.from({ length: workloadRuns }, (_, index) => ({
     kind: kinds[index % kinds.length] ?? "Pod",
     namespace: NAMESPACES[Math.floor(index / kinds.length) % NAMESPACES.length] ?? "plain",
     index,
   })).toSorted((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind)).flatMap((
     { kind, namespace, index },
-  ) => fc.sample(arbitraryWorkload(kind, index, namespace), { seed: seed + 100 + index, numRuns: 1 }));
+  ) => sample(api, kind, index, namespace, { seed: seed + 100 + index, numRuns: 1 }));
   const counts = new Counts();
   const created: Workload[] = [];
   await inParallel(workloads, async (workload) => {
@@ -274,21 +335,33 @@ async function runWorkloads(api: ControlPlane, signer: Signer): Promise<void> {
     const made = await until(`${workload.kind} ${workload.name} has ${workload.pods} pods`, async () => {
       const { body } = await api.request("GET", `${pods}?labelSelector=workload%3D${workload.id}`);
       const found = objectsAt(body, "items");
-      return found.length >= workload.pods ? done(found) : notYet(await stateOf(api, workload, found.length));
-    }, { timeoutMs: 180_000, intervalMs: 500 });
+      return found.length >= workload.pods ? done(found) : notYet(`${found.length} pods`);
+    }, { timeoutMs: 180_000, intervalMs: 500, explain: () => explain(api, workload) });
     for (const pod of made) {
       const name = textAt(pod, "metadata", "name") ?? "";
       if (textAt(pod, "spec", "nodeName") === undefined) await bind(api, pods, name);
       const { status, body } = await api.request("GET", `${pods}/${name}`);
       assert.equal(status, 200, JSON.stringify(body));
-      counts.add(workload.kind, `in namespace ${workload.namespace}`, ...await signer.judge(body));
+      counts.add(
+        workload.kind,
+        `in namespace ${workload.namespace}`,
+        ...classesOf(body),
+        ...await signer.judge(body),
+      );
       if (name.length >= 63) counts.add("names cut by the API server");
     }
   });
   console.log(`${created.length} workloads (PROPERTY_SEED=${seed}, Kubernetes ${api.version}), their pods:`);
   counts.print();
+  assert.deepEqual(
+    await taintsOfNode(api),
+    [],
+    "the node has no taint, or DaemonSets would have made no pods",
+  );
   if (workloadRuns >= 2 * KINDS.length) {
-    for (const kind of KINDS) assert.ok(counts.of(kind) > 0, `${kind} made pods`);
+    for (const made of [...KINDS, ...Object.values(CLASSES)]) {
+      assert.ok(counts.of(made) > 0, `no pod was made of: ${made}`);
+    }
   }
 }
 
@@ -303,11 +376,25 @@ async function bind(api: ControlPlane, pods: string, name: string): Promise<void
   assert.ok(status === 201 || textAt(body, "reason") === "Conflict", JSON.stringify(body));
 }
 
-/** What stands in the way of a workload's pods. */
-async function stateOf(api: ControlPlane, { name, namespace }: Workload, found: number): Promise<string> {
-  const { body } = await api.request("GET", `/api/v1/namespaces/${namespace}/events?limit=500`);
-  const messages = listAt(body, "items")
+/** All that is known of a workload whose pods are missing: its status, its node's taints, and every event of its names. */
+async function explain(api: ControlPlane, { collection, name, namespace }: Workload): Promise<string> {
+  const { body: workload } = await api.request("GET", `${collection}/${name}`);
+  const { body: events } = await api.request("GET", `/api/v1/namespaces/${namespace}/events`);
+  const lines = objectsAt(events, "items")
     .filter((event) => (textAt(event, "involvedObject", "name") ?? "").startsWith(name))
-    .map((event) => `${textAt(event, "reason")}: ${textAt(event, "message")}`);
-  return `${found} pods; ${messages.slice(0, 3).join("; ")}`;
+    .map((event) =>
+      `${textAt(event, "involvedObject", "kind")}: ${textAt(event, "reason")}: ${textAt(event, "message")}`
+    );
+  return [
+    `Status: ${JSON.stringify(workload.status ?? workload)}`,
+    `Taints of the node: ${JSON.stringify(await taintsOfNode(api))}`,
+    `Events:${lines.length === 0 ? " none" : ""}`,
+    ...lines,
+  ].join("\n");
+}
+
+async function taintsOfNode(api: ControlPlane): Promise<JsonObject[]> {
+  const { status, body } = await api.request("GET", `/api/v1/nodes/${NODE}`);
+  assert.equal(status, 200, JSON.stringify(body));
+  return objectsAt(objectAt(body, "spec"), "taints");
 }

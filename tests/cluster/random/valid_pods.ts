@@ -15,6 +15,11 @@ export interface SpecOptions {
   deadline: boolean;
   /** Whether the spec may say on which nodes it runs. */
   placement: boolean;
+  /**
+   * Whether the spec may have `resources` of its own. The API server takes requests that are missing from those of the
+   * containers before a LimitRange adds to these, and refuses the sum; so where there is one, all have to be there.
+   */
+  podResources: "none" | "all requests" | "any";
 }
 
 /** Objects that random pods refer to; the API server refuses pods if they are not there. */
@@ -96,6 +101,23 @@ const probe = (kind: "liveness" | "readiness" | "startup"): Arbitrary =>
 
 const hook = one({ exec, httpGet, sleep: pick({ seconds: 1 }) });
 
+const PAGES = "hugepages-2Mi";
+
+/** Resources of pairs of a limit and a request, each of which may be missing. */
+function amounts(pairs: Record<string, JsonValue>): JsonObject {
+  const limits: JsonObject = {};
+  const requests: JsonObject = {};
+  for (const [name, pair] of Object.entries(pairs)) {
+    if (!Array.isArray(pair)) continue;
+    // Huge pages need cpu or memory beside them.
+    if (name === PAGES && pairs.cpu === null && pairs.memory === null) continue;
+    const [limit = null, request = null] = pair;
+    if (limit !== null) limits[name] = limit;
+    if (request !== null) requests[name] = request;
+  }
+  return { limits, requests };
+}
+
 /** Pairs of a limit and the request that goes with it, in many spellings. */
 const resources: Arbitrary = fc.tuple(
   fc.option(
@@ -110,23 +132,30 @@ const resources: Arbitrary = fc.tuple(
   fc.option(pick<JsonValue>(["2Gi", "1Gi"], [null, "1G"])),
   fc.option(pick<JsonValue>(["4Mi", "4Mi"], ["4194304", null])),
   fc.option(pick<JsonValue>(["1", "1"], [2, null])),
-).map(([cpu, memory, storage, pages, devices]) => {
-  const limits: JsonObject = {};
-  const requests: JsonObject = {};
-  const set = (name: string, pair: JsonValue) => {
-    if (!Array.isArray(pair)) return;
-    const [limit = null, request = null] = pair;
-    if (limit !== null) limits[name] = limit;
-    if (request !== null) requests[name] = request;
-  };
-  set("cpu", cpu);
-  set("memory", memory);
-  set("ephemeral-storage", storage);
-  // Huge pages need cpu or memory beside them.
-  if (cpu !== null || memory !== null) set("hugepages-2Mi", pages);
-  set("vendor.example/device", devices);
-  return { limits, requests };
-});
+).map(([cpu, memory, storage, pages, devices]) =>
+  amounts({
+    cpu,
+    memory,
+    "ephemeral-storage": storage,
+    [PAGES]: pages,
+    "vendor.example/device": devices,
+  })
+);
+
+/**
+ * Resources of the whole pod: no less than its containers have together, nor than the LimitRange of the tests gives
+ * them.
+ */
+const resourcesOfPod = (which: "all requests" | "any"): Arbitrary =>
+  fc.tuple(
+    which === "any"
+      ? pick<JsonValue>(["8k", "4000"], ["5e3", null], [null, "4000000m"], null)
+      : pick<JsonValue>(["8k", "4000"], [null, "4000000m"]),
+    which === "any"
+      ? pick<JsonValue>(["64Gi", "65536Mi"], ["68719476736", null], [null, "34G"], null)
+      : pick<JsonValue>(["64Gi", "65536Mi"], [null, "34G"]),
+    fc.option(pick<JsonValue>(["16Mi", "16Mi"], ["16777216", null])),
+  ).map(([cpu, memory, pages]) => amounts({ cpu, memory, [PAGES]: pages }));
 
 const envSource = one({
   fieldRef: some({ apiVersion: pick("v1") }, {
@@ -312,7 +341,7 @@ const dns = fc.constantFrom<JsonObject>({}, { dnsPolicy: "Default" }, {
 
 /** A pod spec that the API server accepts. */
 export function arbitraryValidSpec(
-  { restartPolicies, deadline, placement }: SpecOptions,
+  { restartPolicies, deadline, placement, podResources }: SpecOptions,
 ): fc.Arbitrary<JsonObject> {
   const placing: Fields = placement
     ? {
@@ -332,6 +361,7 @@ export function arbitraryValidSpec(
   const fields = some({
     ...placing,
     ...(deadline ? { activeDeadlineSeconds: count(1, 3600) } : {}),
+    ...(podResources === "none" ? {} : { resources: resourcesOfPod(podResources) }),
     terminationGracePeriodSeconds: count(0, 5, 30, 3600),
     serviceAccountName: pick("", "default", SERVICE_ACCOUNT),
     automountServiceAccountToken: flag,

@@ -5,7 +5,7 @@
  */
 import fc from "fast-check";
 import type { JsonObject } from "@signed-pods/shared/json";
-import { arbitraryValidSpec } from "./valid_pods.ts";
+import { arbitraryValidSpec, type SpecOptions } from "./valid_pods.ts";
 
 /** The kinds of workloads. */
 export const KINDS = [
@@ -58,26 +58,19 @@ const MAX_NAME: Record<Kind, number> = {
 const LENGTHS = [8, 20, 46, 47, 48, 51, 52, 56, 57, 58, 59, 61, 62, 63, 64, 100, 200];
 
 const LONG_RUNNING = { restartPolicies: ["Always"], deadline: false, placement: true };
+const RUNS_ONCE = { restartPolicies: ["OnFailure", "Never"], deadline: true, placement: true };
 
-const SPECS: Record<Kind, fc.Arbitrary<JsonObject>> = {
-  Pod: arbitraryValidSpec({
-    restartPolicies: ["Always", "OnFailure", "Never"],
-    deadline: true,
-    placement: true,
-  }),
-  ReplicationController: arbitraryValidSpec(LONG_RUNNING),
-  ReplicaSet: arbitraryValidSpec(LONG_RUNNING),
-  Deployment: arbitraryValidSpec(LONG_RUNNING),
-  StatefulSet: arbitraryValidSpec(LONG_RUNNING),
+const SPECS: Record<Kind, Omit<SpecOptions, "podResources">> = {
+  Pod: { restartPolicies: ["Always", "OnFailure", "Never"], deadline: true, placement: true },
+  ReplicationController: LONG_RUNNING,
+  ReplicaSet: LONG_RUNNING,
+  Deployment: LONG_RUNNING,
+  StatefulSet: LONG_RUNNING,
   // It makes pods for the nodes that its template may run on.
-  DaemonSet: arbitraryValidSpec({ ...LONG_RUNNING, placement: false }),
-  Job: arbitraryValidSpec({ restartPolicies: ["OnFailure", "Never"], deadline: true, placement: true }),
-  "indexed Job": arbitraryValidSpec({
-    restartPolicies: ["OnFailure", "Never"],
-    deadline: true,
-    placement: true,
-  }),
-  CronJob: arbitraryValidSpec({ restartPolicies: ["OnFailure", "Never"], deadline: true, placement: true }),
+  DaemonSet: { ...LONG_RUNNING, placement: false },
+  Job: RUNS_ONCE,
+  "indexed Job": RUNS_ONCE,
+  CronJob: RUNS_ONCE,
 };
 
 /**
@@ -86,11 +79,17 @@ const SPECS: Record<Kind, fc.Arbitrary<JsonObject>> = {
  * @param kind its kind
  * @param number tells it from all others
  * @param namespace where it is created
+ * @param podResources which resources of its own the pod may have there
  */
-export function arbitraryWorkload(kind: Kind, number: number, namespace: string): fc.Arbitrary<Workload> {
+export function arbitraryWorkload(
+  kind: Kind,
+  number: number,
+  namespace: string,
+  podResources: SpecOptions["podResources"],
+): fc.Arbitrary<Workload> {
   const lengths = LENGTHS.filter((length) => length <= MAX_NAME[kind]);
   return fc.record({
-    spec: SPECS[kind],
+    spec: arbitraryValidSpec({ ...SPECS[kind], podResources }),
     length: fc.constantFrom(...lengths),
     replicas: fc.constantFrom(1, 2),
     labels: fc.constantFrom<JsonObject>({}, { "app.kubernetes.io/name": "web", tier: "" }),
