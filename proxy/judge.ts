@@ -438,9 +438,10 @@ class NodeJudge implements Judge {
   #decide(candidate: Candidate, snapshot: Snapshot | undefined): Decision {
     const { object, identity } = candidate;
     const entry = this.#ledger.get(identity.uid);
-    if (entry !== undefined && keyOf(entry) !== keyOf(identity)) {
+    const owner = this.#ownerOf(identity.uid);
+    if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
       // The rejector is not told: it works by UID, and this UID belongs to a pod that may well be good.
-      const verdict = deny("identity-conflict", `the UID belongs to the pod ${keyOf(entry)}`);
+      const verdict = deny("identity-conflict", `the UID belongs to the pod ${keyOf(owner)}`);
       return { kind: "refuse", refusal: { verdict, reject: false } };
     }
     if (entry !== undefined && this.#enforce) {
@@ -769,6 +770,12 @@ class NodeJudge implements Judge {
       : undefined;
   }
 
+  /** The admitted pod, or mirror pod, that a UID belongs to. */
+  #ownerOf(uid: string): Identity | undefined {
+    const tracked = this.#tracked.get(uid);
+    return this.#ledger.get(uid) ?? (tracked?.mirror === true ? tracked : undefined);
+  }
+
   /** The admitted pod, or mirror pod, that another UID's name belongs to. */
   #holderOf(identity: Identity): string | undefined {
     const holder = this.#ledger.holder(identity.namespace, identity.name)?.uid ??
@@ -783,9 +790,9 @@ class NodeJudge implements Judge {
   #track(identity: Identity): TrackedPod {
     const seenAt = ++this.#sightings;
     const before = this.#tracked.get(identity.uid);
-    const entry = this.#ledger.get(identity.uid);
-    if (entry !== undefined && keyOf(entry) !== keyOf(identity)) {
-      // Another pod under an admitted UID leaves the record of that UID alone.
+    const owner = this.#ownerOf(identity.uid);
+    if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
+      // Another pod under an admitted pod's, or a mirror's, UID leaves the record of that UID alone.
       return { ...identity, mirror: false, shown: false, seenAt, verdict: before?.verdict ?? "" };
     }
     if (before !== undefined && keyOf(before) === keyOf(identity)) {

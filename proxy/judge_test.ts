@@ -549,11 +549,23 @@ Deno.test("refuses a pod with a mirror's name or UID", async () => {
   assert.equal(await bench.fate(GOOD), "new");
 });
 
-Deno.test("a mirror under a new name leaves its old one free", async () => {
+Deno.test("refuses a mirror's UID to any other name, and leaves the mirror its own", async () => {
   const bench = await makeBench();
-  await bench.see(makeMirror({ name: "web", namespace: "default", uid: uidOf(5) }));
-  await bench.see(makeMirror({ name: "web2", namespace: "default", uid: uidOf(5) }));
-  assert.equal(await bench.fate(GOOD), "new");
+  const mirror = makeMirror({ name: "web", namespace: "default", uid: uidOf(5) });
+  await bench.see(mirror);
+  for (
+    const pod of [
+      withMetadata(mirror, { name: "web2" }),
+      await owner.signedPod({ name: "web2", uid: uidOf(5) }),
+    ]
+  ) {
+    assert.equal(await bench.fate(pod), "hide");
+    assert.equal(await bench.fate(pod), "hide");
+    assert.equal(await bench.gone(pod), "hide");
+  }
+  assert.equal(await bench.fate(GOOD), "hide");
+  assert.equal(await bench.fate(mirror), "known");
+  assert.equal(bench.refused.has(uidOf(5)), false, "the rejector works by UID");
 });
 
 Deno.test("a full list is the truth: what it does not hold is forgotten", async () => {

@@ -15,8 +15,11 @@ import net from "node:net";
 import tls from "node:tls";
 import { messageOf } from "@signed-pods/shared/errors";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
+import { type ClientAuthorities, readClientAuthorities } from "./client_certificate.ts";
+import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import { statusResponse } from "./status.ts";
+import { readCertificateAuthorities } from "./tls_identity.ts";
 
 /**
  * Most connections at a time. A kubelet uses one with HTTP/2; with HTTP/1.1 it has one for each watch, of which there
@@ -45,6 +48,7 @@ export interface ListenerOptions {
   /** Answers a request; `delivered` settles when the answer has been sent, or cannot be. */
   handle: (request: Request, delivered: Promise<void>) => Promise<Response>;
   log: Log;
+  clock: Pick<Clock, "now">;
   /** Default: {@linkcode MAX_CONNECTIONS}. */
   maxConnections?: number;
   /** In milliseconds. Default: {@linkcode HANDSHAKE_TIMEOUT_MS}. */
@@ -74,23 +78,39 @@ export function servesLoopbackOnly(tls: ServingTls | undefined): boolean {
   return tls?.clientCa === undefined;
 }
 
+/** What is known of a client whose handshake is done. */
+export type HandshakenClient = Pick<tls.TLSSocket, "authorized" | "getPeerCertificate">;
+
 /**
- * Whether a connection whose handshake is done may be served. node:tls ends handshakes without a known certificate by itself
- * (`rejectUnauthorized`); should it ever not, nobody gets further unauthenticated.
+ * Whether a connection whose handshake is done may be served. node:tls ends handshakes without a known certificate by
+ * itself (`rejectUnauthorized`), but not those that resume a session. All TLS servers of a process share their sessions in
+ * Deno: one that began with anybody's certificate at a server that asks for less, or under authorities that were replaced
+ * since, is "authorized" here (measured with Deno 2.9.5). So the certificate's issuer is checked once more.
+ *
+ * @param authorities undefined if clients show no certificates
  */
-export function isAuthenticated(socket: { authorized: boolean }, tls: ServingTls | undefined): boolean {
-  return tls !== undefined && (tls.clientCa === undefined || socket.authorized);
+export function isAuthenticated(
+  client: HandshakenClient,
+  authorities: ClientAuthorities | undefined,
+  now: Date,
+): boolean {
+  if (authorities === undefined) {
+    return true;
+  }
+  const { raw } = client.getPeerCertificate();
+  return client.authorized && raw !== undefined && authorities.issued(raw, now);
 }
 
 /**
  * Starts to listen.
  *
- * @throws {Error} if the address or the socket cannot be used
+ * @throws {Error} if the address, the socket or the client authorities cannot be used
  */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
-  const { address, socketPath, handle, log } = options;
+  const { address, socketPath, handle, log, clock } = options;
   const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   const loopbackOnly = servesLoopbackOnly(options.tls);
+  let authorities = authoritiesOf(options.tls);
   const open = new Set<net.Socket>();
   const pipes = new Set<Promise<void>>();
 
@@ -138,9 +158,12 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   if (server instanceof tls.Server) {
     server.on("connection", admit);
     server.on("secureConnection", (socket) => {
-      if (isAuthenticated(socket, options.tls)) {
+      if (isAuthenticated(socket, authorities, clock.now())) {
         serve(socket);
       } else {
+        log.warn("connection-refused", "the client's certificate is not one that --client-ca stands for", {
+          peer: socket.remoteAddress,
+        });
         socket.destroy();
       }
     });
@@ -179,6 +202,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     reload(next) {
       // Whether clients must show a certificate was decided by the flags.
       if (server instanceof tls.Server && servesLoopbackOnly(next) === loopbackOnly) {
+        authorities = authoritiesOf(next);
         server.setSecureContext(secureContext(next));
       } else {
         throw new Error(
@@ -202,6 +226,15 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * @throws {Error} if one of the authorities cannot be used
+ */
+function authoritiesOf(tls: ServingTls | undefined): ClientAuthorities | undefined {
+  return tls?.clientCa === undefined
+    ? undefined
+    : readClientAuthorities(readCertificateAuthorities(tls.clientCa));
 }
 
 function secureContext({ certificate, key, clientCa }: ServingTls) {

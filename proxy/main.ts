@@ -216,6 +216,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     socketPath,
     handle: handler.handle,
     log,
+    clock: systemClock,
   });
 
   const front = configuration.front === undefined

@@ -72,7 +72,7 @@ export const FLAGS = [
     value: "FILE",
     default: "",
     description:
-      "Clients must present a certificate signed by one of these (PEM). Without it, only loopback peers are served.",
+      "Clients must present a certificate signed by one of these authorities (PEM), intermediate ones included. Without it, only loopback peers are served.",
   },
   {
     name: "--signature-verification-cert",

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "@signed-pods/shared/errors";
+import { readClientAuthorities } from "./client_certificate.ts";
 import { type FileReader, type FileSet, readFiles, textOf } from "./file_set.ts";
 import type { ServingTls } from "./listener.ts";
 import { readCertificateAuthorities, readTlsIdentity } from "./tls_identity.ts";
@@ -37,8 +38,12 @@ export function servingFiles(paths: ServingPaths, reader: FileReader): FileSet<S
       const key = text("--tls-key", keyFile);
       const clientCa = clientCaFile === undefined
         ? undefined
-        : attempt("--client-ca", `"${clientCaFile}"`, () =>
-          readCertificateAuthorities(textOf(contents, clientCaFile)).join(""));
+        : attempt("--client-ca", `"${clientCaFile}"`, () => {
+          const authorities = readCertificateAuthorities(textOf(contents, clientCaFile));
+          // Throws at what the listener could not check clients with.
+          readClientAuthorities(authorities);
+          return authorities.join("");
+        });
       const identity = certificate === undefined || key === undefined
         ? undefined
         : attempt("--tls-cert", `"${certificateFile}" with "${keyFile}"`, () =>

@@ -98,5 +98,6 @@ Deno.test("refuses serving files that do not belong together, or are not whole",
   assert.deepEqual(await parse({}), []);
   assert.deepEqual(await parse({ "/key": node.key }), ["--tls-cert"]);
   assert.deepEqual(await parse({ "/crt": "", "/ca": "" }), ["--client-ca", "--tls-cert"]);
+  assert.deepEqual(await parse({ "/ca": node.certificate }), ["--client-ca"]);
   assert.deepEqual(await parse({ "/crt": server.certificate.slice(0, 99) }), ["--tls-cert"]);
 });

@@ -186,10 +186,16 @@ export function checkTls({ certificate, key, clientCa }: ServingTls): void {
   }
 }
 
-/** What is known of the peer. A certificate counts only if TLS has verified it with the client authorities. */
+/**
+ * What is known of the peer. A certificate counts only if TLS has verified it with the client authorities, in the
+ * handshake of this connection: in Deno a resumed session is `authorized` whatever certificate began it (measured with
+ * Deno 2.9.5), so whoever resumes one has shown nothing.
+ */
 function contextOf(socket: Socket, asksForCertificates: boolean): RequestContext {
   const context = { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
-  if (!asksForCertificates || !(socket instanceof TLSSocket) || !socket.authorized) return context;
+  if (
+    !asksForCertificates || !(socket instanceof TLSSocket) || !socket.authorized || socket.isSessionReused()
+  ) return context;
   const name: unknown = socket.getPeerCertificate().subject?.CN;
   // Several common names would be a list: whose certificate that is nobody can say.
   return typeof name === "string" && name !== "" && name.length <= MAX_COMMON_NAME_LENGTH

@@ -129,6 +129,41 @@ Deno.test("refuses to take a name from certificates of others, for other ends, o
   });
 });
 
+Deno.test("refuses to take a name from a resumed session, whatever certificate began it", async () => {
+  const clients = await Deno.makeTempDir();
+  try {
+    await withListener({ tls: { ...TLS, clientCa: text("ca.crt") } }, async (listener, contexts) => {
+      const ask = async (...options: string[]) => {
+        const openssl = new Deno.Command("openssl", {
+          args: ["s_client", "-connect", `127.0.0.1:${listener.address.port}`, "-ign_eof", ...options],
+          stdin: "piped",
+          stdout: "piped",
+          stderr: "null",
+        }).spawn();
+        await new Blob(["GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]).stream().pipeTo(
+          openssl.stdin,
+        );
+        return new TextDecoder().decode((await openssl.output()).stdout);
+      };
+      for (const version of ["-tls1_2", "-tls1_3"]) {
+        for (const client of ["alice", "self", "stranger"]) {
+          const file = `${clients}/${client}`;
+          await Deno.writeTextFile(`${file}.crt`, text(`${client}.crt`));
+          await Deno.writeTextFile(`${file}.key`, text(`${client}.key`));
+          const begun = contexts.length;
+          await ask(version, "-cert", `${file}.crt`, "-key", `${file}.key`, "-sess_out", `${file}.session`);
+          assert.equal(contexts[begun]?.certificateName, client === "alice" ? "alice" : undefined);
+          assert.match(await ask(version, "-sess_in", `${file}.session`), /^Reused, /m);
+          assert.equal(contexts.length, begun + 2);
+          assert.equal(contexts[begun + 1]?.certificateName, undefined, `${client} ${version}`);
+        }
+      }
+    });
+  } finally {
+    await Deno.remove(clients, { recursive: true });
+  }
+});
+
 Deno.test("refuses certificates and keys that cannot be used, and those that do not belong together", () => {
   checkTls({ ...TLS, clientCa: text("ca.crt") + text("other.crt") });
   const wrong = [

@@ -109,6 +109,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       return response;
     },
     log,
+    // Certificates are issued by the real one.
+    clock: systemClock,
   });
   return {
     url: `https://127.0.0.1:${listener.address.port}`,
