@@ -93,7 +93,7 @@ export function createNodeApiAuthenticator(reviews: ReviewClient, clock: Clock):
       if (token === undefined) {
         return {
           kind: "nobody",
-          message: "there is neither a client certificate of the cluster nor a bearer token",
+          message: "there is neither a client certificate of the cluster nor a token",
         };
       }
       return token.length <= MAX_TOKEN_LENGTH && isBearerToken(token)

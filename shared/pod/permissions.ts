@@ -127,6 +127,9 @@ function hintFor(kind: Permission["kind"]): string {
       })`;
     case "label":
       return ", or names a label that Kubernetes itself writes, which needs no permission";
+    case "container":
+    case "init-container":
+      return ": NAME is the container's name (a DNS label), not its image, and HEX the 64 lower-case digits of its image's digest";
     default:
       return "";
   }

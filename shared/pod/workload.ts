@@ -174,7 +174,10 @@ function templatesIn(
         JSON.stringify(apiVersion)
       } is not served by Kubernetes 1.32 and later; ` +
         `use apiVersion ${JSON.stringify(workloadKind.apiVersion)}`,
-      [{ path: pathText([...path, "apiVersion"]), message: "is not served by Kubernetes 1.32 and later" }],
+      [{
+        path: pathText([...path, "apiVersion"]),
+        message: `is not served by Kubernetes 1.32 and later; use ${JSON.stringify(workloadKind.apiVersion)}`,
+      }],
     );
   }
   return [templateOf(value, path, kind, workloadKind)];
