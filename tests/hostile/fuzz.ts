@@ -76,8 +76,9 @@ export class Subject {
 
   invariant(): Invariant {
     const invariant = new Invariant(NODE_NAME);
-    for (const { name, ...grant } of this.recording.grants) {
-      invariant.grants.push({ ...grant, fits: (other) => other === name });
+    for (const { namespace, names, spec, labels, annotations } of this.recording.grants) {
+      const form = new RegExp(`^${names}$`);
+      invariant.grants.push({ namespace, spec, labels, annotations, fits: (name) => form.test(name) });
     }
     return invariant;
   }

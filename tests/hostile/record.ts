@@ -239,6 +239,16 @@ async function record(controlPlane: ControlPlane): Promise<Recording> {
   };
 }
 
+/** Names that a controller may give to a pod, in place of the one that it gave: a regular expression. */
+function namesOf(pod: JsonObject): string {
+  const { name, generateName, labels } = objectAt(pod, "metadata");
+  const random = "[bcdfghjklmnpqrstvwxz2456789]";
+  const prefix = String(generateName);
+  if (String(name).length !== prefix.length + 5 || !String(name).startsWith(prefix)) return String(name);
+  const hash = String(objectOf(labels)["pod-template-hash"]);
+  return `${prefix.replace(hash, `${random}{1,10}`)}${random}{5}`;
+}
+
 /** What was signed for a pod, with the defaults and additions that the API server made. */
 function grantOf(pod: JsonObject): Recording["grants"][number] {
   const { name, namespace, annotations } = objectAt(pod, "metadata");
@@ -249,6 +259,7 @@ function grantOf(pod: JsonObject): Recording["grants"][number] {
   return {
     namespace: String(namespace),
     name: String(name),
+    names: namesOf(pod),
     spec,
     labels: isJsonObject(metadata.labels) ? metadata.labels : {},
     annotations: isJsonObject(metadata.annotations) ? metadata.annotations : {},

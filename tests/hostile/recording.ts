@@ -10,6 +10,8 @@ export interface Recording {
   grants: {
     namespace: string;
     name: string;
+    /** A regular expression: what a pod with this signature may be called. */
+    names: string;
     spec: JsonObject;
     labels: JsonObject;
     annotations: JsonObject;
