@@ -47,7 +47,7 @@ import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { readIdentity } from "./metadata.ts";
+import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
@@ -618,15 +618,12 @@ function metadataWarnings(template: SignedTemplate, metadata: JsonObject): strin
   return warnings;
 }
 
-/** Longest unsigned annotation of a key that the owner allowed, in UTF-16 code units. */
-const MAX_EXTRA_ANNOTATION_CHARACTERS: number = 16 * 1024;
-
 /** Controls other than tabs and line ends. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 function isExtraAnnotation(value: string): boolean {
-  return value.length <= MAX_EXTRA_ANNOTATION_CHARACTERS && value.isWellFormed() && !CONTROLS.test(value);
+  return value.length <= MAX_UNSIGNED_ANNOTATION_CHARACTERS && value.isWellFormed() && !CONTROLS.test(value);
 }
 
 /** Labels and annotations that are not signed, but whose keys the owner allowed. Values of no proper form are left out. */
