@@ -20,7 +20,7 @@ import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
-import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { collide, type ListenAddress, parseListenAddress } from "./address.ts";
 import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
@@ -387,6 +387,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
   const front = readFrontOptions(flags.front, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
+  if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {
+    report("--kubelet-api-listen", "has the port of --listen-addr; give each its own");
+  }
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);

@@ -121,6 +121,30 @@ Deno.test("refuses all mistakes at once", () => {
   ]);
 });
 
+Deno.test("refuses a front on the proxy's own port", () => {
+  const files = [
+    "api-tls-cert",
+    "api-tls-key",
+    "api-client-ca",
+    "certificate-authority",
+    "client-certificate",
+    "client-key",
+  ];
+  const flags = files.map((name) => `--kubelet-${name}=/${name}`);
+  const given = [
+    "--mode=audit",
+    "--node-name=a",
+    "--kubeconfig=/k",
+    "--listen-addr=10.0.0.1:10250",
+    ...flags,
+  ];
+  assert.deepEqual(
+    problemPaths(parseCommandLine([...given, "--kubelet-api-listen=10.0.0.1:10250"])),
+    ["--kubelet-api-listen"],
+  );
+  assert.equal(parseCommandLine([...given, "--kubelet-api-listen=10.0.0.2:10250"]).kind, "run");
+});
+
 Deno.test("refuses to enforce without a trusted key; audit may do without", () => {
   assert.deepEqual(problemPaths(parseCommandLine(["--kubeconfig=/k"])), ["--signature-verification-cert"]);
   assert.equal(parseCommandLine(["--kubeconfig=/k", "--mode=audit"]).kind, "run");
