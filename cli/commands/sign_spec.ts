@@ -98,18 +98,26 @@ export interface ToSign {
 }
 
 /** Says what will not be signed, and what the owner should know of what will. */
-function reportInput(effects: Effects, manifest: Manifest, { templates, configMaps }: ToSign): void {
+function reportInput(effects: Effects, manifest: Manifest, { templates, configMaps, salts }: ToSign): void {
   printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
   printErrors(effects, templates.flatMap(({ notes }) => notes));
   const ignored = new Map<string, number>();
+  const written = [
+    ...templates.map(({ document, location: { path } }) => ({ document, path })),
+    ...configMaps.map(({ object }) => object),
+    ...salts.map(([object]) => object),
+  ];
   for (const document of manifest.documents) {
-    const locations = templates.filter((template) => template.document === document).map(({ location }) =>
-      location
-    );
+    const locations = written.filter((place) => place.document === document);
     if (document.value !== null) countIgnored(document.value, locations, ignored);
   }
   if (ignored.size > 0) {
     printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
+  }
+  for (const [object] of salts) {
+    printErrors(effects, [
+      `${placeOfObject(object)}: Secret ${object.name} gets a salt: apply it with the pods`,
+    ]);
   }
   if (templates.length + configMaps.length === 0) {
     printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
