@@ -22,6 +22,7 @@ const ALLOW: AllowVerdict = {
   extraAnnotations: {},
   injected: ["spec.volumes[kube-api-access-abcde]: service account"],
   permissions: [],
+  references: [],
   warnings: ["w"],
 };
 
@@ -70,7 +71,15 @@ Deno.test("programs get every field of every object", () => {
   const report: unknown = JSON.parse(
     jsonReport({ verdicts: [GOOD, BAD], ignored: new Map([["Service", 2]]) }),
   );
-  const none = { form: null, keyId: null, signedHash: null, injected: [], permissions: [], warnings: [] };
+  const none = {
+    form: null,
+    keyId: null,
+    signedHash: null,
+    injected: [],
+    permissions: [],
+    references: [],
+    warnings: [],
+  };
   assert.deepEqual(report, {
     good: 1,
     refused: 1,
@@ -90,6 +99,7 @@ Deno.test("programs get every field of every object", () => {
         signedHash: ALLOW.signedHash,
         injected: ALLOW.injected,
         permissions: [],
+        references: [],
         warnings: ["w"],
         code: null,
         message: null,
