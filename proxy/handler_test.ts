@@ -25,6 +25,10 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     get: (namespace, name) => answerAs("get", namespace, name),
     write: (_request, write: PodWrite) => answerAs("write", write),
     judgeAgain: () => {},
+    counts: () => ({
+      pods: { admitted: 0, mirror: 0, refused: 0, stopping: 0, stopped: 0 },
+      pendingRejections: 0,
+    }),
     close: () => Promise.resolve(),
   };
   const handler = createHandler({

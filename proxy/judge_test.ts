@@ -66,6 +66,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     recall: (uid: string, controller: string, at: Date) => void recalled.push([uid, controller, at]),
     forget: (uid: string) => void refused.delete(uid),
     uids: () => [...refused.keys()],
+    pending: () => 0,
     close: () => Promise.resolve(),
   };
   const judge = createJudge({
