@@ -443,7 +443,7 @@ async function tryAddresses({ options, front, socketPath }: Configuration): Prom
   }
   const { listenAddress: metricsAddress } = options.operability;
   if (metricsAddress !== undefined) {
-    tryAddress("--metrics-bind-address", metricsAddress, problems);
+    tryAddress("--metrics-addr", metricsAddress, problems);
   }
   try {
     if (await isServed(socketPath)) {

@@ -234,7 +234,7 @@ const parser = object({
   }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
   operability: object({
-    bindAddress: optional(textOption("--metrics-bind-address")),
+    metricsAddr: optional(textOption("--metrics-addr")),
     decisionLog: optional(textOption("--decision-log")),
   }),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),

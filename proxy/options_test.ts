@@ -53,7 +53,7 @@ Deno.test("every flag", () => {
       "GET:/apis/a/*",
       "--node-api-access=stats, exec",
       "--runtime-dir=/tmp/x/",
-      "--metrics-bind-address=127.0.0.1:10450",
+      "--metrics-addr=127.0.0.1:10450",
       "--decision-log=/var/log/decisions",
       "--log-requests=false",
       "--log-pod-payloads=true",

@@ -124,7 +124,7 @@ Deno.test("the port for metrics and the decision log with its rotated files are 
       "--kubeconfig=/etc/k",
       "--signature-verification-cert=/trust",
       "--runtime-dir=/run/p",
-      "--metrics-bind-address=[::1]:10450",
+      "--metrics-addr=[::1]:10450",
       "--decision-log=/var/log/proxy/decisions",
     ], readText),
     [

@@ -9,7 +9,7 @@ import { isLoopbackAddress, type ListenAddress, parseListenAddress } from "../ad
 /** The flags, in the order of the help text. */
 export const OPERABILITY_FLAGS = [
   {
-    name: "--metrics-bind-address",
+    name: "--metrics-addr",
     value: "ADDRESS",
     default: "",
     description:
@@ -41,19 +41,19 @@ export interface OperabilityOptions {
  * @param report is told what is wrong
  */
 export function readOperabilityOptions(
-  flags: { bindAddress: string | undefined; decisionLog: string | undefined },
+  flags: { metricsAddr: string | undefined; decisionLog: string | undefined },
   report: (flag: OperabilityFlagName, problem: string) => void,
 ): OperabilityOptions {
-  const { bindAddress, decisionLog } = flags;
+  const { metricsAddr, decisionLog } = flags;
   const options: OperabilityOptions = {};
-  if (bindAddress !== undefined) {
-    const address = parseListenAddress(bindAddress);
+  if (metricsAddr !== undefined) {
+    const address = parseListenAddress(metricsAddr);
     if (address === undefined) {
-      report("--metrics-bind-address", `"${bindAddress}" is no address; write 127.0.0.1:PORT or [::1]:PORT`);
+      report("--metrics-addr", `"${metricsAddr}" is no address; write 127.0.0.1:PORT or [::1]:PORT`);
     } else if (!isLoopbackAddress(address.hostname)) {
       report(
-        "--metrics-bind-address",
-        `"${bindAddress}" is not a loopback address, and whoever reaches it reads which pods the node has; use 127.0.0.1:PORT or [::1]:PORT`,
+        "--metrics-addr",
+        `"${metricsAddr}" is not a loopback address, and whoever reaches it reads which pods the node has; use 127.0.0.1:PORT or [::1]:PORT`,
       );
     } else {
       options.listenAddress = address;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readOperabilityOptions } from "./operability_options.ts";
 
-function read(bindAddress?: string, decisionLog?: string) {
+function read(metricsAddr?: string, decisionLog?: string) {
   const problems: string[] = [];
-  const options = readOperabilityOptions({ bindAddress, decisionLog }, (flag) => problems.push(flag));
+  const options = readOperabilityOptions({ metricsAddr, decisionLog }, (flag) => problems.push(flag));
   return { options, problems };
 }
 
@@ -35,7 +35,7 @@ for (
   ]
 ) {
   Deno.test(`refuses to show pods at ${address}`, () => {
-    assert.deepEqual(read(address), { options: {}, problems: ["--metrics-bind-address"] });
+    assert.deepEqual(read(address), { options: {}, problems: ["--metrics-addr"] });
   });
 }
 

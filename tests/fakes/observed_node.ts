@@ -62,7 +62,7 @@ export class ObservedNode {
       }),
     );
     const proxy = await ProxyProcess.start(folder, 0, [
-      "--metrics-bind-address=127.0.0.1:0",
+      "--metrics-addr=127.0.0.1:0",
       ...more(folder),
     ]);
     const url = String(proxy.line("operability-listening")?.["address"]);
