@@ -246,13 +246,14 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       reviews,
       log,
       clock: systemClock,
+      decided: operability.nodeApiDecided,
     });
 
   let trusted = keys.trusted;
   let serving = tls;
   if (metricsAddress !== undefined) {
     await operability.listen(metricsAddress, () => {
-      const { identity } = credential.value;
+      const { front: facing } = configuration;
       const { user, system } = process.cpuUsage();
       return {
         ...gate.counts(),
@@ -260,8 +261,12 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
         reloads: counts.entries(),
         memory: Deno.memoryUsage(),
         cpuSeconds: (user + system) / 1e6,
-        ...(identity === undefined ? {} : { clientCertificate: identity.der }),
-        ...(serving === undefined ? {} : { servingCertificate: serving.certificate }),
+        certificates: {
+          client: credential.value.identity?.certificate,
+          serving: serving?.certificate,
+          "node-api-serving": facing?.tls.certificate,
+          "node-api-client": facing?.kubelet.identity.certificate,
+        },
       };
     });
   }

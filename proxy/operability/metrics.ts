@@ -9,6 +9,7 @@ import { VERSION } from "@signed-pods/shared/version";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PodCounts } from "../judge.ts";
 import type { Mode } from "../mode.ts";
+import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api_front.ts";
 import type { ReloadCount } from "../reload_counts.ts";
 import type { UpstreamObserver, UpstreamOutcome } from "./observed_upstream.ts";
 import type { DecisionKind, PodDecision } from "./pod_decision.ts";
@@ -52,6 +53,12 @@ export const METRICS = {
     labels: ["route"],
     help: "Requests that run. Those of the routes pod-watch and relay-stream are watches.",
   },
+  kubelet_proxy_node_api_requests_total: {
+    type: "counter",
+    labels: ["outcome"],
+    help:
+      "Requests for the kubelet's own API (--kubelet-api-listen): passed to the kubelet, or the status with which they were refused.",
+  },
   kubelet_proxy_verdicts_total: {
     type: "counter",
     labels: ["decision", "code"],
@@ -92,7 +99,7 @@ export const METRICS = {
     type: "gauge",
     labels: ["certificate"],
     help:
-      "When a certificate ends, in seconds since 1970: client (towards the API server), serving (towards the kubelet).",
+      "When a certificate ends, in seconds since 1970: client (towards the API server), serving (towards the kubelet), and node-api-serving and node-api-client of --kubelet-api-listen.",
   },
   kubelet_proxy_verification_keys: {
     type: "gauge",
@@ -192,9 +199,18 @@ const OUTCOMES: readonly UpstreamOutcome[] = [
 /** Levels of lines that are counted. */
 export type CountedLevel = "info" | "warn" | "error";
 
-/** A certificate that this process shows. */
+/**
+ * Certificates that this process shows: to the API server, to the kubelet, to who wants the kubelet's own API, and to the
+ * kubelet behind it.
+ */
+export const OWN_CERTIFICATES = ["client", "serving", "node-api-serving", "node-api-client"] as const;
+
+/** The name of one of them. */
+export type OwnCertificateName = (typeof OWN_CERTIFICATES)[number];
+
+/** When one of them ends. */
 export interface OwnCertificate {
-  name: "client" | "serving";
+  name: OwnCertificateName;
   notAfter: Date;
 }
 
@@ -217,6 +233,7 @@ export interface Snapshot {
 export interface Metrics {
   requests: RequestObserver;
   upstream: UpstreamObserver;
+  nodeApiDecided(outcome: NodeApiOutcome): void;
   verdict(decision: PodDecision): void;
   unidentified(): void;
   judged(seconds: number): void;
@@ -244,6 +261,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const requests = counter("kubelet_proxy_requests_total");
   const requestSeconds = histogram("kubelet_proxy_request_duration_seconds");
   const open = gauge("kubelet_proxy_requests_open");
+  const nodeApi = counter("kubelet_proxy_node_api_requests_total");
   const verdicts = counter("kubelet_proxy_verdicts_total");
   const unidentified = counter("kubelet_proxy_unidentified_pods_total");
   const pods = gauge("kubelet_proxy_pods");
@@ -267,6 +285,9 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   for (const route of REQUEST_ROUTES) {
     open.set({ route }, 0);
     requests.inc({ route, code: route === "malformed" ? "400" : route === "refuse" ? "403" : "200" }, 0);
+  }
+  for (const outcome of ["passed", ...NODE_API_REFUSAL_CODES]) {
+    nodeApi.inc({ outcome }, 0);
   }
   verdicts.inc(verdictLabels("allow"), 0);
   for (const code of Object.keys(DENY_CODES)) {
@@ -331,6 +352,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       },
       failed: (code) => upstreamRequests.inc({ outcome: code }),
     },
+    nodeApiDecided: (outcome) => nodeApi.inc({ outcome }),
     verdict({ kind, verdict }) {
       verdicts.inc(verdictLabels(kind, verdict.decision === "deny" ? verdict.code : undefined));
     },

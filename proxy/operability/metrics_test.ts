@@ -90,6 +90,8 @@ Deno.test("requests, answers and verdicts are counted", async () => {
   metrics.upstream.answered(404, 0.2);
   metrics.upstream.failed("timeout", "why");
   metrics.judged(0.003);
+  metrics.nodeApiDecided("passed");
+  metrics.nodeApiDecided(401);
   metrics.unidentified();
   metrics.logged("warn");
   metrics.decisionsLost(7);
@@ -110,6 +112,8 @@ Deno.test("requests, answers and verdicts are counted", async () => {
   assert.equal(series.get("kubelet_proxy_upstream_duration_seconds_count"), 1);
   assert.equal(series.get("kubelet_proxy_judge_duration_seconds_count"), 1);
   assert.equal(series.get("kubelet_proxy_unidentified_pods_total"), 1);
+  assert.equal(series.get('kubelet_proxy_node_api_requests_total{outcome="passed"}'), 1);
+  assert.equal(series.get('kubelet_proxy_node_api_requests_total{outcome="401"}'), 1);
   assert.equal(series.get('kubelet_proxy_log_lines_total{level="warn"}'), 1);
   assert.equal(series.get("kubelet_proxy_decision_log_lost_total"), 7);
   assert.equal(series.get('kubelet_proxy_verdicts_total{decision="stop",code="spec-differs"}'), 1);

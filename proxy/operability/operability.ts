@@ -12,9 +12,16 @@ import type { Clock } from "../clock.ts";
 import type { PodVerifier } from "../judge.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
+import type { NodeApiOutcome } from "../node_api_front.ts";
 import type { Upstream } from "../upstream.ts";
 import { createDecisionLog, type DecisionFiles } from "./decision_log.ts";
-import { createMetrics, type OwnCertificate, type Snapshot } from "./metrics.ts";
+import {
+  createMetrics,
+  OWN_CERTIFICATES,
+  type OwnCertificate,
+  type OwnCertificateName,
+  type Snapshot,
+} from "./metrics.ts";
 import { observeUpstream } from "./observed_upstream.ts";
 import { openOperabilityServer } from "./operability_server.ts";
 import { formatDecision, type JudgeObserver } from "./pod_decision.ts";
@@ -38,10 +45,8 @@ export interface OperabilityParts {
 
 /** What is looked up when somebody asks. */
 export interface OperabilitySources extends Omit<Snapshot, "missing" | "certificates"> {
-  /** DER of the client certificate towards the API server. */
-  clientCertificate?: Uint8Array<ArrayBuffer>;
-  /** PEM of the serving certificate chain. */
-  servingCertificate?: string;
+  /** PEM of each chain that is in use, the own certificate first. */
+  certificates: Readonly<Record<OwnCertificateName, string | undefined>>;
 }
 
 /** For those who watch the proxy. */
@@ -50,6 +55,8 @@ export interface Operability {
   readonly log: Log;
   readonly judge: JudgeObserver;
   readonly requests: RequestObserver;
+  /** Counts what became of a request for the kubelet's own API. */
+  nodeApiDecided(outcome: NodeApiOutcome): void;
   /** The same upstream, observed; call it once. */
   upstream(upstream: Upstream): Upstream;
   /** The same verifier, observed. */
@@ -90,6 +97,7 @@ export function createOperability(parts: OperabilityParts): Operability {
       listed: readiness.listed,
     },
     requests: metrics.requests,
+    nodeApiDecided: metrics.nodeApiDecided,
     upstream(upstream) {
       observed = observeUpstream(upstream, {
         answered(status, seconds) {
@@ -125,11 +133,11 @@ export function createOperability(parts: OperabilityParts): Operability {
           ready: () => readiness.check(),
           metricsContentType: metrics.contentType,
           metrics() {
-            const { clientCertificate, servingCertificate, ...rest } = sources();
+            const { certificates, ...rest } = sources();
             return metrics.text({
               ...rest,
               missing: readiness.missing(),
-              certificates: certificatesOf(clientCertificate, servingCertificate),
+              certificates: certificatesOf(certificates),
             });
           },
           decisions: () => recent.text(),
@@ -166,16 +174,12 @@ function countLines(log: Log, logged: (level: "info" | "warn" | "error") => void
 }
 
 function certificatesOf(
-  client: Uint8Array<ArrayBuffer> | undefined,
-  serving: string | undefined,
+  certificates: Readonly<Record<OwnCertificateName, string | undefined>>,
 ): OwnCertificate[] {
-  const own = serving === undefined
-    ? undefined
-    : readPemBlocks(serving).find(({ label }) => label === "CERTIFICATE")?.bytes;
-  return [
-    ...(client === undefined ? [] : [{ name: "client" as const, notAfter: notAfterOf(client) }]),
-    ...(own === undefined ? [] : [{ name: "serving" as const, notAfter: notAfterOf(own) }]),
-  ];
+  return OWN_CERTIFICATES.flatMap((name) => {
+    const own = readPemBlocks(certificates[name] ?? "").find(({ label }) => label === "CERTIFICATE");
+    return own === undefined ? [] : [{ name, notAfter: notAfterOf(own.bytes) }];
+  });
 }
 
 /** The certificate was read before it came into use, so it parses. */
