@@ -12,7 +12,7 @@ import type { Mode } from "./mode.ts";
 import type { NodeApiAccess } from "./node_api_access.ts";
 import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import { createNodeApiAuthorizer } from "./node_api_authorizer.ts";
-import { type NodeApiFront, openNodeApiFront } from "./node_api_front.ts";
+import { type NodeApiFront, type NodeApiOutcome, openNodeApiFront } from "./node_api_front.ts";
 import type { ReviewClient } from "./review_client.ts";
 
 /** What the front is started with, beside its own configuration. */
@@ -24,6 +24,7 @@ export interface FrontSetting {
   reviews: ReviewClient;
   log: Log;
   clock: Clock;
+  decided: (outcome: NodeApiOutcome) => void;
 }
 
 /**
@@ -33,7 +34,7 @@ export interface FrontSetting {
  */
 export async function startFront(
   { address, tls, kubelet }: FrontConfiguration,
-  { nodeName, access, mode, logRequests, reviews, log, clock }: FrontSetting,
+  { nodeName, access, mode, logRequests, reviews, log, clock, decided }: FrontSetting,
 ): Promise<NodeApiFront> {
   const front = await openNodeApiFront({
     address,
@@ -47,6 +48,7 @@ export async function startFront(
     log,
     logRequests,
     clock,
+    decided,
   });
   log.info("node-api-listening", "kubelet-proxy stands before the kubelet's own API", {
     address: `https://${formatAddress(front.address.hostname, front.address.port)}`,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import type { VerificationKey } from "@signed-pods/shared/keys";
@@ -27,6 +28,8 @@ import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createOperability } from "./operability/operability.ts";
 import { parseCommandLine } from "./options.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
@@ -121,8 +124,19 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, log: Log): Promise<void> {
+async function run(configuration: Configuration, plainLog: Log): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
+  const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
+  const operability = createOperability({
+    mode: options.mode,
+    log: plainLog,
+    clock: systemClock,
+    elapsedMs: () => performance.now(),
+    ...(decisionLogFile === undefined
+      ? {}
+      : { decisionLog: { path: decisionLogFile, files: systemDecisionFiles } }),
+  });
+  const { log } = operability;
   await clearProxyVariables(log);
 
   let fromFiles = configuration.credentials;
@@ -160,7 +174,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       install();
     },
   });
-  const upstream = createFailover({
+  const failover = createFailover({
     servers: [kubeconfig.server, ...options.servers].map((server) => ({
       url: server.href,
       upstream: createUpstream({
@@ -173,6 +187,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     clock: systemClock,
     log,
   });
+  const upstream = operability.upstream(failover);
   const makeVerifier = ({ trusted, revoked }: VerificationKeySet) =>
     createVerifier({
       keys: trusted,
@@ -183,13 +198,14 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   const verifier = createReplaceableVerifier(makeVerifier(keys));
   const gate = createPodGate({
     upstream,
-    verifier: options.logPodPayloads ? withPayloadLog(verifier, log) : verifier,
+    verifier: operability.verifier(options.logPodPayloads ? withPayloadLog(verifier, log) : verifier),
     ledger: await openLedger(ledgerFile(options.runtimeDir), log),
     log,
     mode: options.mode,
     nodeName,
     clock: systemClock,
     random: Math.random,
+    observer: operability.judge,
   });
   const reviews = createReviewClient(upstream, log);
   const handler = createHandler({
@@ -209,6 +225,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     logRequests: options.logRequests,
     elapsedMs: () => performance.now(),
     clock: systemClock,
+    observer: operability.requests,
   });
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),
@@ -229,7 +246,30 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       reviews,
       log,
       clock: systemClock,
+      decided: operability.nodeApiDecided,
     });
+
+  let trusted = keys.trusted;
+  let serving = tls;
+  if (metricsAddress !== undefined) {
+    await operability.listen(metricsAddress, () => {
+      const { front: facing } = configuration;
+      const { user, system } = process.cpuUsage();
+      return {
+        ...gate.counts(),
+        keys: trusted,
+        reloads: counts.entries(),
+        memory: Deno.memoryUsage(),
+        cpuSeconds: (user + system) / 1e6,
+        certificates: {
+          client: credential.value.identity?.certificate,
+          serving: serving?.certificate,
+          "node-api-serving": facing?.tls.certificate,
+          "node-api-client": facing?.kubelet.identity.certificate,
+        },
+      };
+    });
+  }
 
   const keyExpiry = createKeyExpiry(systemClock, log);
   const keyFollower = followFiles({
@@ -240,12 +280,16 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       gate.judgeAgain();
       tellKeys(next, log);
       keyExpiry.watch(next.trusted);
+      trusted = next.trusted;
     },
   });
   const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
     ...following,
     loaded: configuration.files.serving,
-    apply: (next) => listener.reload(next),
+    apply(next) {
+      listener.reload(next);
+      serving = next;
+    },
   });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
@@ -278,7 +322,8 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     await gate.close(GATE_DEADLINE_MS);
     await closed;
     await frontClosed;
-    upstream.close();
+    await operability.close();
+    failover.close();
     client.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
@@ -400,6 +445,10 @@ async function tryAddresses({ options, front, socketPath }: Configuration): Prom
   tryAddress("--listen-addr", options.listenAddress, problems);
   if (front !== undefined) {
     tryAddress("--kubelet-api-listen", front.address, problems);
+  }
+  const { listenAddress: metricsAddress } = options.operability;
+  if (metricsAddress !== undefined) {
+    tryAddress("--metrics-addr", metricsAddress, problems);
   }
   try {
     if (await isServed(socketPath)) {

@@ -68,6 +68,14 @@ const STATUS_TEXTS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
+/** Statuses with which the front itself refuses. */
+export const NODE_API_REFUSAL_CODES = [400, 401, 403, 500, 503, 504] as const;
+
+type RefusalCode = (typeof NODE_API_REFUSAL_CODES)[number];
+
+/** What became of a request: it went to the kubelet, or was refused with a status. */
+export type NodeApiOutcome = "passed" | RefusalCode;
+
 /** What a front is made of. */
 export interface NodeApiFrontOptions {
   address: ListenAddress;
@@ -84,6 +92,8 @@ export interface NodeApiFrontOptions {
   /** Whether requests that go through get a line in the log. Refusals always do. */
   logRequests: boolean;
   clock: Clock;
+  /** Is told what becomes of each request. */
+  decided?: (outcome: NodeApiOutcome) => void;
   /** Default: {@linkcode MAX_FRONT_CONNECTIONS}. */
   maxConnections?: number;
   /** In milliseconds. Defaults: {@linkcode FRONT_HANDSHAKE_TIMEOUT_MS}, {@linkcode FRONT_IDLE_TIMEOUT_MS}. */
@@ -108,7 +118,7 @@ export interface NodeApiFront {
 /** What becomes of a request. */
 type Decision =
   | { kind: "pass"; target: string; path: string; user: string; needed: string }
-  | { kind: "refuse"; code: number; message: string };
+  | { kind: "refuse"; code: RefusalCode; message: string };
 
 /**
  * Starts to listen.
@@ -206,6 +216,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     const left = new AbortController();
     response.on("close", () => left.abort());
     const decision = await decide(request, undefined, left.signal);
+    options.decided?.(decision.kind === "pass" ? "passed" : decision.code);
     if (response.destroyed) return;
     if (decision.kind === "refuse") {
       response.writeHead(decision.code, {
@@ -226,6 +237,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     client.on("close", () => left.abort());
     const headers = nodeApiUpgradeHeaders(request);
     const decision = await decide(request, headers.ok ? undefined : headers.problem, left.signal, true);
+    options.decided?.(decision.kind === "pass" ? "passed" : decision.code);
     if (client.destroyed) return;
     if (decision.kind === "refuse" || !headers.ok) {
       const { code, message } = decision.kind === "refuse" ? decision : { code: 400, message: "" };
@@ -448,6 +460,6 @@ function describeRoute(method: string, path: string, { needed }: NodeApiRoute): 
   return needed === "all" ? `${method} ${path.slice(0, 200)}` : needed;
 }
 
-function refuse(code: number, message: string): Decision {
+function refuse(code: RefusalCode, message: string): Decision {
   return { kind: "refuse", code, message: `kubelet-proxy: ${message}\n` };
 }

@@ -25,6 +25,11 @@ import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_option
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import {
+  OPERABILITY_FLAGS,
+  type OperabilityOptions,
+  readOperabilityOptions,
+} from "./operability/operability_options.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -127,6 +132,7 @@ export const FLAGS = [
     description:
       "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
   },
+  ...OPERABILITY_FLAGS,
   {
     name: "--log-requests",
     value: "",
@@ -170,6 +176,7 @@ export interface Options {
   /** Not given if nothing is to stand before the kubelet's own API. */
   front?: FrontOptions;
   runtimeDir: string;
+  operability: OperabilityOptions;
   logRequests: boolean;
   logPodPayloads: boolean;
   logFormat: LogFormat;
@@ -226,6 +233,10 @@ const parser = object({
     config: optional(textOption("--kubelet-config")),
   }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
+  operability: object({
+    metricsAddr: optional(textOption("--metrics-addr")),
+    decisionLog: optional(textOption("--decision-log")),
+  }),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
   logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
   logFormat: withDefault(textOption("--log-format"), defaultOf("--log-format")),
@@ -426,6 +437,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
     nodeApiAccess,
     ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
+    operability: readOperabilityOptions(flags.operability, (flag, problem) => {
+      if (!reported.has(flag)) report(flag, problem);
+    }),
     logRequests: boolean("--log-requests", flags.logRequests),
     logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),
     logFormat: flags.logFormat === "json" ? "json" : "text",

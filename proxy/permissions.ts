@@ -11,6 +11,7 @@ import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import { clientCaPath } from "./front_configuration.ts";
 import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { decisionLogPaths } from "./operability/decision_log.ts";
 import { parseCommandLine } from "./options.ts";
 import { filesOf } from "./upstream_files.ts";
 
@@ -27,9 +28,14 @@ export async function proxyPermissions(
   if (commandLine.kind === "print") return [];
   const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
     commandLine.options;
+  const { listenAddress: metricsAddress, decisionLogFile } = commandLine.options.operability;
+  const decisionLogs = decisionLogFile === undefined ? [] : decisionLogPaths(decisionLogFile);
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
+  if (metricsAddress !== undefined) {
+    hosts.push(...listenPermissions(metricsAddress.hostname ?? "", metricsAddress.port));
+  }
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
     for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
@@ -63,8 +69,8 @@ export async function proxyPermissions(
   }
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
-    read: [...files, ...verificationCerts, runtimeDir],
-    write: [runtimeDir],
+    read: [...files, ...verificationCerts, runtimeDir, ...decisionLogs],
+    write: [runtimeDir, ...decisionLogs],
     ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),

@@ -117,3 +117,20 @@ Deno.test("all API servers may be reached", async () => {
   ], readText);
   assert.match(flags.at(-1) ?? "", /,api\.example:6443,b:443,c:6443$/);
 });
+
+Deno.test("the port for metrics and the decision log with its rotated files are granted, and only when they are asked for", async () => {
+  assert.deepEqual(
+    await proxyPermissions([
+      "--kubeconfig=/etc/k",
+      "--signature-verification-cert=/trust",
+      "--runtime-dir=/run/p",
+      "--metrics-addr=[::1]:10450",
+      "--decision-log=/var/log/proxy/decisions",
+    ], readText),
+    [
+      "--allow-read=/etc/k,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/trust,/run/p,/var/log/proxy/decisions,/var/log/proxy/decisions.1,/var/log/proxy/decisions.2,/var/log/proxy/decisions.3",
+      "--allow-write=/run/p,/var/log/proxy/decisions,/var/log/proxy/decisions.1,/var/log/proxy/decisions.2,/var/log/proxy/decisions.3",
+      "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,[::1]:10450,api.example:6443",
+    ],
+  );
+});

@@ -13,6 +13,7 @@ const PROGRAMS: Record<string, string[]> = {
     "@peculiar/asn1-rsa",
     "@peculiar/asn1-schema",
     "@peculiar/asn1-x509",
+    "prom-client",
     "yaml",
   ],
   signer: [
