@@ -27,6 +27,7 @@ const ALLOWED: AllowVerdict = {
   extraAnnotations: {},
   injected: ["spec.volumes[token]: service account token"],
   permissions: [],
+  references: [],
   warnings: ["spec.containers[app].image has no digest"],
 };
 
