@@ -81,7 +81,9 @@ export function watchingTests({ test, refused, signed }: WatchingSuite): void {
     const { text, written } = await cluster.until("the file ends with what is in memory", async () => {
       const { decisions }: { decisions: Decision[] } = JSON.parse(await read(cluster, "/decisions"));
       const text = await Deno.readTextFile(`${cluster.options.runDir}/proxy/decisions.log`);
-      const written: Decision[] = text.trimEnd().split("\n").map((line) => JSON.parse(line));
+      const written: Decision[] = text.slice(0, text.lastIndexOf("\n")).split("\n").map((line) =>
+        JSON.parse(line)
+      );
       const last = written.slice(-decisions.length).reverse();
       return decisions.length > 0 && JSON.stringify(last) === JSON.stringify(decisions)
         ? done({ text, written })
