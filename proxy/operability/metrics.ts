@@ -35,7 +35,7 @@ export const METRICS = {
     type: "gauge",
     labels: ["check"],
     help:
-      "1 if the check holds: the API server answered the last request (upstream), all pods of the node were judged once (pod-list).",
+      "1 if the check holds: the API server answers (upstream), all pods of the node were judged once (pod-list).",
   },
   kubelet_proxy_requests_total: {
     type: "counter",

@@ -132,11 +132,13 @@ export function createOperability(parts: OperabilityParts): Operability {
         pages: {
           ready: () => readiness.check(),
           metricsContentType: metrics.contentType,
-          metrics() {
+          async metrics() {
+            // Asked for, so that it is true on a node whose kubelet asks for nothing, too.
+            const missing = await readiness.check();
             const { certificates, ...rest } = sources();
-            return metrics.text({
+            return await metrics.text({
               ...rest,
-              missing: readiness.missing(),
+              missing,
               certificates: certificatesOf(certificates),
             });
           },
@@ -177,7 +179,10 @@ function certificatesOf(
   certificates: Readonly<Record<OwnCertificateName, string | undefined>>,
 ): OwnCertificate[] {
   return OWN_CERTIFICATES.flatMap((name) => {
-    const own = readPemBlocks(certificates[name] ?? "").find(({ label }) => label === "CERTIFICATE");
+    const chain = certificates[name];
+    const own = chain === undefined
+      ? undefined
+      : readPemBlocks(chain).find(({ label }) => label === "CERTIFICATE");
     return own === undefined ? [] : [{ name, notAfter: notAfterOf(own.bytes) }];
   });
 }

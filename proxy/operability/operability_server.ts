@@ -71,7 +71,12 @@ const TEXT = "text/plain; charset=utf-8";
  */
 export async function openOperabilityServer(options: OperabilityServerOptions): Promise<OperabilityServer> {
   const { address, pages, log, elapsedMs } = options;
-  const metrics = atMostOncePer(FRESH_MS, elapsedMs, () => pages.metrics());
+  // A failure is kept as long as a success, so that it is logged once for all who ask.
+  const logged = (error: unknown): never => {
+    log.error("operability-failed", messageOf(error));
+    throw error;
+  };
+  const metrics = atMostOncePer(FRESH_MS, elapsedMs, () => pages.metrics().catch(logged));
   const decisions = atMostOncePer(FRESH_MS, elapsedMs, () => Promise.resolve(pages.decisions()));
 
   async function answer({ method, url = "" }: IncomingMessage): Promise<Answer> {
@@ -100,8 +105,7 @@ export async function openOperabilityServer(options: OperabilityServerOptions): 
     let answered: Answer;
     try {
       answered = await answer(request);
-    } catch (error) {
-      log.error("operability-failed", messageOf(error));
+    } catch {
       answered = { status: 500, type: TEXT, body: "internal error; see the log of kubelet-proxy\n" };
     }
     const { status, type, body } = answered;
@@ -165,10 +169,7 @@ function atMostOncePer(
   return () => {
     if (made === undefined || elapsedMs() - madeAtMs >= freshMs) {
       madeAtMs = elapsedMs();
-      made = make().catch((error) => {
-        made = undefined;
-        throw error;
-      });
+      made = make();
     }
     return made;
   };

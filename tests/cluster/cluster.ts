@@ -23,6 +23,8 @@ const API_SERVER = "https://127.0.0.1:6443";
 const API_SERVER_PORT = 6443;
 const PROXY = "https://127.0.0.1:6444";
 const PROXY_PORT = 6444;
+/** Where the proxy tells those who watch it. */
+export const METRICS_PORT = 10450;
 const KUBELET_PORT = 10250;
 const LOOPBACK = "127.0.0.1";
 const PROXY_RUNTIME_DIR = "/run/kubelet-proxy";
@@ -373,6 +375,8 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       `--client-ca=${pki}/node-ca.crt`,
       `--signature-verification-cert=${runDir}/trusted`,
       `--runtime-dir=${PROXY_RUNTIME_DIR}`,
+      `--metrics-addr=127.0.0.1:${METRICS_PORT}`,
+      `--decision-log=${PROXY_RUNTIME_DIR}/decisions.log`,
     ];
     // A compiled proxy may write to this one folder only. The machine's own stays untouched.
     const bind = { source: `${runDir}/proxy`, target: PROXY_RUNTIME_DIR };

@@ -16,6 +16,7 @@ import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
+import { watchingTests } from "./watching.ts";
 import {
   cronJob,
   daemonSet,
@@ -658,6 +659,12 @@ nodeApiTests({
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
   isReady,
+});
+
+watchingTests({
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  signed: SHOP,
+  refused: FLOOD,
 });
 
 // ---- the whole record
