@@ -28,6 +28,10 @@ import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
+import { initOwnLeg } from "./own_leg/init.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { OWN_LEG_FILES } from "./own_leg/own_leg_plan.ts";
+import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
   createPluginCredential,
@@ -89,6 +93,10 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === "init") {
+    await init(args.slice(1));
+    return;
+  }
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
@@ -118,6 +126,28 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
+  }
+}
+
+async function init(args: readonly string[]): Promise<void> {
+  const commandLine = parseInitCommandLine(args);
+  switch (commandLine.kind) {
+    case "print":
+      return writeAll(Deno.stdout, commandLine.text);
+    case "problems":
+      return exitWith(EXIT_USAGE, commandLine.problems);
+    case "run": {
+      const { options } = commandLine;
+      const done = await initOwnLeg(options, openPrivateFolder(options.folder, OWN_LEG_FILES), new Date());
+      if (!done.ok) {
+        exitWith(EXIT_FAILED, done.problems);
+      }
+      return writeAll(Deno.stdout, done.lines.map((line) => `${line}\n`).join(""));
+    }
+    default: {
+      const never: never = commandLine;
+      return never;
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import { clientCaPath } from "./front_configuration.ts";
 import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { filesOf } from "./upstream_files.ts";
 
 /**
@@ -23,6 +24,7 @@ export async function proxyPermissions(
   args: readonly string[],
   readText: (path: string) => Promise<string>,
 ): Promise<string[]> {
+  if (args[0] === "init") return initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
   const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
@@ -69,6 +71,13 @@ export async function proxyPermissions(
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });
+}
+
+function initPermissions(args: readonly string[]): string[] {
+  const commandLine = parseInitCommandLine(args);
+  if (commandLine.kind !== "run") return [];
+  const { folder, dryRun } = commandLine.options;
+  return permissionFlags({ read: [folder], ...(dryRun ? {} : { write: [folder] }) });
 }
 
 async function readKubeconfig(

@@ -24,11 +24,9 @@ import { readDer, writeDer } from "./der.ts";
 import { SignedPodsError } from "./errors.ts";
 import { writePem } from "./pem.ts";
 
-/** Whom a certificate is about. */
+/** Whom a certificate is about. No part may be empty, or longer than the bound. */
 export interface CertificateName {
-  /** 1 to 64 characters. */
   commonName: string;
-  /** 1 to 64 characters. */
   organization?: string;
 }
 
@@ -52,6 +50,8 @@ export interface CertificateContent {
   /** Last second of validity; parts of a second are dropped. */
   notAfter: Date;
   extensions: readonly CertificateExtension[];
+  /** Most characters of a name's part. Default: the 64 of RFC 5280. */
+  maxNameLength?: number;
 }
 
 /** Who signs. */
@@ -95,9 +95,9 @@ export async function writeCertificate(
     version: Version.v3,
     serialNumber: randomSerialNumber(),
     signature: signatureAlgorithm,
-    issuer: nameOf(content.issuer),
+    issuer: nameOf(content.issuer, content.maxNameLength),
     validity: new Validity({ notBefore, notAfter }),
-    subject: nameOf(content.subject),
+    subject: nameOf(content.subject, content.maxNameLength),
     subjectPublicKeyInfo: readSpki(content.spki),
     extensions: new Extensions(content.extensions.map(extensionOf)),
   });
@@ -124,10 +124,10 @@ export function signatureAlgorithmOf(algorithm: KeyAlgorithm): AlgorithmIdentifi
  *
  * @throws {SignedPodsError} `certificate-malformed` if a part is empty or too long
  */
-export function nameOf({ commonName, organization }: CertificateName): Name {
+export function nameOf({ commonName, organization }: CertificateName, maxLength = MAX_NAME_LENGTH): Name {
   const parts = [
-    ...(organization === undefined ? [] : [part(ORGANIZATION_OID, organization, "organization")]),
-    part(COMMON_NAME_OID, commonName, "common name"),
+    ...(organization === undefined ? [] : [part(ORGANIZATION_OID, organization, "organization", maxLength)]),
+    part(COMMON_NAME_OID, commonName, "common name", maxLength),
   ];
   return new Name(parts);
 }
@@ -142,9 +142,9 @@ function readSpki(spki: Uint8Array): SubjectPublicKeyInfo {
   return readDer(spki, SubjectPublicKeyInfo, "key-malformed", "public key");
 }
 
-function part(type: string, text: string, what: string): RelativeDistinguishedName {
-  if (text.length === 0 || text.length > MAX_NAME_LENGTH || !text.isWellFormed()) {
-    throw refuse(`the ${what} must have 1 to ${MAX_NAME_LENGTH} characters`);
+function part(type: string, text: string, what: string, maxLength: number): RelativeDistinguishedName {
+  if (text.length === 0 || text.length > maxLength || !text.isWellFormed()) {
+    throw refuse(`the ${what} must have 1 to ${maxLength} characters`);
   }
   const value = new AttributeValue({ utf8String: text });
   return new RelativeDistinguishedName([new AttributeTypeAndValue({ type, value })]);
