@@ -30,7 +30,8 @@ import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
 import { initOwnLeg } from "./own_leg/init.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
-import { OWN_LEG_FILES } from "./own_leg/own_leg_plan.ts";
+import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
+import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
 import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
@@ -277,6 +278,11 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     loaded: configuration.files.serving,
     apply: (next) => listener.reload(next),
   });
+  const ownLeg = options.ownLegFolder === undefined ? undefined : renewOwnLeg({
+    folder: openPrivateFolder(options.ownLegFolder, OWN_LEG_FILES),
+    wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
+    ...following,
+  });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
@@ -298,7 +304,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry, ownLeg]) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.

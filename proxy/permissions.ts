@@ -13,6 +13,7 @@ import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { parseCommandLine } from "./options.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { filesOf } from "./upstream_files.ts";
 
 /**
@@ -27,8 +28,19 @@ export async function proxyPermissions(
   if (args[0] === "init") return initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
-    commandLine.options;
+  const {
+    kubeconfig: path,
+    context,
+    servers,
+    listenAddress,
+    tls,
+    front,
+    verificationCerts,
+    runtimeDir,
+    ownLegFolder,
+    renewNodeCertificate,
+  } = commandLine.options;
+  const written = [runtimeDir, ...(ownLegFolder === undefined ? [] : [ownLegFolder])];
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
@@ -36,6 +48,8 @@ export async function proxyPermissions(
   if (kubeconfig !== undefined) {
     for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
     files.push(...filesOf(kubeconfig));
+    const certificate = renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+    if (certificate !== undefined) written.push(folderOf(certificate));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {
@@ -65,8 +79,8 @@ export async function proxyPermissions(
   }
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
-    read: [...files, ...verificationCerts, runtimeDir],
-    write: [runtimeDir],
+    read: [...files, ...verificationCerts, ...written],
+    write: written,
     ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),

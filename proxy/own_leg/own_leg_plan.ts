@@ -44,6 +44,14 @@ export const OWN_LEG_FILES = [
 /** One of {@linkcode OWN_LEG_FILES}. */
 export type OwnLegFile = (typeof OWN_LEG_FILES)[number];
 
+/** The files of a folder that the listener serves with. */
+export function ownLegTls(
+  folder: string,
+): { certificateFile: string; keyFile: string; clientCaFile: string } {
+  const serving = `${folder}/${SERVING_FILE}`;
+  return { certificateFile: serving, keyFile: serving, clientCaFile: `${folder}/${AUTHORITIES_FILE}` };
+}
+
 /** What lies in the folder: texts by name. A file that is not there is not in it. */
 export type OwnLegContents = ReadonlyMap<OwnLegFile, string>;
 
@@ -55,7 +63,13 @@ export interface OwnLegWishes {
   /** The proxy's port on loopback. Without it, the kubeconfig is left as it is. */
   port?: number;
   /** Lifetimes of what is made for the first time, in milliseconds. What is renewed keeps its own. */
-  lifetimes: { leafMs: number; authorityMs: number };
+  lifetimes: OwnLegLifetimes;
+}
+
+/** Lifetimes in milliseconds. */
+export interface OwnLegLifetimes {
+  leafMs: number;
+  authorityMs: number;
 }
 
 /** A file to be written. */
@@ -79,6 +93,12 @@ export const LEAF_LIFETIME_DAYS = 90;
 
 /** The authority holds for ten years, as kubeadm's do, and is renewed after two thirds of them. */
 export const AUTHORITY_LIFETIME_DAYS = 3650;
+
+/** Both, in milliseconds. */
+export const OWN_LEG_LIFETIMES: OwnLegLifetimes = {
+  leafMs: LEAF_LIFETIME_DAYS * DAY_MS,
+  authorityMs: AUTHORITY_LIFETIME_DAYS * DAY_MS,
+};
 
 /** What is renewed has this part of its life behind it. */
 const RENEWAL_PART = 2 / 3;
@@ -285,7 +305,7 @@ function whyRenew(old: ReadCertificate, use: LeafUse, now: Date): string | undef
 }
 
 /** Whether two thirds of its life are over, or it has not begun. */
-function isDue({ notBefore, notAfter }: Validity, now: Date): boolean {
+export function isDue({ notBefore, notAfter }: Validity, now: Date): boolean {
   const dueMs = notBefore.getTime() + (notAfter.getTime() - notBefore.getTime()) * RENEWAL_PART;
   return now.getTime() >= dueMs || now < notBefore;
 }
