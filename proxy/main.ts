@@ -22,7 +22,7 @@ import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
 import { createKeyExpiry } from "./key_expiry.ts";
-import type { Kubeconfig } from "./kubeconfig.ts";
+import { folderOf, type Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
@@ -30,6 +30,9 @@ import type { Log } from "./log.ts";
 import { parseCommandLine } from "./options.ts";
 import { initOwnLeg } from "./own_leg/init.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
+import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
+import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
 import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
 import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
 import { openPrivateFolder } from "./own_leg/private_folder.ts";
@@ -283,6 +286,14 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
     ...following,
   });
+  const nodeCertificate = options.renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+  const nodeRenewal = nodeCertificate === undefined ? undefined : renewNodeCertificate({
+    nodeName,
+    file: fileNameOf(nodeCertificate),
+    folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
+    client: createNodeCertificateClient(upstream, log),
+    ...following,
+  });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
@@ -304,7 +315,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry, ownLeg]) {
+    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry, ownLeg, nodeRenewal]) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.

@@ -15,3 +15,8 @@ export function nodeCertificateFile({ clientCertificate, clientKey }: Kubeconfig
     ? clientCertificate.path
     : undefined;
 }
+
+/** The name of a file in its folder. */
+export function fileNameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
