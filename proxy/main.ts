@@ -23,7 +23,7 @@ import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
 import { createKeyExpiry } from "./key_expiry.ts";
-import type { Kubeconfig } from "./kubeconfig.ts";
+import { folderOf, type Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
@@ -31,6 +31,14 @@ import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
 import { createOperability } from "./operability/operability.ts";
 import { parseCommandLine } from "./options.ts";
+import { initOwnLeg } from "./own_leg/init.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
+import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
+import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
+import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
+import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
+import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
   createPluginCredential,
@@ -92,6 +100,10 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === "init") {
+    await init(args.slice(1));
+    return;
+  }
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
@@ -121,6 +133,28 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
+  }
+}
+
+async function init(args: readonly string[]): Promise<void> {
+  const commandLine = parseInitCommandLine(args);
+  switch (commandLine.kind) {
+    case "print":
+      return writeAll(Deno.stdout, commandLine.text);
+    case "problems":
+      return exitWith(EXIT_USAGE, commandLine.problems);
+    case "run": {
+      const { options } = commandLine;
+      const done = await initOwnLeg(options, openPrivateFolder(options.folder, OWN_LEG_FILES), new Date());
+      if (!done.ok) {
+        exitWith(EXIT_FAILED, done.problems);
+      }
+      return writeAll(Deno.stdout, done.lines.map((line) => `${line}\n`).join(""));
+    }
+    default: {
+      const never: never = commandLine;
+      return never;
+    }
   }
 }
 
@@ -208,13 +242,14 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     observer: operability.judge,
   });
   const reviews = createReviewClient(upstream, log);
+  const frontInForce = configuration.front === undefined ? undefined : { value: configuration.front };
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,
-      ...(configuration.front === undefined ? {} : { front: configuration.front.identity }),
+      ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
       reviews,
       upstream,
       log,
@@ -291,6 +326,27 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       serving = next;
     },
   });
+  const frontFollower = configuration.files.front === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.front,
+    apply(next) {
+      front?.reload(next);
+      if (frontInForce !== undefined) frontInForce.value = next;
+    },
+  });
+  const ownLeg = options.ownLegFolder === undefined ? undefined : renewOwnLeg({
+    folder: openPrivateFolder(options.ownLegFolder, OWN_LEG_FILES),
+    wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
+    ...following,
+  });
+  const nodeCertificate = options.renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+  const nodeRenewal = nodeCertificate === undefined ? undefined : renewNodeCertificate({
+    nodeName,
+    file: fileNameOf(nodeCertificate),
+    folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
+    client: createNodeCertificateClient(upstream, log),
+    ...following,
+  });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
@@ -312,7 +368,17 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+    for (
+      const follower of [
+        upstreamFollower,
+        keyFollower,
+        servingFollower,
+        frontFollower,
+        keyExpiry,
+        ownLeg,
+        nodeRenewal,
+      ]
+    ) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.

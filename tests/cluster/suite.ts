@@ -12,6 +12,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shar
 import { type Cluster, startCluster } from "./cluster.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
+import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
@@ -665,6 +666,13 @@ watchingTests({
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   signed: SHOP,
   refused: FLOOD,
+});
+
+// ---- the certificates between kubelet and proxy
+
+ownLegTests({
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  runSigned,
 });
 
 // ---- the whole record
