@@ -14,6 +14,7 @@ import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
+import { testSignerImage } from "./signer_image.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
 import {
@@ -659,6 +660,11 @@ nodeApiTests({
   create,
   isReady,
 });
+
+// ---- the signing-server's container
+
+test("the signing-server's image runs as it is built: not root, nothing writable but its volume", ({ cluster }) =>
+  testSignerImage(cluster));
 
 // ---- the whole record
 
