@@ -15,6 +15,7 @@ import { nodeApiTests } from "./node_api.ts";
 import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
+import { testSignerImage } from "./signer_image.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
 import { watchingTests } from "./watching.ts";
@@ -674,6 +675,10 @@ ownLegTests({
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   runSigned,
 });
+// ---- the signing-server's container
+
+test("the signing-server's image runs as it is built: not root, nothing writable but its volume", ({ cluster }) =>
+  testSignerImage(cluster));
 
 // ---- the whole record
 
