@@ -27,6 +27,14 @@ import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
+import {
+  createNotifier,
+  type Notifier,
+  NOTIFY_SOCKET_NAME,
+  readServiceManager,
+  SERVICE_MANAGER_VARIABLES,
+} from "./operability/sd_notify.ts";
+import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
@@ -210,11 +218,20 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     elapsedMs: () => performance.now(),
     clock: systemClock,
   });
+  const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  const selfCheck = createSelfCheck(
+    `/${crypto.randomUUID()}`,
+    // Deno looks at the URL's host too, and this one is allowed; the client goes to the socket.
+    (path) => {
+      const { hostname, port } = listener.address;
+      return fetch(`http://${formatAddress(hostname, port)}${path}`, { client: selfClient });
+    },
+  );
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),
     ...(tls === undefined ? {} : { tls }),
     socketPath,
-    handle: handler.handle,
+    handle: selfCheck.answer(handler.handle),
     log,
     clock: systemClock,
   });
@@ -260,6 +277,8 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     requireDigests: options.requireDigests,
     keys: keys.trusted.length,
   });
+  const notifier = await makeNotifier(options.runtimeDir, selfCheck.healthy, log);
+  await notifier?.ready(`serves node "${nodeName}", mode ${options.mode}`);
 
   let stopping = false;
   async function stop(signal: string): Promise<void> {
@@ -268,6 +287,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
+    void notifier?.stopping();
     for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
       follower?.close();
     }
@@ -280,6 +300,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     await frontClosed;
     upstream.close();
     client.close();
+    selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
     Deno.exit(0);
@@ -381,6 +402,45 @@ function plain(server: URL): URL {
   const url = new URL(`http://${server.host}${server.port === "" ? ":443" : ""}`);
   url.pathname = server.pathname;
   return url;
+}
+
+/** Speaks to the service manager that started this process, if there is one. */
+async function makeNotifier(
+  runtimeDir: string,
+  healthy: () => Promise<boolean>,
+  log: Log,
+): Promise<Notifier | undefined> {
+  const variables = new Map<string, string | undefined>();
+  for (const variable of SERVICE_MANAGER_VARIABLES) {
+    const { state } = await Deno.permissions.query({ name: "env", variable });
+    variables.set(variable, state === "granted" ? Deno.env.get(variable) : undefined);
+  }
+  const manager = readServiceManager((name) => variables.get(name), Deno.pid);
+  if (manager === undefined) {
+    return undefined;
+  }
+  if (typeof manager === "string") {
+    log.warn("notify-unsupported", manager);
+    return undefined;
+  }
+  const { socket, intervalMs } = manager;
+  const path = `${runtimeDir}/${NOTIFY_SOCKET_NAME}`;
+  try {
+    await removeStale(path);
+    const sender = Deno.listenDatagram({ transport: "unixpacket", path });
+    return createNotifier({
+      send: async (message) => {
+        await sender.send(new TextEncoder().encode(message), { transport: "unixpacket", path: socket });
+      },
+      intervalMs,
+      healthy,
+      clock: systemClock,
+      log,
+    });
+  } catch (error) {
+    log.warn("notify-failed", `the service manager cannot be told anything: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** What fetch would take from the environment. Without permission to see it, the launcher must have cleared it. */

@@ -10,6 +10,7 @@ export DENO_DIR="$PWD/.tools/deno_dir"
 deno="$PWD/.tools/deno"
 target=${TARGET:-}
 runtime_folder=/run/kubelet-proxy
+notify_socket=/run/systemd/notify
 signer_folder=/var/lib/signing-server
 
 folder_of() {
@@ -23,16 +24,17 @@ folder_of() {
 
 frozen_permissions() {
   case $1 in
-    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder --deny-run --deny-ffi --deny-sys" ;;
+    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder,$notify_socket --deny-run --deny-ffi --deny-sys" ;;
     signing-server) echo "--allow-net --allow-read --allow-write=$signer_folder --deny-run --deny-ffi --deny-sys" ;;
     podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
   esac
 }
 
 # Deno's own settings of a program, beside its permissions: libraries that look at the environment see an empty one.
+# kubelet-proxy sees what the service manager says, and answers it on a datagram socket, which Deno calls unstable.
 settings() {
   case $1 in
-    kubelet-proxy) echo "--ignore-env" ;;
+    kubelet-proxy) echo "--ignore-env --allow-env=NOTIFY_SOCKET,WATCHDOG_USEC,WATCHDOG_PID --unstable-net" ;;
     signing-server) echo "--ignore-env" ;;
   esac
 }
@@ -58,7 +60,7 @@ if [ ! -x "\$deno" ]; then
   echo "$1: this is a launcher, which needs the folder that it was made in: \$deno is missing. Run make setup there, or make a symbolic link to the launcher instead of copying it" >&2
   exit 2
 fi
-permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
+permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL,NOTIFY_SOCKET --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
 IFS='
 '
 exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" $(settings "$1") \$permissions "\$root/$2/main.ts" "\$@"
