@@ -17,6 +17,8 @@ FOUND_DIR=${FOUND_DIR:-/var/lib/kubelet-proxy-found}
 UNIT_DIR=${UNIT_DIR:-/etc/systemd/system}
 RUNTIME_DIR=${RUNTIME_DIR:-/run/kubelet-proxy}
 KUBELET_SERVICE=${KUBELET_SERVICE:-kubelet.service}
+# Where the kubelet keeps its own credential: kubelet-client-current.pem, a link to the newest.
+KUBELET_PKI_DIR=${KUBELET_PKI_DIR:-/var/lib/kubelet/pki}
 # By default the first of these that is there: kubeadm and kind, then AKS.
 KUBELET_KUBECONFIG=${KUBELET_KUBECONFIG:-}
 KUBELET_KUBECONFIGS=(/etc/kubernetes/kubelet.conf /var/lib/kubelet/kubeconfig)
@@ -28,7 +30,7 @@ KUBECTL=${KUBECTL:-kubectl}
 READY_TIMEOUT=${READY_TIMEOUT:-60}
 
 SERVICE=kubelet-proxy.service
-DROP_IN=20-kubelet-proxy.conf
+DROP_IN=90-kubelet-proxy.conf
 PROGRAM=${0##*/}
 
 dry_run=false
@@ -161,10 +163,24 @@ restart_kubelet() {
   systemctl restart "$KUBELET_SERVICE"
 }
 
+# If the proxy has renewed the node's credential, the kubelet gets the new one, as it would have renewed it itself; the old one
+# may have ended. Otherwise nothing is touched.
+hand_back_credential() {
+  local credential=$state/node-client.pem pki=$ROOT$KUBELET_PKI_DIR name
+  if [ ! -e "$found/credential-sum" ] || [ ! -e "$credential" ]; then return; fi
+  if sha256sum --status -c "$found/credential-sum" <"$credential"; then return; fi
+  name=kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem
+  say "the node's credential was renewed since; the kubelet gets it as $pki/$name"
+  install -m 600 -- "$credential" "$pki/$name"
+  ln -sfn -- "$KUBELET_PKI_DIR/$name" "$pki/kubelet-client-current.pem.new"
+  mv -fT -- "$pki/kubelet-client-current.pem.new" "$pki/kubelet-client-current.pem"
+}
+
 # Ends the service, puts back what was found, and starts the kubelet with it.
 put_back() {
   # The kubelet's next request finds nobody, or the API server itself: nothing in between.
   if systemctl cat "$SERVICE" >/dev/null 2>&1; then systemctl disable --now "$SERVICE" || warn "$SERVICE could not be stopped"; fi
+  hand_back_credential
   restore_all
   if [ -e "$found/made-drop-in-folder" ]; then rmdir --ignore-fail-on-non-empty -- "${drop_in%/*}"; fi
   systemctl daemon-reload

@@ -30,7 +30,7 @@ Usage: install.sh [--trust FILE]... [FLAG]... [-- FLAGS OF KUBELET-PROXY]
   --help
 
 Variables of the same use: KUBECTL, LIB_DIR, CONFIG_DIR, STATE_DIR, FOUND_DIR, UNIT_DIR, RUNTIME_DIR, KUBELET_SERVICE,
-KUBELET_KUBECONFIG, READY_TIMEOUT (seconds).
+KUBELET_PKI_DIR, KUBELET_KUBECONFIG, READY_TIMEOUT (seconds).
 EOF
 }
 
@@ -221,10 +221,30 @@ choose_program() { # ID
 
 # ---- the files
 
-# A unit of this folder, for the paths in use.
-render() { # FILE
+# The unit, for the paths in use.
+render_unit() {
   sed -e "s#/usr/local/lib/kubelet-proxy#$lib#g" -e "s#/etc/kubelet-proxy#$config#g" \
-    -e "s#^User=.*#User=$SERVICE_USER#" -e "s#^Group=.*#Group=$service_group#" "$here/systemd/$1"
+    -e "s#^User=.*#User=$SERVICE_USER#" -e "s#^Group=.*#Group=$service_group#" "$here/systemd/$SERVICE"
+}
+
+# The command line of the kubelet's service without our drop-in: the last one counts, and may go over many lines.
+kubelet_command_line() {
+  systemctl cat "$KUBELET_SERVICE" | awk -v ours="# $drop_in" '
+    /^# \// { skip = $0 == ours }
+    skip { next }
+    { line = line $0 }
+    sub(/\\$/, " ", line) { next }
+    line ~ /^ExecStart=/ { found = substr(line, 11) }
+    { line = "" }
+    END { print found }'
+}
+
+render_drop_in() {
+  local command_line text
+  command_line=$(kubelet_command_line)
+  [ -n "$command_line" ] || die "$KUBELET_SERVICE has no ExecStart="
+  text=$(<"$here/systemd/$DROP_IN")
+  printf '%s\n' "${text//@KUBELET_COMMAND_LINE@/"$command_line"}"
 }
 
 make_user() {
@@ -250,13 +270,13 @@ make_own_leg() {
     --listen-addr="$listen_address" --node-name="$node_name"
   chown -R -- "$SERVICE_USER:$service_group" "$state"
   node_kubeconfig=$state/upstream.kubeconfig
+  if [ -e "$state/node-client.pem" ]; then sha256sum <"$state/node-client.pem" >"$found/credential-sum"; fi
 }
 
 put_flags() {
   local flag words=(
     "--kubeconfig=$state/upstream.kubeconfig" "--listen-addr=$listen_address"
-    "--tls-cert=$state/serving.crt" "--tls-key=$state/serving.key" "--client-ca=$state/ca.crt"
-    "--signature-verification-cert=$trusted" "--runtime-dir=$runtime" "--mode=$mode" "${extra_flags[@]}"
+    "--own-leg=$state" "--signature-verification-cert=$trusted" "--runtime-dir=$runtime" "--mode=$mode" "${extra_flags[@]}"
   )
   for flag in "${words[@]}"; do
     if [[ $flag =~ [[:space:]\"\'\\\$] ]]; then die "$flag: white space, quotes, \\ and \$ cannot stand in flags of a unit"; fi
@@ -266,9 +286,15 @@ put_flags() {
 }
 
 put_unit() {
-  render "$SERVICE" | put_file "$unit" 644
-  render "$DROP_IN" | put_file "$drop_in" 644
+  local text
+  text=$(render_unit)
+  put_file "$unit" 644 <<<"$text"
+  text=$(render_drop_in)
+  put_file "$drop_in" 644 <<<"$text"
   systemctl daemon-reload
+  # A drop-in whose name comes later would win.
+  systemctl cat "$KUBELET_SERVICE" | grep '^ExecStart=' | tail -n 1 | grep -qF -- --rotate-certificates=false ||
+    die "another drop-in of $KUBELET_SERVICE sets ExecStart= after $DROP_IN; rename it"
 }
 
 put_kubeconfig() {
@@ -359,7 +385,7 @@ upgrade() {
   id=$(program_id)
   previous=$(readlink -- "$lib/current")
   service_group=$(id -gn "$SERVICE_USER")
-  if [ "$id" = "$previous" ] && cmp -s <(render "$SERVICE") "$unit" && cmp -s <(render "$DROP_IN") "$drop_in"; then
+  if [ "$id" = "$previous" ] && cmp -s <(render_unit) "$unit" && cmp -s <(render_drop_in) "$drop_in"; then
     say "version $id is installed; there is nothing to do"
     return
   fi

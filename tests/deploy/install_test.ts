@@ -56,6 +56,9 @@ test("after installing the node is Ready through the proxy; uninstalling puts ev
   const installed = await node.files();
   assert.match(installed["etc/kubernetes/kubelet.conf"] ?? "", /server: https:\/\/127\.0\.0\.1/);
   assert.notEqual(installed["etc/kubernetes/kubelet.conf"], before["etc/kubernetes/kubelet.conf"]);
+  // Whatever its configuration says, it asks for no credential of its own.
+  const kubelet = await Deno.readTextFile(`/proc/${await node.pid("kubelet.service")}/cmdline`);
+  assert.match(kubelet, /\0--pod-infra-container-image=[^\0]+\0--rotate-certificates=false\0$/);
   assert.equal(
     installed["etc/systemd/system/multi-user.target.wants/kubelet-proxy.service"],
     "link ../kubelet-proxy.service",
@@ -212,6 +215,35 @@ test("refuses to put back an old kubeconfig over one that somebody has changed s
   assert.match(stderr, /was changed since the installation/);
   await assertActive(node, "kubelet-proxy.service", true);
   assert.equal((await node.deploy("uninstall", "--force")).code, 0);
+  assert.deepEqual(await node.files(), before);
+});
+
+test("a credential that the proxy has renewed is handed back to the kubelet, as one that it has renewed itself", async (node) => {
+  const before = await node.files();
+  await assertRuns(node, ...node.first(await node.program("1.0.0")));
+  await Deno.writeTextFile(`${node.root}/var/lib/kubelet-proxy/node-client.pem`, "a new one\n");
+  const { code, stdout, stderr } = await node.deploy("uninstall");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /was renewed since/);
+  const pki = "var/lib/kubelet/pki";
+  const { [`${pki}/kubelet-client-current.pem`]: current = "", ...after } = await node.files();
+  const newest = current.replace("link /", "");
+  assert.match(newest, /^var\/lib\/kubelet\/pki\/kubelet-client-\d{4}(-\d\d){5}\.pem$/);
+  assert.match(after[newest] ?? "", /^file 600 .*a new one\n$/);
+  delete after[newest];
+  delete before[`${pki}/kubelet-client-current.pem`];
+  assert.deepEqual(after, before);
+});
+
+test("refuses to install where a later drop-in would take the kubelet's command line back", async (node) => {
+  await Deno.writeTextFile(
+    `${node.root}/usr/lib/systemd/system/kubelet.service.d/99-late.conf`,
+    `[Service]\nExecStart=\nExecStart=kubelet --kubeconfig=${node.root}/etc/kubernetes/kubelet.conf\n`,
+  );
+  const before = await node.files();
+  const { code, stderr } = await node.deploy("install", ...node.first(await node.program("1.0.0")));
+  assert.equal(code, 1);
+  assert.match(stderr, /sets ExecStart= after/);
   assert.deepEqual(await node.files(), before);
 });
 

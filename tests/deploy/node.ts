@@ -201,7 +201,7 @@ export async function startNode(): Promise<Node> {
   await write("usr/lib/systemd/system/kubelet.service", "[Service]\nRestart=always\n");
   await write(
     "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf",
-    `[Service]\nEnvironmentFile=-${root}/var/lib/kubelet/kubeadm-flags.env\nExecStart=\nExecStart=kubelet --kubeconfig=${root}/etc/kubernetes/kubelet.conf\n`,
+    `[Service]\nEnvironmentFile=-${root}/var/lib/kubelet/kubeadm-flags.env\nExecStart=\nExecStart=kubelet --kubeconfig=${root}/etc/kubernetes/kubelet.conf \\\n  $KUBELET_KUBEADM_ARGS\n`,
   );
   await run("openssl", [
     ...["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", `${owner}/signing.key`],

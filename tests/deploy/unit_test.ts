@@ -102,6 +102,6 @@ Deno.test("the unit keeps the ledger over restarts, tells systemd how it does, a
   }
   assert.ok(unit.some((line) => /^WatchdogSec=\d+$/.test(line)));
   assert.ok(unit.some((line) => /^MemoryMax=/.test(line)));
-  const dropIn = await Deno.readTextFile(`${DEPLOY}systemd/20-kubelet-proxy.conf`);
+  const dropIn = await Deno.readTextFile(`${DEPLOY}systemd/90-kubelet-proxy.conf`);
   assert.match(dropIn, /^Wants=kubelet-proxy\.service\nAfter=kubelet-proxy\.service$/m);
 });
