@@ -166,7 +166,7 @@ restart_kubelet() {
 # If the proxy has renewed the node's credential, the kubelet gets the new one, as it would have renewed it itself; the old one
 # may have ended. Otherwise nothing is touched.
 hand_back_credential() {
-  local credential=$state/node-client.pem pki=$ROOT$KUBELET_PKI_DIR name
+  local credential=$state/node/kubelet-client.pem pki=$ROOT$KUBELET_PKI_DIR name
   if [ ! -e "$found/credential-sum" ] || [ ! -e "$credential" ]; then return; fi
   if sha256sum --status -c "$found/credential-sum" <"$credential"; then return; fi
   name=kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem

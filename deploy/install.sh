@@ -263,21 +263,40 @@ put_trust() {
   done
 }
 
-# The proxy takes over the node's credential, and makes the one with which the kubelet comes to it.
+# The proxy gets the node's credential, and makes the one with which the kubelet comes to it.
 make_own_leg() {
-  install -d -m 700 -- "$state"
-  "$lib/current/bin/kubelet-proxy" init --kubeconfig="$kubeconfig" --state-dir="$state" \
-    --listen-addr="$listen_address" --node-name="$node_name"
-  chown -R -- "$SERVICE_USER:$service_group" "$state"
-  node_kubeconfig=$state/upstream.kubeconfig
-  if [ -e "$state/node-client.pem" ]; then sha256sum <"$state/node-client.pem" >"$found/credential-sum"; fi
+  local node=$state/node pem key user
+  install -d -m 700 -o "$SERVICE_USER" -g "$service_group" -- "$state" "$node" "$state/pki"
+  cp -- "$kubeconfig" "$node/upstream.kubeconfig"
+  pem=$(credential_part client-certificate-data)
+  key=$(credential_part client-key-data)
+  if [ -n "$pem" ] && [ -n "$key" ]; then
+    # Kubelets keep both in one file, which is then the value of both.
+    if [ "$pem" != "$key" ]; then pem+=$'\n'$key; fi
+    printf '%s\n' "$pem" >"$node/kubelet-client.pem"
+    user=$("$KUBECTL" --kubeconfig="$kubeconfig" config view --minify -o 'jsonpath={.users[0].name}')
+    "$KUBECTL" --kubeconfig="$node/upstream.kubeconfig" config set-credentials "$user" \
+      --client-certificate="$node/kubelet-client.pem" --client-key="$node/kubelet-client.pem" >/dev/null
+    sha256sum <"$node/kubelet-client.pem" >"$found/credential-sum"
+  fi
+  chmod 600 -- "$node"/*
+  chown -R -- "$SERVICE_USER:$service_group" "$node"
+  node_kubeconfig=$node/upstream.kubeconfig
+  runuser -u "$SERVICE_USER" -- "$lib/current/bin/kubelet-proxy" init --node-name="$node_name" --dir="$state/pki" \
+    --listen-addr="$listen_address"
+}
+
+# A part of the credential in the kubelet's kubeconfig, also if that names a file.
+credential_part() { # NAME
+  "$KUBECTL" --kubeconfig="$kubeconfig" config view --raw --flatten --minify -o "jsonpath={.users[0].user.$1}" | base64 -d
 }
 
 put_flags() {
   local flag words=(
-    "--kubeconfig=$state/upstream.kubeconfig" "--listen-addr=$listen_address"
-    "--own-leg=$state" "--signature-verification-cert=$trusted" "--runtime-dir=$runtime" "--mode=$mode" "${extra_flags[@]}"
+    "--kubeconfig=$state/node/upstream.kubeconfig" "--listen-addr=$listen_address"
+    "--own-leg=$state/pki" "--signature-verification-cert=$trusted" "--runtime-dir=$runtime" "--mode=$mode" "${extra_flags[@]}"
   )
+  if [ -e "$state/node/kubelet-client.pem" ]; then words+=(--renew-node-certificate); fi
   for flag in "${words[@]}"; do
     if [[ $flag =~ [[:space:]\"\'\\\$] ]]; then die "$flag: white space, quotes, \\ and \$ cannot stand in flags of a unit"; fi
   done
@@ -299,7 +318,7 @@ put_unit() {
 
 put_kubeconfig() {
   # In place of the old one by its own name, with its owner.
-  put_file "$kubeconfig" 600 <"$state/kubelet.kubeconfig"
+  put_file "$kubeconfig" 600 <"$state/pki/kubelet.kubeconfig"
   sha256sum <"$kubeconfig" >"$found/kubeconfig-sum"
 }
 
@@ -424,7 +443,7 @@ fi
 if $installed; then
   if $chosen_at_first; then say "the configuration stays as it is: edit $flags and $trusted, and restart $SERVICE"; fi
   SERVICE_USER=$(sed -n 's/^User=//p' "$unit")
-  node_kubeconfig=$state/upstream.kubeconfig
+  node_kubeconfig=$state/node/upstream.kubeconfig
   find_node
   upgrade
 else

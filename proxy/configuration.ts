@@ -13,6 +13,7 @@ import type { Kubeconfig } from "./kubeconfig.ts";
 import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
+import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { servingFiles } from "./serving_files.ts";
 import { upstreamFiles, type UpstreamSettings } from "./upstream_files.ts";
 import {
@@ -93,6 +94,12 @@ export async function complete(
     : await load(upstreamFiles(options.kubeconfig, options.context, reader), report);
   if (upstream !== undefined) {
     checkServers(options, upstream.value.kubeconfig, report);
+    if (options.renewNodeCertificate && nodeCertificateFile(upstream.value.kubeconfig) === undefined) {
+      report(
+        "--renew-node-certificate",
+        `needs a kubeconfig whose client-certificate and client-key are one file; "${options.kubeconfig}" has none`,
+      );
+    }
   }
   const nodeName = findNodeName(options, upstream?.value.credentials, report);
   const serving = options.tls === undefined

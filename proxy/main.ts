@@ -22,7 +22,7 @@ import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
 import { createKeyExpiry } from "./key_expiry.ts";
-import type { Kubeconfig } from "./kubeconfig.ts";
+import { folderOf, type Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
@@ -36,6 +36,14 @@ import {
 } from "./operability/sd_notify.ts";
 import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
+import { initOwnLeg } from "./own_leg/init.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
+import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
+import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
+import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
+import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
+import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
   createPluginCredential,
@@ -97,6 +105,10 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === "init") {
+    await init(args.slice(1));
+    return;
+  }
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
@@ -126,6 +138,28 @@ async function main(args: readonly string[]): Promise<void> {
   } catch (error) {
     log.error("start-failed", messageOf(error));
     Deno.exit(EXIT_FAILED);
+  }
+}
+
+async function init(args: readonly string[]): Promise<void> {
+  const commandLine = parseInitCommandLine(args);
+  switch (commandLine.kind) {
+    case "print":
+      return writeAll(Deno.stdout, commandLine.text);
+    case "problems":
+      return exitWith(EXIT_USAGE, commandLine.problems);
+    case "run": {
+      const { options } = commandLine;
+      const done = await initOwnLeg(options, openPrivateFolder(options.folder, OWN_LEG_FILES), new Date());
+      if (!done.ok) {
+        exitWith(EXIT_FAILED, done.problems);
+      }
+      return writeAll(Deno.stdout, done.lines.map((line) => `${line}\n`).join(""));
+    }
+    default: {
+      const never: never = commandLine;
+      return never;
+    }
   }
 }
 
@@ -264,6 +298,19 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     loaded: configuration.files.serving,
     apply: (next) => listener.reload(next),
   });
+  const ownLeg = options.ownLegFolder === undefined ? undefined : renewOwnLeg({
+    folder: openPrivateFolder(options.ownLegFolder, OWN_LEG_FILES),
+    wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
+    ...following,
+  });
+  const nodeCertificate = options.renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+  const nodeRenewal = nodeCertificate === undefined ? undefined : renewNodeCertificate({
+    nodeName,
+    file: fileNameOf(nodeCertificate),
+    folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
+    client: createNodeCertificateClient(upstream, log),
+    ...following,
+  });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
   log.info("listening", `kubelet-proxy ${VERSION} serves node "${nodeName}"`, {
@@ -288,7 +335,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     stopping = true;
     log.info("stopping", `received ${signal}`);
     void notifier?.stopping();
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry, ownLeg, nodeRenewal]) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.

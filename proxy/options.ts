@@ -25,6 +25,7 @@ import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_option
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import { ownLegTls } from "./own_leg/own_leg_plan.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -73,6 +74,20 @@ export const FLAGS = [
     default: "",
     description:
       "Clients must present a certificate signed by one of these authorities (PEM), intermediate ones included. Without it, only loopback peers are served.",
+  },
+  {
+    name: "--own-leg",
+    value: "FOLDER",
+    default: "",
+    description:
+      "Folder that `kubelet-proxy init` made: its certificates are used instead of --tls-cert, --tls-key and --client-ca, and renewed.",
+  },
+  {
+    name: "--renew-node-certificate",
+    value: "",
+    default: "false",
+    description:
+      "Renew the node's own client certificate, in the one file that the kubeconfig names for it and its key.",
   },
   {
     name: "--signature-verification-cert",
@@ -158,6 +173,10 @@ export interface Options {
   listenAddress: ListenAddress;
   /** Serving certificate and key. */
   tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
+  /** The folder of the own leg, whose files `tls` names; they are renewed there. */
+  ownLegFolder?: string;
+  /** Whether the node's own client certificate is renewed. */
+  renewNodeCertificate: boolean;
   /** Files and folders. */
   verificationCerts: readonly string[];
   mode: Mode;
@@ -207,6 +226,11 @@ const parser = object({
   tlsCert: optional(textOption("--tls-cert")),
   tlsKey: optional(textOption("--tls-key")),
   clientCa: optional(textOption("--client-ca")),
+  ownLeg: optional(textOption("--own-leg")),
+  renewNodeCertificate: withDefault(
+    textOption("--renew-node-certificate"),
+    defaultOf("--renew-node-certificate"),
+  ),
   verificationCerts: multiple(textOption("--signature-verification-cert")),
   mode: withDefault(textOption("--mode"), defaultOf("--mode")),
   nodeName: optional(textOption("--node-name")),
@@ -363,6 +387,16 @@ function validate(flags: Flags, problems: Problem[]): Options {
   if (flags.clientCa !== undefined && flags.tlsCert === undefined && flags.tlsKey === undefined) {
     report("--client-ca", "needs --tls-cert and --tls-key: clients show certificates in TLS only");
   }
+  const ownLegFolder = flags.ownLeg?.replace(/(?<=.)\/+$/, "");
+  if (ownLegFolder !== undefined && !ownLegFolder.startsWith("/")) {
+    report("--own-leg", `"${ownLegFolder}" is not absolute; give the full path`);
+  }
+  if (
+    ownLegFolder !== undefined &&
+    [flags.tlsCert, flags.tlsKey, flags.clientCa].some((value) => value !== undefined)
+  ) {
+    report("--own-leg", "stands for --tls-cert, --tls-key and --client-ca; leave those out");
+  }
   if (flags.mode !== "enforce" && flags.mode !== "audit") {
     report("--mode", `"${flags.mode}" is no mode; use enforce or audit`);
   }
@@ -414,6 +448,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
         ...(flags.clientCa === undefined ? {} : { clientCaFile: flags.clientCa }),
       },
     }),
+    ...(ownLegFolder === undefined ? {} : { tls: ownLegTls(ownLegFolder), ownLegFolder }),
+    renewNodeCertificate: boolean("--renew-node-certificate", flags.renewNodeCertificate),
     verificationCerts: flags.verificationCerts,
     mode,
     ...(flags.nodeName === undefined ? {} : { nodeName: flags.nodeName }),

@@ -13,6 +13,8 @@ import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { filesOf } from "./upstream_files.ts";
 
 /**
@@ -26,10 +28,22 @@ export async function proxyPermissions(
   readText: (path: string) => Promise<string>,
   notify?: string,
 ): Promise<string[]> {
+  if (args[0] === "init") return initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
-    commandLine.options;
+  const {
+    kubeconfig: path,
+    context,
+    servers,
+    listenAddress,
+    tls,
+    front,
+    verificationCerts,
+    runtimeDir,
+    ownLegFolder,
+    renewNodeCertificate,
+  } = commandLine.options;
+  const written = [runtimeDir, ...(ownLegFolder === undefined ? [] : [ownLegFolder])];
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
@@ -37,6 +51,8 @@ export async function proxyPermissions(
   if (kubeconfig !== undefined) {
     for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
     files.push(...filesOf(kubeconfig));
+    const certificate = renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+    if (certificate !== undefined) written.push(folderOf(certificate));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {
@@ -69,12 +85,19 @@ export async function proxyPermissions(
   if (manager !== undefined) hosts.push(`unix:${manager}`, `unix:${runtimeDir}/${NOTIFY_SOCKET_NAME}`);
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
-    read: [...files, ...verificationCerts, runtimeDir],
-    write: [runtimeDir, ...(manager === undefined ? [] : [manager])],
+    read: [...files, ...verificationCerts, ...written],
+    write: [...written, ...(manager === undefined ? [] : [manager])],
     ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });
+}
+
+function initPermissions(args: readonly string[]): string[] {
+  const commandLine = parseInitCommandLine(args);
+  if (commandLine.kind !== "run") return [];
+  const { folder, dryRun } = commandLine.options;
+  return permissionFlags({ read: [folder], ...(dryRun ? {} : { write: [folder] }) });
 }
 
 async function readKubeconfig(

@@ -11,6 +11,8 @@ deno="$PWD/.tools/deno"
 target=${TARGET:-}
 runtime_folder=/run/kubelet-proxy
 notify_socket=/run/systemd/notify
+# The own leg, and the node's credential.
+state_folder=/var/lib/kubelet-proxy
 signer_folder=/var/lib/signing-server
 
 folder_of() {
@@ -24,7 +26,7 @@ folder_of() {
 
 frozen_permissions() {
   case $1 in
-    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder,$notify_socket --deny-run --deny-ffi --deny-sys" ;;
+    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder,$state_folder,$notify_socket --deny-run --deny-ffi --deny-sys" ;;
     signing-server) echo "--allow-net --allow-read --allow-write=$signer_folder --deny-run --deny-ffi --deny-sys" ;;
     podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
   esac

@@ -56,9 +56,20 @@ test("after installing the node is Ready through the proxy; uninstalling puts ev
   const installed = await node.files();
   assert.match(installed["etc/kubernetes/kubelet.conf"] ?? "", /server: https:\/\/127\.0\.0\.1/);
   assert.notEqual(installed["etc/kubernetes/kubelet.conf"], before["etc/kubernetes/kubelet.conf"]);
+  const flags = await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`);
+  assert.match(flags, /^KUBELET_PROXY_FLAGS=--kubeconfig=\S+ .* --mode=enforce --renew-node-certificate$/m);
+  const state = "var/lib/kubelet-proxy/node";
+  assert.match(installed[`${state}/kubelet-client.pem`] ?? "", /^file 600 .* a certificate and a key\n$/);
+  assert.match(
+    installed[`${state}/upstream.kubeconfig`] ?? "",
+    /--client-certificate=\S+\/node\/kubelet-client\.pem$/m,
+  );
   // Whatever its configuration says, it asks for no credential of its own.
   const kubelet = await Deno.readTextFile(`/proc/${await node.pid("kubelet.service")}/cmdline`);
-  assert.match(kubelet, /\0--pod-infra-container-image=[^\0]+\0--rotate-certificates=false\0$/);
+  assert.match(
+    kubelet,
+    /\0--pod-infra-container-image=[^\0]+\0--rotate-certificates=false\0--bootstrap-kubeconfig=\0$/,
+  );
   assert.equal(
     installed["etc/systemd/system/multi-user.target.wants/kubelet-proxy.service"],
     "link ../kubelet-proxy.service",
@@ -179,7 +190,10 @@ test("refuses to install while pods run that the node would stop, and says which
   assert.deepEqual(await node.files(), before);
   assert.equal((await node.deploy("install", ...node.first(program, "--dry-run"))).code, 0);
   await assertRuns(node, ...node.first(program, "--mode", "audit"));
-  assert.match(await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`), / --mode=audit$/m);
+  assert.match(
+    await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`),
+    / --mode=audit --renew-node-certificate$/m,
+  );
 });
 
 test("refuses what the checks find, all of it at once, and touches nothing", async (node) => {
@@ -221,7 +235,7 @@ test("refuses to put back an old kubeconfig over one that somebody has changed s
 test("a credential that the proxy has renewed is handed back to the kubelet, as one that it has renewed itself", async (node) => {
   const before = await node.files();
   await assertRuns(node, ...node.first(await node.program("1.0.0")));
-  await Deno.writeTextFile(`${node.root}/var/lib/kubelet-proxy/node-client.pem`, "a new one\n");
+  await Deno.writeTextFile(`${node.root}/var/lib/kubelet-proxy/node/kubelet-client.pem`, "a new one\n");
   const { code, stdout, stderr } = await node.deploy("uninstall");
   assert.equal(code, 0, stderr);
   assert.match(stdout, /was renewed since/);
