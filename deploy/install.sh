@@ -29,15 +29,15 @@ Usage: install.sh [--trust FILE]... [FLAG]... [-- FLAGS OF KUBELET-PROXY]
   --root FOLDER       a node whose files are all below this folder
   --help
 
-Variables of the same use: KUBECTL, LIB_DIR, CONFIG_DIR, STATE_DIR, FOUND_DIR, UNIT_DIR, RUNTIME_DIR, KUBELET_SERVICE,
+Variables of the same use: KUBECTL, LISTEN_ADDRESS, LIB_DIR, CONFIG_DIR, STATE_DIR, FOUND_DIR, UNIT_DIR, RUNTIME_DIR, KUBELET_SERVICE,
 KUBELET_PKI_DIR, KUBELET_KUBECONFIG, READY_TIMEOUT (seconds).
 EOF
 }
 
-program=$here/../bin/kubelet-proxy
-podsign=$here/../bin/podsign
+program=${here%/*}/bin/kubelet-proxy
+podsign=${here%/*}/bin/podsign
 mode=enforce
-listen_address=127.0.0.1:6444
+listen_address=${LISTEN_ADDRESS:-127.0.0.1:6444}
 accept_refusals=false
 preview=true
 trust=()

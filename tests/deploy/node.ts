@@ -22,6 +22,28 @@ export interface RunningPod {
   mirror?: boolean;
 }
 
+/** Everything below the folders of a node in a folder: type, mode, owner, times and bytes, by path. */
+export async function filesOf(root: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  const walk = async (folder: string): Promise<void> => {
+    for await (const { name } of Deno.readDir(`${root}/${folder}`)) {
+      const path = `${folder}/${name}`;
+      const stat = await Deno.lstat(`${root}/${path}`);
+      const mode = ((stat.mode ?? 0) & 0o7777).toString(8);
+      if (stat.isSymlink) found[path] = `link ${await Deno.readLink(`${root}/${path}`)}`;
+      else if (stat.isDirectory) {
+        found[path] = `folder ${mode}`;
+        await walk(path);
+      } else {
+        const bytes = new TextDecoder("latin1").decode(await Deno.readFile(`${root}/${path}`));
+        found[path] = `file ${mode} ${stat.uid}:${stat.gid} ${stat.mtime?.toISOString()} ${bytes}`;
+      }
+    }
+  };
+  for (const folder of ["etc", "usr", "var", "run"]) await walk(folder);
+  return found;
+}
+
 /** A node in a folder. Made by {@linkcode startNode}. */
 export class Node {
   readonly root: string;
@@ -44,6 +66,11 @@ export class Node {
     for await (const connection of this.#apiServer) connection.close();
   }
 
+  /** Where the proxy is to listen. */
+  get listenAddress(): string {
+    return `127.0.0.1:${this.#proxyPort}`;
+  }
+
   get environment(): Record<string, string> {
     return {
       PATH: `${this.root}/fake:${Deno.env.get("PATH") ?? "/usr/bin:/bin"}`,
@@ -63,7 +90,7 @@ export class Node {
   /** Arguments of a first installation. */
   first(program: string, ...more: string[]): string[] {
     return [
-      ...[`--trust=${this.trust}`, `--program=${program}`, `--listen-addr=127.0.0.1:${this.#proxyPort}`]
+      ...[`--trust=${this.trust}`, `--program=${program}`, `--listen-addr=${this.listenAddress}`]
         .flatMap((flag) => [flag.slice(0, flag.indexOf("=")), flag.slice(flag.indexOf("=") + 1)]),
       ...more,
     ];
@@ -108,31 +135,15 @@ export class Node {
     return text.split("\n").filter((line) => line !== "" && !line.startsWith("cat "));
   }
 
-  /** Everything below the node's own folders: type, mode, times and bytes, by path. */
-  async files(): Promise<Record<string, string>> {
-    const found: Record<string, string> = {};
-    const walk = async (folder: string): Promise<void> => {
-      for await (const { name } of Deno.readDir(`${this.root}/${folder}`)) {
-        const path = `${folder}/${name}`;
-        const stat = await Deno.lstat(`${this.root}/${path}`);
-        const mode = ((stat.mode ?? 0) & 0o7777).toString(8);
-        if (stat.isSymlink) found[path] = `link ${await Deno.readLink(`${this.root}/${path}`)}`;
-        else if (stat.isDirectory) {
-          found[path] = `folder ${mode}`;
-          await walk(path);
-        } else {
-          const bytes = new TextDecoder("latin1").decode(await Deno.readFile(`${this.root}/${path}`));
-          found[path] = `file ${mode} ${stat.uid}:${stat.gid} ${stat.mtime?.toISOString()} ${bytes}`;
-        }
-      }
-    };
-    for (const folder of ["etc", "usr", "var", "run"]) await walk(folder);
-    return found;
+  /** Everything below the node's own folders. */
+  files(): Promise<Record<string, string>> {
+    return filesOf(this.root);
   }
 
   /** Process id of a service's main process. */
   async pid(service: string): Promise<string> {
-    return (await Deno.readTextFile(`${this.root}/systemd/${service}.pid`)).split(" ")[0] ?? "";
+    const running: { pid: number } = JSON.parse(await Deno.readTextFile(`${this.root}/systemd/${service}`));
+    return String(running.pid);
   }
 
   async untilReady(): Promise<void> {
@@ -172,7 +183,7 @@ export async function startNode(): Promise<Node> {
     "fake",
   ];
   for (const folder of folders) await Deno.mkdir(`${root}/${folder}`, { recursive: true });
-  for (const name of ["systemctl", "kubectl", "kubelet"]) {
+  for (const name of ["systemctl", "journalctl", "kubectl", "kubelet"]) {
     await Deno.symlink(`${HERE}fake_node/${name}`, `${root}/fake/${name}`);
   }
   const write = async (path: string, text: string, mode = 0o644) => {
@@ -182,6 +193,7 @@ export async function startNode(): Promise<Node> {
   await write("api-port", String(apiServer.addr.port));
   await write("pods/list", "");
   await write("lease", "");
+  await write("etc/kubernetes/admin.conf", `server: https://127.0.0.1:${apiServer.addr.port}\n`, 0o600);
   await write(
     "etc/kubernetes/kubelet.conf",
     `apiVersion: v1\nclusters:\n- cluster:\n    server: https://127.0.0.1:${apiServer.addr.port}\n  name: default\n# kept\n`,
