@@ -30,6 +30,14 @@ import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
 import { createOperability } from "./operability/operability.ts";
+import {
+  createNotifier,
+  type Notifier,
+  NOTIFY_SOCKET_NAME,
+  readServiceManager,
+  SERVICE_MANAGER_VARIABLES,
+} from "./operability/sd_notify.ts";
+import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
 import { initOwnLeg } from "./own_leg/init.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
@@ -262,11 +270,20 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     clock: systemClock,
     observer: operability.requests,
   });
+  const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  const selfCheck = createSelfCheck(
+    `/${crypto.randomUUID()}`,
+    // Deno looks at the URL's host too, and this one is allowed; the client goes to the socket.
+    (path) => {
+      const { hostname, port } = listener.address;
+      return fetch(`http://${formatAddress(hostname, port)}${path}`, { client: selfClient });
+    },
+  );
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),
     ...(tls === undefined ? {} : { tls }),
     socketPath,
-    handle: handler.handle,
+    handle: selfCheck.answer(handler.handle),
     log,
     clock: systemClock,
   });
@@ -360,6 +377,8 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     requireDigests: options.requireDigests,
     keys: keys.trusted.length,
   });
+  const notifier = await makeNotifier(options.runtimeDir, selfCheck.healthy, log);
+  await notifier?.ready(`serves node "${nodeName}", mode ${options.mode}`);
 
   let stopping = false;
   async function stop(signal: string): Promise<void> {
@@ -368,6 +387,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
+    void notifier?.stopping();
     for (
       const follower of [
         upstreamFollower,
@@ -391,6 +411,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     await operability.close();
     failover.close();
     client.close();
+    selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
     Deno.exit(0);
@@ -492,6 +513,45 @@ function plain(server: URL): URL {
   const url = new URL(`http://${server.host}${server.port === "" ? ":443" : ""}`);
   url.pathname = server.pathname;
   return url;
+}
+
+/** Speaks to the service manager that started this process, if there is one. */
+async function makeNotifier(
+  runtimeDir: string,
+  healthy: () => Promise<boolean>,
+  log: Log,
+): Promise<Notifier | undefined> {
+  const variables = new Map<string, string | undefined>();
+  for (const variable of SERVICE_MANAGER_VARIABLES) {
+    const { state } = await Deno.permissions.query({ name: "env", variable });
+    variables.set(variable, state === "granted" ? Deno.env.get(variable) : undefined);
+  }
+  const manager = readServiceManager((name) => variables.get(name), Deno.pid);
+  if (manager === undefined) {
+    return undefined;
+  }
+  if (typeof manager === "string") {
+    log.warn("notify-unsupported", manager);
+    return undefined;
+  }
+  const { socket, intervalMs } = manager;
+  const path = `${runtimeDir}/${NOTIFY_SOCKET_NAME}`;
+  try {
+    await removeStale(path);
+    const sender = Deno.listenDatagram({ transport: "unixpacket", path });
+    return createNotifier({
+      send: async (message) => {
+        await sender.send(new TextEncoder().encode(message), { transport: "unixpacket", path: socket });
+      },
+      intervalMs,
+      healthy,
+      clock: systemClock,
+      log,
+    });
+  } catch (error) {
+    log.warn("notify-failed", `the service manager cannot be told anything: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** What fetch would take from the environment. Without permission to see it, the launcher must have cleared it. */

@@ -12,6 +12,7 @@ import { clientCaPath } from "./front_configuration.ts";
 import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 import { decisionLogPaths } from "./operability/decision_log.ts";
+import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
@@ -21,10 +22,12 @@ import { filesOf } from "./upstream_files.ts";
  * The flags for these arguments.
  *
  * @param readText reads a file; throws if it cannot
+ * @param notify the value of NOTIFY_SOCKET, if a service manager starts the program
  */
 export async function proxyPermissions(
   args: readonly string[],
   readText: (path: string) => Promise<string>,
+  notify?: string,
 ): Promise<string[]> {
   if (args[0] === "init") return initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
@@ -83,10 +86,13 @@ export async function proxyPermissions(
       files.push(kubeletConfigFile, ...await readKubeletFiles(kubeletConfigFile, kubelet.port, readText));
     }
   }
+  // Deno asks for the right to write to a datagram socket, beside that of the network (2.9.5).
+  const manager = notifySocket(notify);
+  if (manager !== undefined) hosts.push(`unix:${manager}`, `unix:${runtimeDir}/${NOTIFY_SOCKET_NAME}`);
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
     read: [...files, ...verificationCerts, ...written],
-    write: written,
+    write: [...written, ...(manager === undefined ? [] : [manager])],
     ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
@@ -128,5 +134,8 @@ async function readKubeletFiles(
 }
 
 if (import.meta.main) {
-  for (const flag of await proxyPermissions(Deno.args, (path) => Deno.readTextFile(path))) console.log(flag);
+  const notify = Deno.env.get("NOTIFY_SOCKET");
+  for (const flag of await proxyPermissions(Deno.args, (path) => Deno.readTextFile(path), notify)) {
+    console.log(flag);
+  }
 }

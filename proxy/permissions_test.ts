@@ -134,3 +134,15 @@ Deno.test("the port for metrics and the decision log with its rotated files are 
     ],
   );
 });
+
+Deno.test("the socket of a service manager may be written to, and no other; an abstract one, which no flag can name, may not", async () => {
+  const args = ["--kubeconfig=/gone", "--signature-verification-cert=/t", "--runtime-dir=/run/p"];
+  assert.deepEqual(await proxyPermissions(args, readText, "/run/systemd/notify"), [
+    "--allow-read=/gone,/t,/run/p",
+    "--allow-write=/run/p,/run/systemd/notify",
+    "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,unix:/run/systemd/notify,unix:/run/p/notify.sock",
+  ]);
+  for (const notify of ["@abstract", "", "relative"]) {
+    assert.deepEqual(await proxyPermissions(args, readText, notify), await proxyPermissions(args, readText));
+  }
+});

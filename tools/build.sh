@@ -33,7 +33,7 @@ if [ ! -x "\$deno" ]; then
   echo "$1: this is a launcher, which needs the folder that it was made in: \$deno is missing. Run make setup there, or make a symbolic link to the launcher instead of copying it" >&2
   exit 2
 fi
-permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
+permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL,NOTIFY_SOCKET --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
 IFS='
 '
 exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" $(settings "$1") \$permissions "\$root/$2/main.ts" "\$@"

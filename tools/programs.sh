@@ -3,8 +3,8 @@
 # shellcheck shell=bash disable=SC2034  # used where this is read
 
 PROGRAMS=(kubelet-proxy signing-server podsign)
-# What kubelet-proxy writes: its runtime folder, the certificates of the own leg, and its decision log.
-PROXY_FOLDERS=/run/kubelet-proxy,/var/lib/kubelet-proxy/pki,/var/log/kubelet-proxy
+# What kubelet-proxy writes: its runtime folder; the own leg and the node's credential; its decision log; what systemd hears.
+PROXY_FILES=/run/kubelet-proxy,/var/lib/kubelet-proxy,/var/log/kubelet-proxy,/run/systemd/notify
 SIGNER_FOLDER=/var/lib/signing-server
 
 folder_of() {
@@ -29,7 +29,7 @@ frozen_permissions() {
     kubelet-proxy)
       local run=--deny-run
       [ -z "${EXEC_PLUGIN:-}" ] || run=--allow-run=$EXEC_PLUGIN
-      echo "--allow-net --allow-read --allow-write=$PROXY_FOLDERS $run --deny-ffi --deny-sys"
+      echo "--allow-net --allow-read --allow-write=$PROXY_FILES $run --deny-ffi --deny-sys"
       ;;
     signing-server) echo "--allow-net --allow-read --allow-write=$SIGNER_FOLDER --deny-run --deny-ffi --deny-sys" ;;
     podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
@@ -37,8 +37,10 @@ frozen_permissions() {
 }
 
 # Deno's own settings of a program, beside its permissions: libraries that look at the environment see an empty one.
+# kubelet-proxy sees what the service manager says, and answers it on a datagram socket, which Deno calls unstable.
 settings() {
   case $1 in
-    kubelet-proxy | signing-server) echo "--ignore-env" ;;
+    kubelet-proxy) echo "--ignore-env --allow-env=NOTIFY_SOCKET,WATCHDOG_USEC,WATCHDOG_PID --unstable-net" ;;
+    signing-server) echo "--ignore-env" ;;
   esac
 }

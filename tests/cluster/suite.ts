@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { deployTests } from "./deploy.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
 import { ownLegTests } from "./own_leg.ts";
@@ -749,4 +750,13 @@ test("the tests would see it: what is refused does run when nothing refuses it",
   const running = await cluster.untilPod(SHOP, "seen", "is Ready", isReady);
   const recorded = await cluster.containers.ofPod(uidOf(running));
   assert.equal(containersOfImage(recorded, cluster.images.intruder).length, 1);
+});
+
+// ---- install, upgrade, uninstall: last, since the node is for a while one without a proxy
+
+deployTests({
+  namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  create,
+  isReady,
 });

@@ -12,6 +12,7 @@ const DOCUMENTS = [
   "CHANGELOG.md",
   "docs/metrics.md",
   "docs/signature-format.md",
+  "docs/operations.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];
