@@ -38,6 +38,7 @@ import {
 } from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { stoppingPod } from "./stopping.ts";
@@ -601,7 +602,7 @@ class NodeJudge implements Judge {
   #admit(candidate: Candidate, tracked: TrackedPod, verdict: AllowVerdict, pod: JsonObject): string {
     const { identity } = candidate;
     const { status, ...rest } = pod;
-    const head = JSON.stringify(rest);
+    const head = podText(rest);
     const entry = this.#ledger.get(identity.uid);
     if (entry === undefined) {
       this.#ledger.put({
@@ -632,7 +633,7 @@ class NodeJudge implements Judge {
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });
-    return status === undefined ? head : `${head.slice(0, -1)},"status":${JSON.stringify(status)}}`;
+    return status === undefined ? head : `${head.slice(0, -1)},${podText({ status }).slice(1)}`;
   }
 
   #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {

@@ -17,6 +17,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { createJudge, type PodVerifier } from "./judge.ts";
+import { createKnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
@@ -74,9 +75,11 @@ export function createPodGate(options: PodGateOptions): PodGate {
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
   const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
+  const known = createKnownPods();
   const served = createServedVersions();
   const lists = createPodLists({
     upstream,
+    known,
     judge,
     served,
     log,
@@ -84,8 +87,8 @@ export function createPodGate(options: PodGateOptions): PodGate {
     nodeName,
     ...(maxListBytes === undefined ? {} : { maxListBytes }),
   });
-  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName, clock });
-  const objects = createPodObjects({ upstream, judge, log, mode });
+  const watches = createPodWatches({ upstream, known, judge, served, log, mode, nodeName, clock });
+  const objects = createPodObjects({ upstream, known, judge, log, mode });
   return {
     list: (query, signal) => lists.list(query, signal),
     watch: (query, signal) => watches.watch(query, signal),
