@@ -17,7 +17,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { createJudge, type PodVerifier } from "./judge.ts";
-import { createKnownPods } from "./known_pods.ts";
+import { createKnownPods, type KnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
@@ -44,6 +44,8 @@ export interface PodGateOptions {
   random: () => number;
   /** For tests; see `MAX_LIST_BYTES`. */
   maxListBytes?: number;
+  /** For tests: what is remembered of the text of pods, or something that remembers nothing. */
+  known?: KnownPods;
 }
 
 /** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
@@ -71,11 +73,11 @@ export interface PodGate {
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
   const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes } = options;
+  const { known = createKnownPods() } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
   const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
-  const known = createKnownPods();
   const served = createServedVersions();
   const lists = createPodLists({
     upstream,
