@@ -39,6 +39,7 @@ import {
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
 import type { DecisionKind, JudgeObserver } from "./operability/pod_decision.ts";
+import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { stoppingPod } from "./stopping.ts";
@@ -640,7 +641,7 @@ class NodeJudge implements Judge {
   #admit(candidate: Candidate, tracked: TrackedPod, verdict: AllowVerdict, pod: JsonObject): string {
     const { identity } = candidate;
     const { status, ...rest } = pod;
-    const head = JSON.stringify(rest);
+    const head = podText(rest);
     const entry = this.#ledger.get(identity.uid);
     if (entry === undefined) {
       this.#ledger.put({
@@ -671,7 +672,7 @@ class NodeJudge implements Judge {
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });
-    return status === undefined ? head : `${head.slice(0, -1)},"status":${JSON.stringify(status)}}`;
+    return status === undefined ? head : `${head.slice(0, -1)},${podText({ status }).slice(1)}`;
   }
 
   #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {

@@ -17,6 +17,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { createJudge, type PodCounts, type PodVerifier } from "./judge.ts";
+import { createKnownPods, type KnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
@@ -46,6 +47,8 @@ export interface PodGateOptions {
   observer?: JudgeObserver;
   /** For tests; see `MAX_LIST_BYTES`. */
   maxListBytes?: number;
+  /** For tests: what is remembered of the text of pods, or something that remembers nothing. */
+  known?: KnownPods;
 }
 
 /** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
@@ -75,6 +78,7 @@ export interface PodGate {
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
   const { upstream, verifier, ledger, log, mode, nodeName, clock, random, observer, maxListBytes } = options;
+  const { known = createKnownPods() } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
@@ -91,6 +95,7 @@ export function createPodGate(options: PodGateOptions): PodGate {
   const served = createServedVersions();
   const lists = createPodLists({
     upstream,
+    known,
     judge,
     served,
     log,
@@ -98,8 +103,8 @@ export function createPodGate(options: PodGateOptions): PodGate {
     nodeName,
     ...(maxListBytes === undefined ? {} : { maxListBytes }),
   });
-  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName, clock });
-  const objects = createPodObjects({ upstream, judge, log, mode });
+  const watches = createPodWatches({ upstream, known, judge, served, log, mode, nodeName, clock });
+  const objects = createPodObjects({ upstream, known, judge, log, mode });
   return {
     list: (query, signal) => lists.list(query, signal),
     watch: (query, signal) => watches.watch(query, signal),
