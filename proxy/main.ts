@@ -36,6 +36,8 @@ import {
   PLUGIN_TIMEOUT_MS,
   type PluginCredential,
 } from "./plugin_credential.ts";
+import { createObjectGate } from "./objects/object_gate.ts";
+import { createObjectKinds } from "./objects/object_kinds.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
 import { createReviewGate } from "./review_gate.ts";
@@ -195,6 +197,13 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
+    objects: createObjectGate({
+      upstream,
+      kinds: createObjectKinds({ nodeName, ...options.objects }),
+      log,
+      mode: options.mode,
+      clock: systemClock,
+    }),
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,

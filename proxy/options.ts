@@ -25,6 +25,7 @@ import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_option
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import { OBJECT_FLAGS, type ObjectOptions, readObjectOptions } from "./objects/object_options.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -112,6 +113,7 @@ export const FLAGS = [
     description:
       "Let a request through that kubelets are not known to make; `/*` at the end means everything under the path. Never opens pods. Repeatable.",
   },
+  ...OBJECT_FLAGS,
   {
     name: "--node-api-access",
     value: "WORDS",
@@ -165,6 +167,8 @@ export interface Options {
   acceptForms: ReadonlySet<SignatureForm>;
   requireDigests: boolean;
   allowedPaths: readonly AllowedPath[];
+  /** What objects other than pods may be. */
+  objects: ObjectOptions;
   /** Local ceiling for the kubelet's own API. */
   nodeApiAccess: NodeApiAccess;
   /** Not given if nothing is to stand before the kubelet's own API. */
@@ -190,6 +194,7 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "--signature-verification-cert",
   "--allow-path",
   "--server",
+  ...OBJECT_FLAGS.map(({ name }) => name),
 ]);
 
 const BOOLEANS = booleanFlags(FLAGS);
@@ -213,6 +218,11 @@ const parser = object({
   acceptForms: withDefault(textOption("--accept-forms"), defaultOf("--accept-forms")),
   requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
   allowPaths: multiple(textOption("--allow-path")),
+  objects: object({
+    allowVolumes: multiple(textOption("--allow-volume")),
+    runtimeClasses: multiple(textOption("--runtime-class")),
+    deviceDrivers: multiple(textOption("--allow-device-driver")),
+  }),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
   front: object({
     listen: optional(textOption("--kubelet-api-listen")),
@@ -387,6 +397,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
   const front = readFrontOptions(flags.front, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
+  const objects = readObjectOptions(flags.objects, report);
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -420,6 +431,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
     acceptForms,
     requireDigests: boolean("--require-digests", flags.requireDigests),
     allowedPaths,
+    objects,
     nodeApiAccess,
     ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),

@@ -13,6 +13,7 @@ import type { Mode } from "./mode.ts";
 import {
   badAnswer,
   checkAnswer,
+  CONTINUE_TOKEN,
   isKind,
   podRequestHeaders,
   queryText,
@@ -38,9 +39,6 @@ export const MAX_OPEN_LISTS = 8;
 
 /** Lists that are read at the same time: each may be as long as one may be. A kubelet reads one. */
 export const MAX_CONCURRENT_LISTS = 4;
-
-/** A continue token: base64url without padding (apiserver `pkg/storage/continue.go`). */
-const CONTINUE_TOKEN = /^[A-Za-z0-9_-]{1,4096}$/;
 
 /** Serves lists. */
 export interface PodLists {

@@ -12,7 +12,10 @@ import { checked, fields, integer, list, type Shape, text, word } from "./shape.
 
 /** The fields of a Service that a kubelet reads. */
 export const SERVICE: Shape = fields({
-  metadata: metadata({ namespaced: true, name: text(isDns1035Label, "a DNS label that begins with a letter") }),
+  metadata: metadata({
+    namespaced: true,
+    name: text(isDns1035Label, "a DNS label that begins with a letter"),
+  }),
   spec: checked(
     fields({
       clusterIP: text(isClusterIp, 'an IP address or "None"'),
