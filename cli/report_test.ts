@@ -22,6 +22,7 @@ const ALLOW: AllowVerdict = {
   extraAnnotations: {},
   injected: ["spec.volumes[kube-api-access-abcde]: service account"],
   permissions: [],
+  references: [],
   warnings: ["w"],
 };
 
@@ -90,6 +91,7 @@ Deno.test("programs get every field of every object", () => {
         signedHash: ALLOW.signedHash,
         injected: ALLOW.injected,
         permissions: [],
+        references: [],
         warnings: ["w"],
         code: null,
         message: null,

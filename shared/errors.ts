@@ -29,7 +29,9 @@ export type ErrorCode =
   /** A kind of object that holds no pod template. */
   | "kind-unsupported"
   /** A signed template is not what podsign writes. */
-  | "template-malformed";
+  | "template-malformed"
+  /** The signed content of a ConfigMap is not what podsign writes. */
+  | "content-malformed";
 
 /** One thing that is wrong, and where. */
 export interface Problem {

@@ -10,6 +10,7 @@
  * | `statefulSet` | StatefulSets only: `serviceName`, `volumeClaims` |
  * | `job` | indexed Jobs only: `{"indexed": true}` |
  * | `allow` | optional: the owner's permissions (`pod/permissions.ts`), each once and sorted by UTF-16 code units |
+ * | `pins` | optional: digests of what the pod refers to (`pod/pins.ts`) |
  * | `notBefore`, `notAfter` | optional, RFC 3339 in UTC with whole seconds: when pods may be admitted, both inclusive |
  * | `metadata` | `labels` and `annotations` of the template, without the two annotations of ours |
  * | `spec` | the template's pod spec in its minimal form |
@@ -19,9 +20,11 @@
 import { MAX_SIGNED_TEMPLATE_BYTES } from "./bounds.ts";
 import { canonicalize } from "./canonical_json.ts";
 import { type Problem, SignedPodsError } from "./errors.ts";
-import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "./json.ts";
+import { quote, readFields, readText, readTextMap, readTexts } from "./fields.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectAt, objectsAt } from "./json.ts";
 import { isDnsLabel, isLabelValue, isQualifiedName } from "./pod/grammar.ts";
 import { expand, minimal } from "./pod/normal_form.ts";
+import { type Pins, pinsAsJson, readPins } from "./pod/pins.ts";
 import { MAX_PERMISSIONS, parsePermission, type Permission } from "./pod/permissions.ts";
 import {
   type IndexedJobShape,
@@ -49,6 +52,8 @@ export interface SignedTemplate {
   job?: IndexedJobShape;
   /** The owner's permissions, sorted, each once; never empty. {@linkcode templatePermissions} reads them. */
   allow?: string[];
+  /** What is signed of the objects that the spec refers to. */
+  pins?: Pins;
   /** RFC 3339, UTC, whole seconds. */
   notBefore?: string;
   /** RFC 3339, UTC, whole seconds. */
@@ -84,6 +89,8 @@ export interface SignOptions {
   notAfter?: Date;
   /** What may be added to the pods, as `parsePermission` reads it; in any order. */
   allow?: readonly string[];
+  /** What is signed of the objects that the spec refers to. */
+  pins?: Pins;
 }
 
 /**
@@ -98,7 +105,7 @@ export function buildSignedTemplate(
   location: PodTemplateLocation,
   options: SignOptions = {},
 ): SignedTemplate {
-  const { namespace, notBefore, notAfter } = options;
+  const { namespace, notBefore, notAfter, pins = {} } = options;
   // Array.prototype.sort compares UTF-16 code units, as RFC 8785 does with keys.
   const allow = [...new Set(options.allow ?? [])].sort();
   const problems: Problem[] = [];
@@ -112,6 +119,7 @@ export function buildSignedTemplate(
     }
     workload.namespace = namespace;
   }
+  if (Object.keys(pins).length > 0) readPins(pinsAsJson(pins), problems);
   const labels = readTextMap(location.metadata, "labels", "metadata.labels", problems);
   const annotations = readTextMap(location.metadata, "annotations", "metadata.annotations", problems);
   const template: SignedTemplate = {
@@ -121,6 +129,7 @@ export function buildSignedTemplate(
     ...(location.statefulSet === undefined ? {} : { statefulSet: location.statefulSet }),
     ...(location.job === undefined ? {} : { job: location.job }),
     ...(allow.length === 0 ? {} : { allow }),
+    ...(Object.keys(pins).length === 0 ? {} : { pins }),
     ...(notBefore === undefined ? {} : { notBefore: formatDate(notBefore, "notBefore", problems) }),
     ...(notAfter === undefined ? {} : { notAfter: formatDate(notAfter, "notAfter", problems) }),
     metadata: {
@@ -149,7 +158,7 @@ export function buildSignedTemplate(
 
 /** The exact text to sign and to put into the annotation: canonical JSON (RFC 8785). */
 export function encodeSignedTemplate(template: SignedTemplate): string {
-  const { apiVersion, kind, workload, statefulSet, job, allow, notBefore, notAfter, metadata, spec } =
+  const { apiVersion, kind, workload, statefulSet, job, allow, pins, notBefore, notAfter, metadata, spec } =
     template;
   return canonicalize({
     apiVersion,
@@ -158,6 +167,7 @@ export function encodeSignedTemplate(template: SignedTemplate): string {
     ...(statefulSet === undefined ? {} : { statefulSet: { ...statefulSet } }),
     ...(job === undefined ? {} : { job: { ...job } }),
     ...(allow === undefined ? {} : { allow: [...allow] }),
+    ...(pins === undefined ? {} : { pins: pinsAsJson(pins) }),
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
     metadata: { labels: { ...metadata.labels }, annotations: { ...metadata.annotations } },
@@ -354,7 +364,10 @@ function templateProblems(template: SignedTemplate): Problem[] {
 const SHARED_NAMESPACES = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"] as const;
 
 /** What is wrong with a template's permissions: their form, their order, and what they cannot be combined with. */
-function permissionProblems(allow: readonly string[], { spec, statefulSet }: SignedTemplate): Problem[] {
+function permissionProblems(
+  allow: readonly string[],
+  { spec, statefulSet, pins = {} }: SignedTemplate,
+): Problem[] {
   const problems: Problem[] = [];
   if (allow.length === 0) problems.push({ path: "allow", message: "is empty; leave it out" });
   if (allow.length > MAX_PERMISSIONS) {
@@ -365,6 +378,8 @@ function permissionProblems(allow: readonly string[], { spec, statefulSet }: Sig
   const used = usedVolumes(spec);
   const containers = new Set<JsonValue>([...names("containers"), ...names("initContainers")]);
   const volumes = new Set<JsonValue>([...names("volumes"), ...(statefulSet?.volumeClaims ?? [])]);
+  const configMaps = new Set(Object.keys(pins.configMaps ?? {}));
+  const secrets = new Set(Object.keys(pins.secrets ?? {}));
   for (const [index, text] of allow.entries()) {
     const path = `allow[${quote(text)}]`;
     const previous = allow[index - 1];
@@ -406,6 +421,18 @@ function permissionProblems(allow: readonly string[], { spec, statefulSet }: Sig
         problems.push({ path, message: "has the name of a volume that a container of the pod uses" });
       }
       volumes.add(permission.name);
+    }
+    // What is pinned may not change, and what has to be signed may not be anything.
+    const answered = permission.kind === "mutable-config" || permission.kind === "signed-config"
+      ? configMaps
+      : permission.kind === "mutable-secret"
+      ? secrets
+      : undefined;
+    if (answered !== undefined && "name" in permission) {
+      if (answered.has(permission.name)) {
+        problems.push({ path, message: "contradicts a pin or another permission for the same object" });
+      }
+      answered.add(permission.name);
     }
   }
   return problems;
@@ -463,6 +490,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
     "statefulSet",
     "job",
     "allow",
+    "pins",
     "notBefore",
     "notAfter",
   ], problems);
@@ -486,6 +514,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
   const labels = readTextMap(metadata, "labels", "metadata.labels", problems);
   const annotations = readTextMap(metadata, "annotations", "metadata.annotations", problems);
   const allow = root.allow === undefined ? undefined : readTexts(root.allow, "allow", problems);
+  const pins = root.pins === undefined ? undefined : readPins(root.pins, problems);
   const notBefore = readText(root, "notBefore", "", problems);
   const notAfter = readText(root, "notAfter", "", problems);
   const spec = root.spec;
@@ -498,6 +527,7 @@ function readTemplate(document: JsonValue, problems: Problem[]): SignedTemplate 
     ...(statefulSet === undefined ? {} : { statefulSet }),
     ...(job === undefined ? {} : { job: { indexed: true } }),
     ...(allow === undefined ? {} : { allow }),
+    ...(pins === undefined ? {} : { pins }),
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
     metadata: { labels, annotations },
@@ -536,71 +566,6 @@ function readStatefulSet(value: JsonValue, problems: Problem[]): StatefulSetShap
   const volumeClaims = readTexts(fields.volumeClaims, "statefulSet.volumeClaims", problems);
   return serviceName === undefined || volumeClaims === undefined ? undefined : { serviceName, volumeClaims };
 }
-
-function readTexts(list: JsonValue | undefined, path: string, problems: Problem[]): string[] | undefined {
-  if (!Array.isArray(list)) {
-    problems.push({ path, message: "is not a list" });
-    return undefined;
-  }
-  const texts: string[] = [];
-  for (const [index, item] of list.entries()) {
-    if (typeof item === "string") texts.push(item);
-    else problems.push({ path: `${path}[${index}]`, message: "is not a text" });
-  }
-  return texts;
-}
-
-/** Checks that a value is an object with these fields and no others. */
-function readFields(
-  value: JsonValue | undefined,
-  path: string,
-  required: readonly string[],
-  optional: readonly string[],
-  problems: Problem[],
-): JsonObject | undefined {
-  if (!isJsonObject(value)) {
-    problems.push({ path, message: "is not an object" });
-    return undefined;
-  }
-  const at = (key: string) => path === "" ? key : `${path}.${key}`;
-  for (const key of required) {
-    if (!Object.hasOwn(value, key)) problems.push({ path: at(key), message: "is missing" });
-  }
-  for (const key of Object.keys(value)) {
-    if (!required.includes(key) && !optional.includes(key)) {
-      problems.push({ path, message: `has the field ${quote(key)}, unknown to this version` });
-    }
-  }
-  return value;
-}
-
-function readText(object: JsonObject, key: string, path: string, problems: Problem[]): string | undefined {
-  const value = getOwn(object, key);
-  if (value === undefined || typeof value === "string") return value;
-  problems.push({ path: path === "" ? key : `${path}.${key}`, message: "is not a text" });
-  return undefined;
-}
-
-function readTextMap(
-  object: JsonObject,
-  key: string,
-  path: string,
-  problems: Problem[],
-): Record<string, string> {
-  const value = getOwn(object, key) ?? {};
-  if (!isJsonObject(value)) {
-    problems.push({ path, message: "is not a mapping" });
-    return {};
-  }
-  const entries: [string, string][] = [];
-  for (const [name, text] of Object.entries(value)) {
-    if (typeof text === "string") entries.push([name, text]);
-    else problems.push({ path: `${path}[${quote(name)}]`, message: "is not a text; put it in quotes" });
-  }
-  return Object.fromEntries(entries);
-}
-
-const quote = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;

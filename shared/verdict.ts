@@ -4,6 +4,7 @@
  * @module
  */
 import type { JsonObject } from "./json.ts";
+import type { AnsweredReference } from "./pod/reference_answer.ts";
 
 /** How a pod is signed: over its signed-template annotation, or over its spec alone. */
 export type SignatureForm = "template" | "spec";
@@ -32,6 +33,8 @@ export const DENY_CODES = {
   "pod-malformed": "The pod has unknown fields, wrong types or values that Kubernetes would not accept",
   "identity-conflict": "UID, namespace or name have the wrong form or belong to another pod",
   "changed-after-admission": "The pod was admitted with other signed bytes under the same UID",
+  "reference-not-signed":
+    "The pod refers to a ConfigMap, Secret or claim that its owner neither pinned nor allowed",
   "digest-required": "An image is named without a digest, and digests are required",
   "wrong-node": "The pod is bound to another node",
 } as const;
@@ -91,6 +94,8 @@ export interface AllowVerdict {
   injected: string[];
   /** The owner's permissions that were made use of, as they are written in the signed template. */
   permissions: string[];
+  /** What the signed spec refers to, with what the owner says of it. `podReferences` adds what was injected. */
+  references: readonly AnsweredReference[];
   /** What the owner should know, for example a tag without a digest. */
   warnings: string[];
 }

@@ -20,6 +20,7 @@ const MAX_DIGITS = 18;
 const UID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DNS_LABEL = /^[0-9a-z](?:[0-9a-z-]*[0-9a-z])?$/;
 const DNS_1035_LABEL = /^[a-z](?:[0-9a-z-]*[0-9a-z])?$/;
+const CONFIG_MAP_KEY = /^[-._0-9A-Za-z]+$/;
 const LABEL = /^[0-9A-Za-z](?:[0-9A-Za-z_.-]*[0-9A-Za-z])?$/;
 const DIGITS = /^(?:0|[1-9][0-9]*)$/;
 const RESOURCE_VERSION = /^[0-9]{1,20}$/;
@@ -65,6 +66,15 @@ export function isQualifiedName(text: string): boolean {
   if (slash >= 0 && !isDnsSubdomain(text.slice(0, slash))) return false;
   const name = text.slice(slash + 1);
   return name.length <= MAX_LABEL_LENGTH && LABEL.test(name);
+}
+
+/**
+ * Whether this is a key of a ConfigMap or a Secret (apimachinery `IsConfigMapKey`): the name of a file that is a file, in
+ * letters, digits, `-`, `_` and `.`, and neither `.` nor anything that begins with `..`.
+ */
+export function isConfigMapKey(text: string): boolean {
+  return text.length <= MAX_DNS_SUBDOMAIN_LENGTH && CONFIG_MAP_KEY.test(text) && text !== "." &&
+    !text.startsWith("..");
 }
 
 /** Whether this is a label's value (apimachinery `IsValidLabelValue`). It may be empty. */

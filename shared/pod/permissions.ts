@@ -1,17 +1,26 @@
 /**
- * The owner's permissions: what may be added to a pod beyond its signed template. They stand in the signed template
+ * The owner's permissions: what may be added to a pod beyond its signed template, and what it refers to that may change. They stand in the signed template
  * itself, in `allow`, each as one text, `name` or `name=value`; nobody but the owner can give one.
  *
  * @module
  */
-import { isDnsLabel, isQualifiedName } from "./grammar.ts";
+import { isDnsLabel, isDnsSubdomain, isQualifiedName } from "./grammar.ts";
 import { UNSIGNED_LABELS } from "./metadata.ts";
+
+/** The permissions for what a pod refers to. */
+export type ReferencePermissionKind =
+  | "mutable-config"
+  | "signed-config"
+  | "mutable-secret"
+  | "claim"
+  | "resource-claim"
+  | "trust-bundle";
 
 /** One permission, read. */
 export type Permission =
   | { readonly kind: "annotation" | "label"; readonly key: string }
   | { readonly kind: "container" | "init-container"; readonly name: string; readonly digest: string }
-  | { readonly kind: "volume"; readonly name: string }
+  | { readonly kind: "volume" | ReferencePermissionKind; readonly name: string }
   | { readonly kind: "resize" };
 
 /** A kind of permission, for the help text and the documentation. */
@@ -72,10 +81,62 @@ export const PERMISSIONS: readonly PermissionDescription[] = [
     allows: "other amounts of cpu and memory than those that were signed: in-place resize",
     condition: "Where an amount was signed, there has to be one. Other resources have to be equal.",
   },
+  {
+    kind: "signed-config",
+    form: "signed-config=NAME",
+    allows: "the content that the ConfigMap of this name has at any time, if its owner signed it",
+    condition:
+      "For content that changes more often than the pod. The ConfigMap carries a [signature of its own]" +
+      "(#signed-configmaps), by any key that may sign for the namespace.",
+  },
+  {
+    kind: "mutable-config",
+    form: "mutable-config=NAME",
+    allows: "any content of the ConfigMap of this name",
+    condition:
+      "Whoever controls the API server writes it: name it only if the program treats it as a stranger's input. Under " +
+      "envFrom a key that is the name of a variable which loaders, shells or interpreters obey is refused.",
+  },
+  {
+    kind: "mutable-secret",
+    form: "mutable-secret=NAME",
+    allows: "any content of the Secret of this name",
+    condition: "As for `mutable-config=`. For Secrets that are made in the cluster.",
+  },
+  {
+    kind: "claim",
+    form: "claim=NAME",
+    allows: "the use of a PersistentVolumeClaim, whose data nobody signs",
+    condition:
+      "NAME is the claim's; for StatefulSets the claim template's, for generic ephemeral volumes the volume's. Which " +
+      "volumes a claim may lead to is for the node's operator to say.",
+  },
+  {
+    kind: "resource-claim",
+    form: "resource-claim=NAME",
+    allows: "the use of devices that the pod's resource claim of this name is given",
+    condition:
+      "NAME is the claim's in the pod (`resourceClaims`). Drivers obey what the API server wrote of it.",
+  },
+  {
+    kind: "trust-bundle",
+    form: "trust-bundle=NAME",
+    allows: "any content of the ClusterTrustBundle of this name, or of all of this signer",
+    condition: "Whoever controls the API server chooses whom the program trusts.",
+  },
 ];
 
-/** Most permissions that one template has: a mesh needs about ten. */
+/** Most permissions that one template has: a mesh needs about ten, and what a pod refers to as many again. */
 export const MAX_PERMISSIONS = 64;
+
+/**
+ * Longest name of a ClusterTrustBundle or of a signer, in characters: two DNS subdomains with a slash or colon between
+ * (Kubernetes `pkg/apis/certificates/validation`).
+ */
+const MAX_TRUST_BUNDLE_NAME_LENGTH = 507;
+
+/** `example.com:roots:1`, or a signer: `example.com/roots`. */
+const TRUST_BUNDLE = /^[a-z0-9](?:[-.:/a-z0-9]*[a-z0-9])?$/;
 
 const IMAGE_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
@@ -157,7 +218,17 @@ function readValue(kind: Permission["kind"], value: string | undefined): Permiss
       return isDnsLabel(name) && IMAGE_DIGEST.test(digest) ? { kind, name, digest } : undefined;
     }
     case "volume":
+    case "resource-claim":
       return value !== undefined && isDnsLabel(value) ? { kind, name: value } : undefined;
+    case "mutable-config":
+    case "signed-config":
+    case "mutable-secret":
+    case "claim":
+      return value !== undefined && isDnsSubdomain(value) ? { kind, name: value } : undefined;
+    case "trust-bundle":
+      return value !== undefined && value.length <= MAX_TRUST_BUNDLE_NAME_LENGTH && TRUST_BUNDLE.test(value)
+        ? { kind, name: value }
+        : undefined;
     case "resize":
       return value === undefined ? { kind } : undefined;
     default: {
@@ -177,6 +248,12 @@ export function formatPermission(permission: Permission): string {
     case "init-container":
       return `${permission.kind}=${permission.name}@${permission.digest}`;
     case "volume":
+    case "mutable-config":
+    case "signed-config":
+    case "mutable-secret":
+    case "claim":
+    case "resource-claim":
+    case "trust-bundle":
       return `${permission.kind}=${permission.name}`;
     case "resize":
       return permission.kind;

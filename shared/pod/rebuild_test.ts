@@ -24,6 +24,7 @@ function allow(more: Partial<AllowVerdict> = {}): AllowVerdict {
     extraAnnotations: {},
     injected: [],
     permissions: [],
+    references: [],
     warnings: [],
     ...more,
   };

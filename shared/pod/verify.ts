@@ -48,6 +48,7 @@ import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
 import { readIdentity } from "./metadata.ts";
+import { type AnsweredReference, signedReferences, unansweredText } from "./reference_answer.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
@@ -67,7 +68,12 @@ export interface VerifierOptions {
   acceptForms: ReadonlySet<SignatureForm>;
   /** Whether images without a digest are refused. They are warned about otherwise. */
   requireDigests: boolean;
+  /** What becomes of pods that refer to what their owner neither pinned nor allowed. Off if absent. */
+  references?: ReferencesMode;
 }
+
+/** Whether references without an answer are refused, warned about, or not looked at. */
+export type ReferencesMode = "enforce" | "warn" | "off";
 
 /** When a pod is judged. */
 export interface JudgementTime {
@@ -161,6 +167,8 @@ interface ReadTemplate {
   spec: JsonObject;
   /** What its owner allows beyond it. */
   allow: readonly Permission[];
+  /** What the spec refers to. */
+  references: readonly AnsweredReference[];
 }
 
 class PodVerifier implements Verifier {
@@ -170,17 +178,21 @@ class PodVerifier implements Verifier {
   readonly #keyIds: ReadonlySet<string>;
   readonly #acceptForms: ReadonlySet<SignatureForm>;
   readonly #requireDigests: boolean;
+  readonly #references: ReferencesMode;
   readonly #templates = new VerifiedMemory<VerifiedTemplate>();
   readonly #texts = new VerifiedMemory<SignedText>();
   /** By hash; their keys are gone, but they were verified once. */
   readonly #admittedTemplates = new VerifiedMemory<ReadTemplate>();
 
-  constructor({ keys, revoked = [], acceptForms, requireDigests }: VerifierOptions) {
+  constructor(
+    { keys, revoked = [], acceptForms, requireDigests, references = "off" }: VerifierOptions,
+  ) {
     this.#keys = [...keys];
     this.#revoked = [...revoked];
     this.#keyIds = new Set([...keys, ...revoked].map(({ id }) => id));
     this.#acceptForms = new Set(acceptForms);
     this.#requireDigests = requireDigests;
+    this.#references = references;
   }
 
   async verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict> {
@@ -240,7 +252,7 @@ class PodVerifier implements Verifier {
   ): Promise<Verdict> {
     const verified = await this.#verifyTemplate(signed, text, time.admitted);
     if ("decision" in verified) return verified;
-    const { template, spec, allow, hash, signers } = verified;
+    const { template, spec, allow, references, hash, signers } = verified;
 
     const signer = signerAt(signers, time, namespaceOf(subject) ?? template.workload.namespace);
     if ("decision" in signer) return signer;
@@ -266,8 +278,9 @@ class PodVerifier implements Verifier {
       extraLabels: extra.labels,
       extraAnnotations: extra.annotations,
       permissions: [...permissions, ...extra.permissions],
+      references,
       warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
-    });
+    }, time);
   }
 
   /**
@@ -310,8 +323,9 @@ class PodVerifier implements Verifier {
         extraLabels: {},
         extraAnnotations: {},
         permissions,
+        references: signedReferences(signedSpec, { allow: [] }),
         warnings: [],
-      });
+      }, time);
     }
     return refusal ?? deny("signature-invalid", "no trusted key made the signature");
   }
@@ -319,6 +333,7 @@ class PodVerifier implements Verifier {
   #conclude(
     { differences, spec, injected }: Omit<Comparison, "permissions">,
     facts: Omit<AllowVerdict, "decision" | "spec" | "injected">,
+    { admitted }: JudgementTime,
   ): Verdict {
     if (differences.length > 0) return deny("spec-differs", "the pod is not what was signed", differences);
     const undigested = imagesWithoutDigest(spec);
@@ -329,7 +344,16 @@ class PodVerifier implements Verifier {
         undigested,
       );
     }
-    const warnings = undigested.map(({ path, detail }) => `${path}: ${detail ?? ""}`);
+    const unanswered = this.#references === "off" ? [] : unansweredReferences(facts.references);
+    // What was admitted under a milder mode keeps running, as it does when its dates have passed.
+    if (this.#references === "enforce" && unanswered.length > 0 && admitted === undefined) {
+      return deny(
+        "reference-not-signed",
+        "the pod refers to what its owner neither pinned nor allowed; sign it again with podsign, which says how",
+        unanswered.slice(0, MAX_DIFFERENCES),
+      );
+    }
+    const warnings = [...undigested, ...unanswered].map(({ path, detail }) => `${path}: ${detail ?? ""}`);
     return { decision: "allow", ...facts, spec, injected, warnings: [...facts.warnings, ...warnings] };
   }
 
@@ -413,7 +437,10 @@ class PodVerifier implements Verifier {
 function readTemplate(text: string): ReadTemplate | DenyVerdict {
   try {
     const template = parseSignedTemplate(text);
-    return { template, spec: deepFreeze(expand(template.spec)), allow: templatePermissions(template) };
+    const spec = deepFreeze(expand(template.spec));
+    const allow = templatePermissions(template);
+    const { pins, statefulSet } = template;
+    return { template, spec, allow, references: signedReferences(spec, { allow, pins, statefulSet }) };
   } catch (error) {
     if (!(error instanceof SignedPodsError)) throw error;
     return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
@@ -656,6 +683,18 @@ function extraMetadata(
     annotations: Object.fromEntries(extra.annotations),
     permissions,
   };
+}
+
+function unansweredReferences(references: readonly AnsweredReference[]): Difference[] {
+  return references.flatMap(({ reference, answer }) =>
+    answer.kind === "missing"
+      ? [{
+        path: printable(reference.path),
+        kind: "invalid",
+        detail: printable(unansweredText(reference, answer.remedies)),
+      }]
+      : []
+  );
 }
 
 function imagesWithoutDigest(spec: JsonObject): Difference[] {

@@ -70,6 +70,7 @@ Deno.test("a proxy that lets every pod through is found out", async () => {
         injected: [],
         warnings: [],
         permissions: [],
+        references: [],
       }),
   });
   const { problems } = await runInput(careless, careless.input);
