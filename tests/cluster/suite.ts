@@ -12,6 +12,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shar
 import { type Cluster, startCluster } from "./cluster.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
+import { objectTests } from "./objects.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
@@ -655,6 +656,16 @@ test(
 
 nodeApiTests({
   namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  create,
+  isReady,
+});
+
+// ---- what pods refer to
+
+objectTests({
+  namespace: SHOP,
+  runDir,
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
   isReady,

@@ -1,0 +1,204 @@
+/**
+ * What signed pods refer to: Services, volumes, runtime classes. The API server's side changes them, where its own
+ * validation would not let it by writing into etcd, and the node shows what reached the containers.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { JsonObject } from "@signed-pods/shared/json";
+import type { Cluster } from "./cluster.ts";
+import { objectAt, textAt } from "./json.ts";
+import { done, notYet } from "./wait.ts";
+import { persistentVolume, pod, serviceSpec } from "./workloads.ts";
+
+/** Shows the environment that the kernel gave to the container's first process. */
+const SHOW_ENVIRONMENT = `trap 'exit 0' TERM
+tr '\\0' '\\n' </proc/1/environ
+echo end
+while :; do sleep 0.2; done`;
+
+/** What the tests need of their suite. */
+export interface ObjectSuite {
+  namespace: string;
+  /** Folder of this run. */
+  runDir: string;
+  /** Declares a test that needs the proxy. */
+  test: (name: string, body: (cluster: Cluster) => Promise<void>) => void;
+  /** Signs and creates a manifest. */
+  create: (manifest: JsonObject) => Promise<JsonObject>;
+  isReady: (pod: JsonObject) => boolean;
+}
+
+/** Declares the tests. They leave nothing behind. */
+export function objectTests({ namespace, runDir, test, create, isReady }: ObjectSuite): void {
+  const remove = (cluster: Cluster, ...what: string[]) =>
+    cluster.kubectl(["delete", "-n", namespace, "--wait=true", "--grace-period=1", ...what]);
+
+  test("a Service that would be another variable never reaches a container's environment", async (cluster) => {
+    const name = "bash_env=a";
+    const key = `/registry/services/specs/${namespace}/${name}`;
+    const service = (called: string, clusterIP: string): JsonObject => ({
+      kind: "Service",
+      apiVersion: "v1",
+      metadata: {
+        name: called,
+        namespace,
+        uid: crypto.randomUUID(),
+        creationTimestamp: "2026-01-01T00:00:00Z",
+      },
+      spec: {
+        clusterIP,
+        clusterIPs: [clusterIP],
+        type: "ClusterIP",
+        ports: [{ port: 80, protocol: "TCP", targetPort: 80 }],
+      },
+    });
+    await cluster.create({
+      kind: "Service",
+      apiVersion: "v1",
+      metadata: { name: "honest", namespace },
+      spec: { ports: [{ port: 80 }], selector: { app: "nobody" } },
+    });
+    await etcd(cluster, "put", {
+      key: btoa(key),
+      value: btoa(JSON.stringify(service(name, "$(id >/tmp/evil)"))),
+    });
+    try {
+      await untilRefused(cluster, "services", name);
+      const shown = async (called: string) => {
+        await create(pod(namespace, called, serviceSpec(cluster.images.app, SHOW_ENVIRONMENT)));
+        await cluster.untilPod(namespace, called, "is Ready", isReady);
+        return await cluster.until(`${called} has shown its environment`, async () => {
+          const log = await cluster.kubectl(["logs", "-n", namespace, called]);
+          return log.endsWith("end\n") ? done(log) : notYet(log);
+        });
+      };
+      const environment = await shown("service-reader");
+      assert.match(environment, /^KUBERNETES_SERVICE_HOST=[0-9.]+$/m);
+      assert.match(environment, /^HONEST_SERVICE_HOST=[0-9.]+$/m);
+      assert.doesNotMatch(environment, /BASH_ENV|evil/i);
+    } finally {
+      await etcd(cluster, "deleterange", { key: btoa(key) });
+      await remove(cluster, "service/honest", "pod/service-reader", "--ignore-not-found");
+    }
+  });
+
+  const claim = (name: string): JsonObject => ({
+    kind: "PersistentVolumeClaim",
+    apiVersion: "v1",
+    metadata: { name, namespace },
+    spec: {
+      storageClassName: "by-hand",
+      accessModes: ["ReadWriteOnce"],
+      volumeName: `volume-${name}`,
+      resources: { requests: { storage: "1Mi" } },
+    },
+  });
+
+  const claimingPod = (name: string, claimName: string, image: string): JsonObject => {
+    const spec = serviceSpec(image);
+    const [container] = Array.isArray(spec["containers"]) ? spec["containers"] : [];
+    return pod(namespace, name, {
+      ...spec,
+      containers: [{ ...Object(container), volumeMounts: [{ name: "data", mountPath: "/data" }] }],
+      volumes: [{ name: "data", persistentVolumeClaim: { claimName } }],
+    });
+  };
+
+  test("a claim leads to an allowed volume, and never to one that was switched to hostPath", async (cluster) => {
+    await cluster.create(persistentVolume("volume-switched", `${runDir}/volumes/switched`));
+    await cluster.create(claim("switched"));
+    await create(claimingPod("claim-first", "switched", cluster.images.app));
+    const first = await cluster.untilPod(namespace, "claim-first", "is Ready", isReady);
+
+    const volume = JSON.parse(await cluster.kubectl(["get", "pv", "volume-switched", "-o", "json"]));
+    assert.equal(textAt(volume, "status", "phase"), "Bound");
+    delete volume.spec.flexVolume;
+    volume.spec.hostPath = { path: "/", type: "" };
+    const key = "/registry/persistentvolumes/volume-switched";
+    await etcd(cluster, "put", { key: btoa(key), value: btoa(JSON.stringify(volume)) });
+    await create(claimingPod("claim-second", "switched", cluster.images.app));
+    try {
+      await untilRefused(cluster, "persistentvolumes", "volume-switched");
+      const message = await cluster.until("the second pod says why it waits", async () => {
+        const events = await cluster.kubectl(["get", "events", "-n", namespace, "-o", "json"]);
+        return events.includes("kubelet-proxy: persistentvolumes")
+          ? done(events)
+          : notYet(events.slice(-300));
+      });
+      assert.match(message, /spec\.hostPath is a volume that cannot be allowed/);
+      const second = await cluster.untilPod(
+        namespace,
+        "claim-second",
+        "is bound to the node",
+        (found) => textAt(found, "spec", "nodeName") !== undefined,
+      );
+      const containers = await cluster.containers.ofPod(textAt(objectAt(second, "metadata"), "uid") ?? "");
+      assert.deepEqual(containers, [], "nothing of the second pod ever ran");
+      assert.ok(isReady(cluster.pods.find(namespace, "claim-first") ?? {}), "the first pod is still there");
+      assert.equal(
+        textAt(first, "metadata", "uid"),
+        textAt(cluster.pods.find(namespace, "claim-first") ?? {}, "metadata", "uid"),
+      );
+    } finally {
+      await remove(cluster, "pod/claim-first", "pod/claim-second", "--ignore-not-found");
+      await remove(cluster, "pvc/switched");
+      await cluster.kubectl(["delete", "pv", "volume-switched", "--wait=false"]);
+    }
+  });
+
+  const classOf = (name: string): JsonObject => ({
+    kind: "RuntimeClass",
+    apiVersion: "node.k8s.io/v1",
+    metadata: { name },
+    handler: "runc",
+  });
+
+  test("a RuntimeClass runs pods if the operator pinned its handler, and is unknown if not", async (cluster) => {
+    await cluster.create(classOf("pinned"));
+    await cluster.create(classOf("strange"));
+    try {
+      for (const name of ["pinned", "strange"]) {
+        const spec = { ...serviceSpec(cluster.images.app), runtimeClassName: name };
+        await create(pod(namespace, `class-${name}`, spec));
+      }
+      await cluster.untilPod(namespace, "class-pinned", "is Ready", isReady);
+      await untilRefused(cluster, "runtimeclasses", "strange");
+      const strange = await cluster.until("the kubelet says that it does not know the class", async () => {
+        const events = await cluster.kubectl(["get", "events", "-n", namespace, "-o", "json"]);
+        return /RuntimeClass \\?"strange\\?" not found|runtimeclass.*strange.*not found/i.test(events)
+          ? done(cluster.pods.find(namespace, "class-strange"))
+          : notYet(events.slice(-300));
+      });
+      const containers = await cluster.containers.ofPod(textAt(strange ?? {}, "metadata", "uid") ?? "");
+      assert.deepEqual(containers, []);
+    } finally {
+      await remove(cluster, "pod/class-pinned", "pod/class-strange", "--ignore-not-found");
+      await cluster.kubectl(["delete", "runtimeclass", "pinned", "strange"]);
+    }
+  });
+}
+
+/** Waits until the proxy says that it does not pass an object on. */
+async function untilRefused(cluster: Cluster, resource: string, name: string): Promise<void> {
+  await cluster.until(`${resource} "${name}" is refused`, async () => {
+    const lines = (await Deno.readTextFile(cluster.program("kubelet-proxy").logFile)).split("\n");
+    const found = lines.some((line) =>
+      line.includes("object-refused") && line.includes(resource) && line.includes(name)
+    );
+    return found ? done(undefined) : notYet(`${lines.length} lines of its log`);
+  });
+}
+
+/** Speaks to etcd as whoever owns the control plane can: through its JSON gateway. */
+async function etcd(cluster: Cluster, call: "put" | "deleterange", body: JsonObject): Promise<void> {
+  const { code, stderr, stdout } = await cluster.attemptInNetwork("curl", [
+    "--silent",
+    "--show-error",
+    "--fail",
+    "--data-binary",
+    JSON.stringify(body),
+    `http://127.0.0.1:2379/v3/kv/${call}`,
+  ]);
+  assert.equal(code, 0, `${stderr}${stdout}`);
+}
