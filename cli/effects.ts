@@ -30,6 +30,8 @@ export interface Effects {
   /** Whether a person is watching standard error. */
   readonly stderrIsTerminal: boolean;
   now(): Date;
+  /** Bytes that nobody can foretell. */
+  randomBytes(length: number): Uint8Array<ArrayBuffer>;
   /** Resolves after this many milliseconds. */
   sleep(ms: number): Promise<void>;
   /** An environment variable; undefined if it is not set, empty or may not be read. */

@@ -55,6 +55,7 @@ export function fakeEffects(world: FakeWorld): { effects: Effects; outcome: Omit
     stdoutIsTerminal: world.outputTerminal ?? false,
     stderrIsTerminal: world.terminal ?? false,
     now: () => world.now ?? NOW,
+    randomBytes: (length) => Uint8Array.from({ length }, (_, index) => index),
     sleep: world.sleep ?? (() => Promise.reject(new Error("no time"))),
     env: (name) => world.env?.[name],
     fetch: world.fetch ?? (() => Promise.reject(new Error("no network"))),

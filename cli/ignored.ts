@@ -4,19 +4,18 @@
  * @module
  */
 import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
-import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
 import { MAX_DEPTH, type Path } from "./manifest.ts";
 
 /**
- * Counts the objects of a document, items of lists one by one, that hold no pod template, by kind.
+ * Counts the objects of a document, items of lists one by one, that are not signed, by kind.
  *
  * @param document the document
- * @param locations the templates that were found in it
+ * @param locations the templates that were found in it, and what else is written to
  * @param counts what is added to
  */
 export function countIgnored(
   document: JsonValue,
-  locations: readonly PodTemplateLocation[],
+  locations: readonly { readonly path: Path }[],
   counts: Map<string, number>,
 ): void {
   const found = new Set(locations.flatMap(({ path }) => prefixes(path)));

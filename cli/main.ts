@@ -66,6 +66,7 @@ const effects: Effects = {
     return Deno.stderr.isTerminal();
   },
   now: () => new Date(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   env,
   fetch: (url, init) => fetch(url, init),

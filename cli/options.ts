@@ -27,6 +27,7 @@ import {
   spellOutBooleans,
 } from "@signed-pods/shared/command-line";
 import { PERMISSIONS } from "@signed-pods/shared/pod/permissions";
+import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { DEFAULT_SERVER, type KeyOptions, SERVER_VARIABLE } from "./key_source.ts";
 
@@ -131,9 +132,28 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     value: "PERMISSION",
     default: "",
     description:
-      "Let something be added to the pods that is not in the manifest, such as a service mesh's container: " +
+      "Let something be added to the pods that is not in the manifest, such as a service mesh's container, or let " +
+      "something change that they refer to: " +
       `${PERMISSIONS.map(({ form }) => form).join(", ")}. Repeatable; it is signed with the template.`,
     commands: SIGNING,
+  },
+  {
+    name: "--with-config",
+    value: "FILE",
+    default: "",
+    description:
+      "File with ConfigMaps, Secrets or RuntimeClasses that the pods refer to, beside those in the manifest itself; " +
+      "repeatable. Their content is signed with the pods (pinned); verify-spec compares it.",
+    commands: [...SIGNING, "verify-spec"],
+  },
+  {
+    name: "--references",
+    value: "MODE",
+    default: "warn",
+    description:
+      "What becomes of pods that refer to a ConfigMap, Secret or claim which is neither pinned nor allowed, as the " +
+      "node's flag of the same name: enforce (refused), warn or off.",
+    commands: [...SIGNING, "verify-spec"],
   },
   {
     name: "--require-digests",
@@ -176,6 +196,8 @@ export interface TemplateOptions {
   readonly notBefore: string | undefined;
   readonly notAfter: string | undefined;
   readonly allow: readonly string[];
+  readonly withConfig: readonly string[];
+  readonly references: ReferencesMode | undefined;
 }
 
 /** `podsign verify-spec`. */
@@ -185,6 +207,8 @@ export interface VerifySpecOptions extends KeyOptions {
   readonly cert: readonly string[];
   readonly requireDigests: boolean | undefined;
   readonly acceptForms: ReadonlySet<SignatureForm> | undefined;
+  readonly withConfig: readonly string[];
+  readonly references: ReferencesMode | undefined;
   readonly output: "text" | "json" | undefined;
 }
 
@@ -206,6 +230,8 @@ export interface ShowOptions extends TemplateOptions {
 export type PodsignOptions = SignSpecOptions | VerifySpecOptions | GetCertOptions | ShowOptions;
 
 const FORMS: readonly SignatureForm[] = ["template", "spec"];
+
+const REFERENCES_MODES: readonly ReferencesMode[] = ["enforce", "warn", "off"];
 
 function isForm(word: string): word is SignatureForm {
   return FORMS.some((form) => form === word);
@@ -267,12 +293,20 @@ const cert = multiple(option("--cert", string({ metavar: "FILE" }), describe("--
 
 const requireDigests = optional(option("--require-digests", goBoolean(), describe("--require-digests")));
 
+const referenceOptions = {
+  withConfig: multiple(option("--with-config", string({ metavar: "FILE" }), describe("--with-config"))),
+  references: optional(
+    option("--references", choice(REFERENCES_MODES, { metavar: "MODE" }), describe("--references")),
+  ),
+};
+
 const templateOptions = {
   form: optional(option("--form", choice(FORMS, { metavar: "FORM" }), describe("--form"))),
   namespace: optional(option("-n", "--namespace", string({ metavar: "NAMESPACE" }), describe("--namespace"))),
   notBefore: textOption("--not-before", "TIME"),
   notAfter: textOption("--not-after", "TIME"),
   allow: multiple(option("--allow", string({ metavar: "PERMISSION" }), describe("--allow"))),
+  ...referenceOptions,
 };
 
 const reportOutput = optional(
@@ -305,6 +339,7 @@ export const PODSIGN_PARSER: Parser<"sync", PodsignOptions, unknown> = or(
       ...keyOptions,
       acceptForms: optional(option("--accept-forms", forms(), describe("--accept-forms"))),
       requireDigests,
+      ...referenceOptions,
       output: reportOutput,
     }),
     {

@@ -45,7 +45,13 @@ Deno.test("--cert is repeatable, --accept-forms is a list", () => {
 });
 
 Deno.test("each subcommand takes exactly the flags that the table gives it", () => {
-  const values: Record<string, string> = { FORM: "spec", FORMS: "spec", FORMAT: "json", "": "true" };
+  const values: Record<string, string> = {
+    FORM: "spec",
+    FORMS: "spec",
+    FORMAT: "json",
+    MODE: "warn",
+    "": "true",
+  };
   for (const command of ["sign-spec", "verify-spec", "get-cert", "show"]) {
     const file = command === "get-cert" ? [] : ["file"];
     for (const flag of PODSIGN_FLAGS) {

@@ -26,6 +26,7 @@ export function podsignPermissions(args: readonly string[], serverFromEnv: strin
     ..."file" in options && !isStandardInput(options.file) ? [options.file] : [],
     ..."key" in options && options.key !== undefined ? [options.key] : [],
     ..."cert" in options ? options.cert : [],
+    ..."withConfig" in options ? options.withConfig.filter((file) => !isStandardInput(file)) : [],
   ];
   if (options.command === "show") return permissionFlags({ read: files });
   const { server, tokenFile, portForward } = options;

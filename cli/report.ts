@@ -7,6 +7,7 @@ import type { ObjectVerdict } from "@signed-pods/shared/pod/verify";
 import { printable } from "@signed-pods/shared/pod/printing";
 import { type Difference, formatDifference } from "@signed-pods/shared/verdict";
 import type { Effects } from "./effects.ts";
+import { pinnedNames } from "./pinned_content.ts";
 import { workloadName } from "./templates.ts";
 
 /** Everything is good. */
@@ -39,13 +40,20 @@ export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")}\n`;
 }
 
+/** What people are told of references: what was signed of them. */
+const ANSWERS_TOLD = ["pinned", "signed", "handler"] as const;
+
 /** One object as lines: the verdict, then each difference, indented. */
 function verdictLines({ workload, verdict, place }: PlacedVerdict): string[] {
   const name = workloadName(workload);
   if (verdict.decision === "allow") {
     const key = verdict.keyId.slice(0, SHOWN_KEY_DIGITS);
     const used = verdict.permissions.length === 0 ? "" : `  allowed: ${verdict.permissions.join(", ")}`;
-    return [`OK   ${name}  ${verdict.form}  key ${key}${used}`].map(printable);
+    const signed = ANSWERS_TOLD.map((kind) => [kind, pinnedNames(verdict.references, kind)] as const)
+      .filter(([, names]) => names.length > 0).map(([kind, names]) => `  ${kind}: ${names.join(", ")}`).join(
+        "",
+      );
+    return [`OK   ${name}  ${verdict.form}  key ${key}${used}${signed}`].map(printable);
   }
   const where = place === undefined ? "" : `  (${place})`;
   return [
@@ -75,6 +83,14 @@ export function textReport(report: Report): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** One reference as `podsign verify-spec -o json` prints it. */
+interface JsonReference {
+  kind: string;
+  name: string;
+  path: string;
+  answer: string;
+}
+
 /** One verdict as `podsign verify-spec -o json` prints it. */
 interface JsonVerdict {
   apiVersion: string;
@@ -90,6 +106,7 @@ interface JsonVerdict {
   signedHash: string | null;
   injected: string[];
   permissions: string[];
+  references: JsonReference[];
   warnings: string[];
   code: string | null;
   message: string | null;
@@ -118,6 +135,12 @@ export function jsonReport(report: Report): string {
         signedHash: verdict.signedHash,
         injected: verdict.injected,
         permissions: verdict.permissions,
+        references: verdict.references.map(({ reference: { kind, name, path }, answer }) => ({
+          kind,
+          name,
+          path,
+          answer: answer.kind,
+        })),
         warnings: verdict.warnings,
         code: null,
         message: null,
@@ -130,6 +153,7 @@ export function jsonReport(report: Report): string {
         signedHash: null,
         injected: [],
         permissions: [],
+        references: [],
         warnings: [],
         code: verdict.code,
         message: verdict.message,

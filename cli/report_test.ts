@@ -71,7 +71,15 @@ Deno.test("programs get every field of every object", () => {
   const report: unknown = JSON.parse(
     jsonReport({ verdicts: [GOOD, BAD], ignored: new Map([["Service", 2]]) }),
   );
-  const none = { form: null, keyId: null, signedHash: null, injected: [], permissions: [], warnings: [] };
+  const none = {
+    form: null,
+    keyId: null,
+    signedHash: null,
+    injected: [],
+    permissions: [],
+    references: [],
+    warnings: [],
+  };
   assert.deepEqual(report, {
     good: 1,
     refused: 1,

@@ -4,15 +4,25 @@
  * @module
  */
 import { equalJson, isJsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { SALT_ANNOTATION } from "@signed-pods/shared/pod/pins";
+import { SIGNED_CONTENT_ANNOTATION } from "@signed-pods/shared/signed-content";
 import { SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 import type { Path } from "./manifest.ts";
+
+/** What podsign writes, be it into pods, ConfigMaps or Secrets. */
+const OUR_ANNOTATIONS = [
+  SIGNATURE_ANNOTATION,
+  SIGNED_TEMPLATE_ANNOTATION,
+  SIGNED_CONTENT_ANNOTATION,
+  SALT_ANNOTATION,
+];
 
 /**
  * Whether two documents differ in nothing but the annotations that hold signatures, at the given places.
  *
  * @param before a document
  * @param after the document after it was signed
- * @param paths ways to the objects whose metadata may hold signatures
+ * @param paths ways to the objects whose metadata may hold signatures or salts
  */
 export function isSameButForSignatures(before: JsonValue, after: JsonValue, paths: readonly Path[]): boolean {
   const [left, right] = [structuredClone(before), structuredClone(after)];
@@ -36,8 +46,7 @@ function removeSignature(root: JsonValue, path: Path): void {
   if (isJsonObject(metadata)) {
     const annotations = metadata.annotations ?? null;
     if (isJsonObject(annotations)) {
-      delete annotations[SIGNATURE_ANNOTATION];
-      delete annotations[SIGNED_TEMPLATE_ANNOTATION];
+      for (const annotation of OUR_ANNOTATIONS) delete annotations[annotation];
     }
     if (isEmpty(annotations)) delete metadata.annotations;
   }

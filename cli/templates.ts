@@ -11,7 +11,10 @@ import { minimal } from "@signed-pods/shared/pod/normal-form";
 import { parsePermission } from "@signed-pods/shared/pod/permissions";
 import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
 import { buildSignedTemplate, encodeSignedTemplate } from "@signed-pods/shared/signed-template";
+import { signedReferences } from "@signed-pods/shared/pod/reference-answer";
+import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import type { SignatureForm, WorkloadReference } from "@signed-pods/shared/verdict";
+import type { ConfigObjects } from "./config_objects.ts";
 import { parseDate } from "./dates.ts";
 import { InputError } from "./input_error.ts";
 import {
@@ -23,6 +26,7 @@ import {
   podTemplatesOf,
 } from "./manifest.ts";
 import type { TemplateOptions } from "./options.ts";
+import { type Pinning, pinReferences } from "./pinning.ts";
 
 /** One pod template with the text that is signed for it. */
 export interface TemplateToSign {
@@ -46,6 +50,8 @@ export interface SigningChoices {
   /** The owner's permissions, as they were written. */
   readonly allow: readonly string[];
   readonly requireDigests: boolean;
+  /** What becomes of pods with references that are neither pinned nor allowed. */
+  readonly references: ReferencesMode;
 }
 
 /**
@@ -86,6 +92,7 @@ export function readChoices(options: TemplateOptions, requireDigests: boolean, n
         ["--not-before", notBefore],
         ["--not-after", notAfter],
         ["--allow", allow[0]],
+        ["--with-config", options.withConfig[0]],
       ]
     ) {
       if (value !== undefined) {
@@ -101,6 +108,7 @@ export function readChoices(options: TemplateOptions, requireDigests: boolean, n
     ...(notAfter === undefined ? {} : { notAfter }),
     allow,
     requireDigests,
+    references: options.references ?? "warn",
   };
 }
 
@@ -117,25 +125,32 @@ export function missingNamespace(signed: string): string {
 }
 
 /**
- * Everything that is to be signed in a manifest, in its order.
+ * Every pod template that is to be signed in a manifest, in its order.
  *
+ * @param objects what the pods may refer to
  * @throws {InputError} with every problem of every document
  */
-export function templatesToSign(manifest: Manifest, choices: SigningChoices): TemplateToSign[] {
+export async function templatesToSign(
+  manifest: Manifest,
+  choices: SigningChoices,
+  objects: ConfigObjects,
+): Promise<TemplateToSign[]> {
   const templates: TemplateToSign[] = [];
   const problems: string[] = [];
-  const collect = (step: () => void) => {
+  const collect = async (step: () => Promise<void>) => {
     try {
-      step();
+      await step();
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       problems.push(...error.lines);
     }
   };
   for (const document of manifest.documents) {
-    collect(() => {
+    await collect(async () => {
       for (const location of podTemplatesOf(manifest, document)) {
-        collect(() => templates.push(templateToSign(manifest, document, location, choices)));
+        await collect(async () => {
+          templates.push(await templateToSign(manifest, document, location, choices, objects));
+        });
       }
     });
   }
@@ -143,12 +158,13 @@ export function templatesToSign(manifest: Manifest, choices: SigningChoices): Te
   return templates;
 }
 
-function templateToSign(
+async function templateToSign(
   manifest: Manifest,
   document: ManifestDocument,
   location: PodTemplateLocation,
   choices: SigningChoices,
-): TemplateToSign {
+  objects: ConfigObjects,
+): Promise<TemplateToSign> {
   const { form, namespace, notBefore, notAfter, allow } = choices;
   const place = placeOf(manifest, offsetAt(document, location.path));
   const name = workloadName(location.workload);
@@ -161,12 +177,16 @@ function templateToSign(
   const warnings: string[] = [];
   const warn = (message: string) => warnings.push(`${place}: ${name}: ${message}`);
   try {
+    const { pins, ...pinning } = form === "template"
+      ? await pinReferences(location, allow, own ?? namespace, objects)
+      : unpinned(location);
     const text = form === "template"
       ? encodeSignedTemplate(buildSignedTemplate(location, {
         ...(namespace === undefined ? {} : { namespace }),
         ...(notBefore === undefined ? {} : { notBefore }),
         ...(notAfter === undefined ? {} : { notAfter }),
         allow,
+        pins,
       }))
       : specText(location, place, name);
     if (form === "template" && own === undefined && namespace === undefined) {
@@ -175,10 +195,17 @@ function templateToSign(
       );
     }
     for (const text of allow) {
-      if (!isContainerPermission(text)) continue;
-      warn(
-        `--allow ${text}: whoever controls the API server chooses the arguments and environment of that container`,
+      const risk = riskOf(text);
+      if (risk !== undefined) warn(`--allow ${text}: whoever controls the API server ${risk}`);
+    }
+    for (const line of pinning.warnings) warn(line);
+    if (choices.references === "enforce" && pinning.unanswered.length > 0) {
+      throw new InputError(
+        pinning.unanswered.map((line) => `${place}: ${name}: ${line} (--references=enforce)`),
       );
+    }
+    if (choices.references === "warn") {
+      for (const line of pinning.unanswered) warn(`nodes will refuse the pod: ${line}`);
     }
     const notes = namespace !== undefined && own === undefined
       ? [`${place}: ${name} ${missingNamespace(namespace)}`]
@@ -211,9 +238,33 @@ function templateToSign(
   }
 }
 
-function isContainerPermission(text: string): boolean {
+/** What a permission puts into other hands. */
+function riskOf(text: string): string | undefined {
   const parsed = parsePermission(text);
-  return parsed.ok && (parsed.permission.kind === "container" || parsed.permission.kind === "init-container");
+  if (!parsed.ok) return undefined;
+  switch (parsed.permission.kind) {
+    case "container":
+    case "init-container":
+      return "chooses the arguments and environment of that container";
+    case "mutable-config":
+    case "mutable-secret":
+      return "writes its content";
+    default:
+      return undefined;
+  }
+}
+
+/** In the spec form nothing can be said of references. */
+function unpinned(location: PodTemplateLocation): Pinning {
+  const references = signedReferences(minimal(location.spec), { allow: [] });
+  const isAnswered = references.every(({ answer }) => answer.kind !== "missing");
+  return {
+    pins: {},
+    unanswered: isAnswered ? [] : [
+      "it refers to ConfigMaps, Secrets or claims, of which a signature over the spec alone says nothing: use --form template",
+    ],
+    warnings: [],
+  };
 }
 
 /** The text that is signed in the spec form. */

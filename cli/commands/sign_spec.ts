@@ -7,8 +7,24 @@ import { encodeBase64 } from "@signed-pods/shared/base64";
 import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
-import { formatDenial, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
-import { annotationEdits, applyEdits } from "../annotate.ts";
+import { judgeContent } from "@signed-pods/shared/pod/content";
+import { SALT_ANNOTATION } from "@signed-pods/shared/pod/pins";
+import { SIGNED_CONTENT_ANNOTATION } from "@signed-pods/shared/signed-content";
+import {
+  formatDenial,
+  formatDifference,
+  SIGNATURE_ANNOTATION,
+  SIGNED_TEMPLATE_ANNOTATION,
+} from "@signed-pods/shared/verdict";
+import { type AnnotationChanges, annotationEdits, applyEdits } from "../annotate.ts";
+import { configMapsToSign, type ConfigMapToSign } from "../config_maps_to_sign.ts";
+import {
+  asServed,
+  type ConfigObject,
+  ConfigObjects,
+  findConfigObjects,
+  placeOfObject,
+} from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
 import { countIgnored } from "../ignored.ts";
 import { InputError } from "../input_error.ts";
@@ -16,6 +32,7 @@ import { type KeySource, readCertificates, withKeySource } from "../key_source.t
 import {
   type Manifest,
   type ManifestDocument,
+  type Path,
   positionOf,
   readManifest,
   requireNoProblems,
@@ -48,48 +65,70 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
   const choices = readChoices(options, options.requireDigests ?? false, now);
   const { bytes, name } = await readInput(effects, options.file);
   const manifest = readManifest(bytes, name, { edit: true });
-  const templates = templatesToSign(manifest, choices);
+  const objects = await ConfigObjects.read(effects, manifest, options.withConfig);
+  const templates = await templatesToSign(manifest, choices, objects);
+  const configMaps = await configMapsToSign(objects, choices.allow, choices.namespace, now);
   if (options.output === "json") {
     for (const document of manifest.documents) requireNoProblems(manifest, document);
   }
-  reportInput(effects, manifest, templates);
+  const toSign: ToSign = { templates, configMaps, salts: objects.salted };
+  reportInput(effects, manifest, toSign);
   const trusted = options.cert.length === 0 ? undefined : await readCertificates(effects, options.cert);
-  if (templates.length === 0) {
+  if (templates.length + configMaps.length === 0) {
     await effects.writeOut(options.output === "json" ? asJson(manifest) : manifest.text);
     return EXIT_OK;
   }
   const signed = await withKeySource(effects, options, async (source) => {
-    const text = insert(manifest, templates, await signAll(effects, source, templates));
+    const signatures = await signAll(effects, source, [...templates, ...configMaps]);
+    const text = insert(manifest, toSign, signatures);
     const keys = trusted ?? source.keys;
     const origin = trusted === undefined ? source.description : "the keys of --cert";
-    return await checkSigned(manifest, text, templates, choices, keys, origin, now);
+    return await checkSigned(manifest, text, toSign, choices, keys, origin, now);
   });
   await effects.writeOut(options.output === "json" ? asJson(signed) : signed.text);
   return EXIT_OK;
 }
 
+/** Everything that is written into a manifest. */
+export interface ToSign {
+  readonly templates: readonly TemplateToSign[];
+  readonly configMaps: readonly ConfigMapToSign[];
+  /** Secrets that get a salt. */
+  readonly salts: readonly (readonly [object: ConfigObject, salt: string])[];
+}
+
 /** Says what will not be signed, and what the owner should know of what will. */
-function reportInput(effects: Effects, manifest: Manifest, templates: readonly TemplateToSign[]): void {
+function reportInput(effects: Effects, manifest: Manifest, { templates, configMaps, salts }: ToSign): void {
   printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
   printErrors(effects, templates.flatMap(({ notes }) => notes));
   const ignored = new Map<string, number>();
+  const written = [
+    ...templates.map(({ document, location: { path } }) => ({ document, path })),
+    ...configMaps.map(({ object }) => object),
+    ...salts.map(([object]) => object),
+  ];
   for (const document of manifest.documents) {
-    const locations = templates.filter((template) => template.document === document).map(({ location }) =>
-      location
-    );
+    const locations = written.filter((place) => place.document === document);
     if (document.value !== null) countIgnored(document.value, locations, ignored);
   }
   if (ignored.size > 0) {
     printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
   }
-  if (templates.length === 0) printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
+  for (const [object] of salts) {
+    printErrors(effects, [
+      `${placeOfObject(object)}: Secret ${object.name} gets a salt: apply it with the pods`,
+    ]);
+  }
+  if (templates.length + configMaps.length === 0) {
+    printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
+  }
 }
 
-/** Signs all templates, a few at a time. */
+/** Signs all texts, a few at a time. */
 async function signAll(
   effects: Effects,
   source: KeySource,
-  templates: readonly TemplateToSign[],
+  templates: readonly { readonly text: string }[],
 ): Promise<string[]> {
   const progress = createProgress(effects);
   const signatures: string[] = [];
@@ -110,17 +149,26 @@ async function signAll(
 /** The manifest's text with annotations. */
 function insert(
   manifest: Manifest,
-  templates: readonly TemplateToSign[],
+  { templates, configMaps, salts }: ToSign,
   signatures: readonly string[],
 ): string {
-  const edits = templates.flatMap(({ document, location, form, text }, index) =>
+  const podEdits = templates.flatMap(({ document, location, form, text }, index) =>
     annotationEdits(manifest.text, document.root(), location.path, [
       [SIGNATURE_ANNOTATION, signatures[index]],
       // A pod that carries a template is never judged by its spec, so an old one must go.
       [SIGNED_TEMPLATE_ANNOTATION, form === "template" ? text : undefined],
     ])
   );
-  return applyEdits(manifest.text, edits);
+  const edit = ({ document, path }: ConfigObject, changes: AnnotationChanges) =>
+    annotationEdits(manifest.text, document.root(), path, changes);
+  const configMapEdits = configMaps.flatMap(({ object, text }, index) =>
+    edit(object, [
+      [SIGNATURE_ANNOTATION, signatures[templates.length + index]],
+      [SIGNED_CONTENT_ANNOTATION, text],
+    ])
+  );
+  const saltEdits = salts.flatMap(([object, salt]) => edit(object, [[SALT_ANNOTATION, salt]]));
+  return applyEdits(manifest.text, [...podEdits, ...configMapEdits, ...saltEdits]);
 }
 
 /**
@@ -133,7 +181,7 @@ function insert(
 export async function checkSigned(
   input: Manifest,
   text: string,
-  templates: readonly TemplateToSign[],
+  { templates, configMaps, salts }: ToSign,
   choices: SigningChoices,
   keys: readonly VerificationKey[],
   origin: string,
@@ -152,7 +200,12 @@ export async function checkSigned(
     const paths = templates.filter((template) => template.document === before).map(({ location }) =>
       location.path
     );
-    if (before === undefined || !isSameButForSignatures(before.value, document.value, paths)) {
+    const objectPaths = [...configMaps.map(({ object }) => object), ...salts.map(([object]) => object)]
+      .filter((object) => object.document === before).map(({ path }) => path);
+    if (
+      before === undefined ||
+      !isSameButForSignatures(before.value, document.value, [...paths, ...objectPaths])
+    ) {
       throw defect(
         `differs from the input in more than the signatures in the document at line ${
           lineOf(output, document)
@@ -170,7 +223,41 @@ export async function checkSigned(
       ]);
     }
   }
+  await checkConfigMaps(findConfigObjects(output, true), configMaps, keys, origin, time);
   return output;
+}
+
+/** Judges ConfigMaps as a node will for a pod that uses all of them. */
+async function checkConfigMaps(
+  objects: readonly ConfigObject[],
+  configMaps: readonly ConfigMapToSign[],
+  keys: readonly VerificationKey[],
+  origin: string,
+  now: Date,
+): Promise<void> {
+  for (const { object: { name, path }, namespace } of configMaps) {
+    const object = objects.find((candidate) =>
+      candidate.kind === "ConfigMap" && candidate.name === name && equalPath(candidate.path, path) &&
+      (candidate.namespace ?? namespace) === namespace
+    );
+    if (object === undefined) throw defect(`holds no ConfigMap ${name} any more`);
+    const reference = { kind: "ConfigMap", name, path: "", use: "files", optional: false } as const;
+    const verdict = await judgeContent("ConfigMap", asServed(object, namespace), [{
+      reference,
+      answer: { kind: "signed" },
+    }], { keys, now });
+    if (verdict.decision === "allow") continue;
+    throw new InputError([
+      `${
+        placeOfObject(object)
+      }: ConfigMap ${name}: the signature does not verify with ${origin}: ${verdict.code}: ` +
+      verdict.differences.map(formatDifference).join("; "),
+    ]);
+  }
+}
+
+function equalPath(a: Path, b: Path): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function lineOf(manifest: Manifest, document: ManifestDocument): number {

@@ -7,6 +7,7 @@ import { isJsonObject } from "@signed-pods/shared/json";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import { readManifest } from "../manifest.ts";
 import { type SigningChoices, templatesToSign } from "../templates.ts";
+import { ConfigObjects } from "../config_objects.ts";
 import { checkSigned } from "./sign_spec.ts";
 import { fakeServer, type FakeWorld, makeKey, NOW, type Outcome, runPodsign } from "../fake_effects_test.ts";
 
@@ -468,9 +469,15 @@ Deno.test("a port forward is announced, used and ended", async () => {
 
 Deno.test("refuses to print a manifest that a defect has changed", async () => {
   const input = readManifest(new TextEncoder().encode(POD), "pod.yaml", { edit: true });
-  const choices: SigningChoices = { form: "template", allow: [], requireDigests: false };
-  const templates = templatesToSign(input, choices);
-  const check = (text: string, of = templates) => checkSigned(input, text, of, choices, [], "a key", NOW);
+  const choices: SigningChoices = {
+    form: "template",
+    allow: [],
+    requireDigests: false,
+    references: "warn",
+  };
+  const templates = await templatesToSign(input, choices, new ConfigObjects([], () => new Uint8Array()));
+  const check = (text: string, of = templates) =>
+    checkSigned(input, text, { templates: of, configMaps: [], salts: [] }, choices, [], "a key", NOW);
   const defects: [text: string, of: typeof templates, message: RegExp][] = [
     [`${POD}---\n${POD}`, templates, /another number of documents.*defect of podsign/],
     [

@@ -7,12 +7,14 @@ import { SignedPodsError } from "@signed-pods/shared/errors";
 import { isJsonObject } from "@signed-pods/shared/json";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier, type ObjectVerdict } from "@signed-pods/shared/pod/verify";
+import { ConfigObjects } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
 import { countIgnored } from "../ignored.ts";
 import { InputError } from "../input_error.ts";
 import { readCertificates, withKeySource } from "../key_source.ts";
 import { objectError, offsetAt, placeOf, podTemplatesOf, readManifest } from "../manifest.ts";
 import type { VerifySpecOptions } from "../options.ts";
+import { judgeWithContent } from "../pinned_content.ts";
 import {
   countRefused,
   createProgress,
@@ -58,11 +60,14 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
   progress.show(`reading ${Math.ceil(bytes.length / 1024)} KiB`);
   const manifest = readManifest(bytes, name, { edit: false });
   progress.clear();
+  const keys = await trustedKeys(options, effects);
   const verifier = createVerifier({
-    keys: await trustedKeys(options, effects),
+    keys,
     acceptForms: options.acceptForms ?? new Set(["template", "spec"]),
     requireDigests: options.requireDigests ?? false,
+    references: options.references ?? "warn",
   });
+  const objects = await ConfigObjects.read(effects, manifest, options.withConfig);
   const now = effects.now();
   const verdicts: PlacedVerdict[] = [];
   const warnings: string[] = [];
@@ -73,7 +78,14 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
     if (locations.length === 0 || !isJsonObject(document.value)) continue;
     progress.show(`judging ${locations.length} objects`);
     try {
-      for (const result of await verifier.verifyObject(document.value, { now })) {
+      for (const judged of await verifier.verifyObject(document.value, { now })) {
+        const { verdict, workload } = judged;
+        const namespace = workload.namespace ??
+          (verdict.decision === "allow" ? verdict.workload?.namespace : undefined);
+        const result = verdict.decision === "deny" ? judged : {
+          ...judged,
+          verdict: await judgeWithContent(verdict, namespace, objects, keys, now),
+        };
         const advice = adviceOf(result);
         const isPlaced = (result.verdict.decision === "deny" || advice.length > 0) &&
           manifest.text.length <= MAX_PLACED_LENGTH;

@@ -12,6 +12,13 @@ const READABLE = [
   `init-container=istio-init@sha256:${HEX}`,
   "volume=istio-envoy",
   "resize",
+  "mutable-config=web.conf",
+  "signed-config=web",
+  "mutable-secret=db",
+  "claim=data",
+  "resource-claim=gpu",
+  "trust-bundle=example.com:roots:1",
+  "trust-bundle=example.com/roots",
 ];
 
 Deno.test("every permission is read, and written as it was", () => {
@@ -56,6 +63,20 @@ const UNREADABLE = [
   "volume=",
   "volume=a.b",
   "volume=*",
+  "mutable-config",
+  "mutable-config=",
+  "mutable-config=Web",
+  "mutable-config=a/b",
+  "signed-config=*",
+  "mutable-secret=a b",
+  "claim=a=b",
+  "claim=../x",
+  "resource-claim=a.b",
+  "trust-bundle=",
+  "trust-bundle=example.com/",
+  "trust-bundle=Example",
+  `trust-bundle=${"a".repeat(508)}`,
+  `claim=${"a".repeat(254)}`,
 ];
 
 for (const text of UNREADABLE) {

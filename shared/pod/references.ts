@@ -112,6 +112,9 @@ const itemKeys = (object: JsonObject): Pick<Reference, "keys"> => {
   return items.length === 0 ? {} : { keys: [...new Set(items.map((item) => textAt(item, "key")))] };
 };
 
+/** The keys of a registry's credentials that kubelets read (`pkg/credentialprovider/secrets`). */
+const REGISTRY_KEYS: readonly string[] = [".dockerconfigjson", ".dockercfg"];
+
 /** The types that refer to objects. */
 const ROWS: Readonly<Record<string, Row>> = {
   ConfigMapEnvSource: named("ConfigMap", "environment", "name", prefixBeside),
@@ -128,7 +131,9 @@ const ROWS: Readonly<Record<string, Row>> = {
     read: (object, { holder }) => ({
       kind: "Secret",
       name: textAt(object, "name"),
-      use: holder === "PodSpec.imagePullSecrets" ? "image-pull" : "credentials",
+      ...(holder === "PodSpec.imagePullSecrets"
+        ? { use: "image-pull", keys: REGISTRY_KEYS }
+        : { use: "credentials" }),
       optional: false,
     }),
   },
