@@ -33,6 +33,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     objects: {
       answer: (_request, { verb, resource }) => answerAs("object", verb, resource),
       close: () => void gated.push(["close"]),
+      refresh: () => {},
     },
     reviews: { answer: (review) => answerAs("review", review) },
     upstream: {

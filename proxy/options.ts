@@ -194,7 +194,9 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "--signature-verification-cert",
   "--allow-path",
   "--server",
-  ...OBJECT_FLAGS.map(({ name }) => name),
+  "--allow-volume",
+  "--runtime-class",
+  "--allow-device-driver",
 ]);
 
 const BOOLEANS = booleanFlags(FLAGS);
@@ -222,6 +224,7 @@ const parser = object({
     allowVolumes: multiple(textOption("--allow-volume")),
     runtimeClasses: multiple(textOption("--runtime-class")),
     deviceDrivers: multiple(textOption("--allow-device-driver")),
+    references: withDefault(textOption("--references"), defaultOf("--references")),
   }),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
   front: object({

@@ -20,6 +20,7 @@ import { createJudge, type PodVerifier } from "./judge.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import type { PodReferences } from "./objects/pod_references.ts";
 import { createPodLists } from "./pod_list.ts";
 import { createPodObjects, type PodWrite } from "./pod_object.ts";
 import { createPodWatches } from "./pod_watch.ts";
@@ -32,6 +33,8 @@ export interface PodGateOptions {
   upstream: Upstream;
   /** Judges one pod by its signature; `createVerifier` of shared/pod/verify makes it. */
   verifier: PodVerifier;
+  /** What pods refer to; without it references are not looked at. */
+  references?: PodReferences;
   /** What was admitted before; `openLedger` makes it. */
   ledger: Ledger;
   log: Log;
@@ -69,11 +72,21 @@ export interface PodGate {
 
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
-  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes } = options;
+  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes, references } =
+    options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
-  const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
+  const judge = createJudge({
+    verifier,
+    ledger,
+    rejector,
+    log,
+    mode,
+    nodeName,
+    clock,
+    ...(references === undefined ? {} : { references }),
+  });
   const served = createServedVersions();
   const lists = createPodLists({
     upstream,

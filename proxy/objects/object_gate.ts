@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { Problem } from "@signed-pods/shared/errors";
+import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { getOwn, isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
 import type { Clock } from "../clock.ts";
@@ -46,8 +46,9 @@ import {
   type ReadEvent,
   relayed,
 } from "../watch_stream.ts";
-import type { ObjectKind, ResourceName } from "./object_kind.ts";
+import type { JudgedObject, ObjectKind, ResourceName } from "./object_kind.ts";
 import type { ObjectKinds } from "./object_kinds.ts";
+import type { ContentKind, PodReferences } from "./pod_references.ts";
 import { createRefusalLog, printProblems } from "./refusal_log.ts";
 
 /** Longest list, in bytes: 10,000 Services with long annotations stay below it. */
@@ -67,6 +68,9 @@ export const MAX_CONCURRENT_OBJECTS = 512;
 
 /** Resource versions that are remembered, of all watches together: one a minute from each of some hundred. */
 export const MAX_SERVED_OBJECT_VERSIONS = 50_000;
+
+/** Streams of which is remembered that the kubelet was made to ask again; with one more, all are asked for again. */
+export const MAX_REFRESHED_STREAMS = 10_000;
 
 /** A request for objects as the route describes it. */
 export interface ObjectRequest {
@@ -88,6 +92,8 @@ export interface ObjectGate {
   answer(request: Request, asked: ObjectRequest, signal: AbortSignal): Promise<Response>;
   /** Ends all watches, cleanly for the kubelet. */
   close(): void;
+  /** Makes the kubelet ask again for what it watches: all of a resource, or one object. */
+  refresh(resource: ResourceName, namespace?: string, name?: string): void;
 }
 
 /** What a gate is made of. */
@@ -98,6 +104,8 @@ export interface ObjectGateOptions {
   /** `audit` judges, and passes on the bytes that came. */
   mode: Mode;
   clock: Clock;
+  /** What pods refer to; without it content is judged by its rule alone. */
+  references?: PodReferences;
 }
 
 /** What comes of one object. */
@@ -107,11 +115,17 @@ type Showing = { ok: true; text: string; resourceVersion: string | undefined } |
 };
 
 /** Makes the gate of one proxy. */
-export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGateOptions): ObjectGate {
+export function createObjectGate(options: ObjectGateOptions): ObjectGate {
+  const { upstream, kinds, log, mode, clock, references } = options;
   const closing = new AbortController();
   const refusals = createRefusalLog(log, mode);
   const served = createServedVersions(MAX_SERVED_OBJECT_VERSIONS);
   const lists = createSlots(MAX_CONCURRENT_OBJECT_LISTS, "lists of objects", log);
+  /** How often the kubelet was made to ask again, by stream: what was served before is no place to resume at. */
+  const epochs = new Map<string, number>();
+  let moment = 0;
+  /** What ends the watches that are open, by stream. */
+  const open = new Map<string, Set<() => void>>();
   const singles = createSlots(MAX_CONCURRENT_OBJECTS, "requests for single objects", log);
 
   return {
@@ -135,10 +149,28 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
       }
     },
     close: () => closing.abort(),
+    refresh(resource, namespace, name) {
+      const stream = streamOf(resource, namespace, name);
+      epochs.set(stream, (epochs.get(stream) ?? 0) + 1);
+      if (epochs.size > MAX_REFRESHED_STREAMS) {
+        // Whoever resumes anywhere lists again.
+        epochs.clear();
+        served.forgetUntil(++moment);
+      }
+      for (const end of open.get(stream) ?? []) {
+        end();
+      }
+    },
   };
 
+  function versionKey(asked: ObjectRequest, resourceVersion: string): string {
+    const stream = streamOf(asked.resource, asked.namespace, asked.name);
+    const { path, query } = asked;
+    return `${path}?${query.get("fieldSelector") ?? ""}#${epochs.get(stream) ?? 0}@${resourceVersion}`;
+  }
+
   /** Judges one object; what is refused is logged when it is news. */
-  function judge(asked: ObjectRequest, object: JsonObject): Showing {
+  async function judge(asked: ObjectRequest, object: JsonObject): Promise<Showing> {
     const kind = kinds[asked.resource];
     const misplaced = misplacement(kind, asked, object);
     const judged = misplaced === undefined
@@ -146,29 +178,81 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
       : { ok: false as const, problems: [misplaced] };
     const { name, namespace, resourceVersion } = objectAt(object, "metadata");
     const subject = { resource: asked.resource, namespace, name };
-    if (judged.ok) {
+    const content = judged.ok ? await judgeContent(asked, object, judged.object) : judged;
+    if (content.ok) {
       refusals.admitted(subject);
+      noteReferences(asked, content.object);
       return {
         ok: true,
-        text: JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind, asked), ...judged.object }),
+        text: JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind, asked), ...content.object }),
         resourceVersion: isResourceVersion(resourceVersion) ? resourceVersion : undefined,
       };
     }
-    refusals.refused(subject, judged.problems);
-    return { ok: false, problem: printProblems(judged.problems) };
+    refusals.refused(subject, content.problems);
+    return { ok: false, problem: printProblems(content.problems) };
+  }
+
+  /** What the rule of its kind has let through must also be what the owners of the pods signed that refer to it. */
+  async function judgeContent(
+    asked: ObjectRequest,
+    object: JsonObject,
+    built: JsonObject,
+  ): Promise<JudgedObject> {
+    const contentKind = CONTENT_KINDS.get(asked.resource);
+    if (references === undefined || contentKind === undefined) {
+      return { ok: true, object: built };
+    }
+    const metadata = objectAt(built, "metadata");
+    const namespace = String(metadata["namespace"]);
+    const name = String(metadata["name"]);
+    if (asked.verb === "get" && contentKind === "Secret" && references.isUsedByVolume(namespace, name)) {
+      return { ok: true, object: built };
+    }
+    const judged = await references.judge(contentKind, namespace, name, object);
+    return judged.ok ? { ok: true, object: { metadata, ...judged.content } } : {
+      ok: false,
+      problems: judged.differences.map(({ path, kind, detail, found }) => ({
+        path,
+        message: detail ?? (kind === "missing" ? "is missing" : `is not what was signed: ${found ?? kind}`),
+      })),
+    };
+  }
+
+  /** What others have to know of an object that is passed on. */
+  function noteReferences(asked: ObjectRequest, object: JsonObject): void {
+    if (asked.resource === "runtimeclasses") {
+      const { name } = objectAt(object, "metadata");
+      references?.runtimeClassShown(String(name), String(object["handler"]));
+    }
+    if (asked.resource === "persistentvolumes") {
+      for (const { namespace, name } of secretsOf(object)) {
+        references?.usedByVolume(namespace, name);
+      }
+    }
+  }
+
+  /** Whoever asks for an object may hold it for a while, whatever the answer. */
+  function note({ resource, namespace, name }: ObjectRequest): void {
+    const contentKind = CONTENT_KINDS.get(resource);
+    if (contentKind !== undefined && namespace !== undefined && name !== undefined) {
+      references?.asked(contentKind, namespace, name);
+    }
   }
 
   async function list(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
     const kind = kinds[asked.resource];
+    note(asked);
     const answer = await read(asked, signal);
     const route = routeName(asked);
     if (mode === "audit") {
-      return await audit(answer, MAX_OBJECT_LIST_BYTES, (object) => {
+      return await audit(answer, MAX_OBJECT_LIST_BYTES, async (object) => {
         const decoded = decodeList(object, asked, kind);
         if (!decoded.ok) {
           throw new TypeError(decoded.problem);
         }
-        decoded.items.forEach((item) => judge(asked, item));
+        for (const item of decoded.items) {
+          await judge(asked, item);
+        }
       }, route);
     }
     const checked = await checkAnswer(answer, route, log);
@@ -181,9 +265,12 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
     if (!decoded.ok) {
       return badAnswer(route, decoded.problem, log, signal);
     }
+    if (asked.resource === "runtimeclasses") {
+      references?.runtimeClassesListed();
+    }
     const items: string[] = [];
     for (const item of decoded.items) {
-      const showing = judge(asked, item);
+      const showing = await judge(asked, item);
       if (showing.ok) {
         items.push(showing.text);
       } else if (kind.inLists === "refused") {
@@ -191,7 +278,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
       }
     }
     const { resourceVersion, continueToken } = decoded;
-    served.add(versionKey(asked, resourceVersion), 0);
+    served.add(versionKey(asked, resourceVersion), moment);
     const metadata = JSON.stringify({
       resourceVersion,
       ...(continueToken === undefined ? {} : { continue: continueToken }),
@@ -206,10 +293,11 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
 
   async function get(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
     const kind = kinds[asked.resource];
+    note(asked);
     const answer = await read(asked, signal);
     const route = routeName(asked);
     if (mode === "audit") {
-      return await audit(answer, MAX_OBJECT_BYTES, (object) => void judge(asked, object), route);
+      return await audit(answer, MAX_OBJECT_BYTES, async (object) => void await judge(asked, object), route);
     }
     const checked = await checkAnswer(answer, route, log);
     if (!checked.ok) {
@@ -222,7 +310,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
     if (!isOfKind(body.object, asked.apiVersion, kind.kind)) {
       return badAnswer(route, `it is not a ${asked.apiVersion} ${kind.kind}`, log);
     }
-    const showing = judge(asked, body.object);
+    const showing = await judge(asked, body.object);
     return showing.ok ? jsonResponse(showing.text, 200) : forbidden(asked, showing.problem);
   }
 
@@ -265,7 +353,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
         log,
       );
     }
-    const showing = judge(asked, body.object);
+    const showing = await judge(asked, body.object);
     return showing.ok
       ? jsonResponse(showing.text, answer.status)
       : badAnswer(route, `${kind.kind}: ${showing.problem}`, log);
@@ -273,6 +361,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
 
   async function watch(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
     const { query } = asked;
+    note(asked);
     const initialEvents = isTrue(query.get("sendInitialEvents"));
     const resumeAt = query.get("resourceVersion") ?? "";
     const resumes = !initialEvents && resumeAt !== "" && resumeAt !== "0";
@@ -293,10 +382,22 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
         end();
       }
     }
+    const stream = streamOf(asked.resource, asked.namespace, asked.name);
+    const ends = open.get(stream) ?? new Set();
+    open.set(stream, ends.add(end));
+    const contentKind = CONTENT_KINDS.get(asked.resource);
+    const unwatch = contentKind === undefined || asked.namespace === undefined || asked.name === undefined
+      ? undefined
+      : references?.watching(contentKind, asked.namespace, asked.name);
     const release = () => {
       for (const source of sources) {
         source.removeEventListener("abort", end);
       }
+      ends.delete(end);
+      if (ends.size === 0 && open.get(stream) === ends) {
+        open.delete(stream);
+      }
+      unwatch?.(signal.aborted);
       end();
     };
     const hear = (silent: () => void) => afterSilence(clock, log, asked.path, silent);
@@ -312,6 +413,9 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
           return checked.response;
         }
       }
+      if (initialEvents && asked.resource === "runtimeclasses") {
+        references?.runtimeClassesListed();
+      }
       const run: WatchRun = {
         initial: initialEvents,
         audited: true,
@@ -322,8 +426,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
         ending.signal,
         release,
         hear,
-        (chunk) =>
-          Promise.resolve(mode === "audit" ? auditChunk(asked, run, chunk) : take(asked, run, chunk)),
+        (chunk) => mode === "audit" ? auditChunk(asked, run, chunk) : take(asked, run, chunk),
       );
       return mode === "audit"
         ? unchanged(answer, body)
@@ -335,25 +438,29 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
   }
 
   /** Handles a chunk, or the end (no chunk). */
-  function take(asked: ObjectRequest, run: WatchRun, chunk: Uint8Array | undefined): Piece {
+  async function take(asked: ObjectRequest, run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
     const kind = kinds[asked.resource];
     const { lines, problem: cut } = linesOf(run.splitter, chunk);
     let text = "";
     let problem = cut;
     let ended = chunk === undefined;
-    for (const line of lines) {
-      const decoded = decodeEvent(line, asked.apiVersion, kind.kind);
-      if (!decoded.ok) {
-        problem = decoded.problem;
-        break;
+    try {
+      for (const line of lines) {
+        const decoded = decodeEvent(line, asked.apiVersion, kind.kind);
+        if (!decoded.ok) {
+          problem = decoded.problem;
+          break;
+        }
+        const told = await tell(asked, run, decoded.event);
+        text += told.text;
+        if (told.ended) {
+          ended = true;
+          problem = undefined;
+          break;
+        }
       }
-      const told = tell(asked, run, decoded.event);
-      text += told.text;
-      if (told.ended) {
-        ended = true;
-        problem = undefined;
-        break;
-      }
+    } catch (error) {
+      problem = `it could not be judged: ${messageOf(error)}`;
     }
     if (problem !== undefined) {
       ended = true;
@@ -365,13 +472,17 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
   }
 
   /** What the kubelet is told of one event, and whether the watch ends with it. */
-  function tell(asked: ObjectRequest, run: WatchRun, event: ReadEvent): { text: string; ended: boolean } {
+  async function tell(
+    asked: ObjectRequest,
+    run: WatchRun,
+    event: ReadEvent,
+  ): Promise<{ text: string; ended: boolean }> {
     const kind = kinds[asked.resource];
     switch (event.kind) {
       case "error":
         return { text: encodeEvent("ERROR", JSON.stringify(event.status)), ended: true };
       case "bookmark":
-        served.add(versionKey(asked, event.resourceVersion), 0);
+        served.add(versionKey(asked, event.resourceVersion), moment);
         run.initial &&= !event.initialEventsEnd;
         return { text: encodeBookmark(event, asked.apiVersion, kind.kind), ended: false };
       case "deleted": {
@@ -382,15 +493,15 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
           });
           return { text: "", ended: false };
         }
-        served.add(versionKey(asked, gone.resourceVersion), 0);
+        served.add(versionKey(asked, gone.resourceVersion), moment);
         refusals.admitted({ resource: asked.resource, namespace: gone.namespace, name: gone.name });
         return { text: encodeEvent("DELETED", gone.text), ended: false };
       }
       case "present": {
-        const showing = judge(asked, event.object);
+        const showing = await judge(asked, event.object);
         if (showing.ok) {
           if (showing.resourceVersion !== undefined) {
-            served.add(versionKey(asked, showing.resourceVersion), 0);
+            served.add(versionKey(asked, showing.resourceVersion), moment);
           }
           // To a reflector both mean the same: this is the object from now on.
           return { text: encodeEvent(run.initial ? "ADDED" : "MODIFIED", showing.text), ended: false };
@@ -409,9 +520,13 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
   }
 
   /** Passes on the chunk, and judges what it completes until something cannot be read. */
-  function auditChunk(asked: ObjectRequest, run: WatchRun, chunk: Uint8Array | undefined): Piece {
+  async function auditChunk(
+    asked: ObjectRequest,
+    run: WatchRun,
+    chunk: Uint8Array | undefined,
+  ): Promise<Piece> {
     if (run.audited) {
-      run.audited = !take(asked, run, chunk).ended;
+      run.audited = !(await take(asked, run, chunk)).ended;
     }
     return { bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined };
   }
@@ -429,7 +544,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
   async function audit(
     answer: Response,
     maxBytes: number,
-    judgeAll: (object: JsonObject) => void,
+    judgeAll: (object: JsonObject) => Promise<void>,
     route: string,
   ): Promise<Response> {
     if (answer.status !== 200 || answer.body === null) {
@@ -440,7 +555,7 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
     let problem = body.ok ? undefined : body.problem;
     if (body.ok) {
       try {
-        judgeAll(body.object);
+        await judgeAll(body.object);
       } catch (error) {
         problem = error instanceof Error ? error.message : String(error);
       }
@@ -452,6 +567,21 @@ export function createObjectGate({ upstream, kinds, log, mode, clock }: ObjectGa
     }
     return unchanged(answer, original);
   }
+}
+
+/** The kinds whose content pods' owners sign. */
+const CONTENT_KINDS: ReadonlyMap<ResourceName, ContentKind> = new Map<ResourceName, ContentKind>([
+  ["configmaps", "ConfigMap"],
+  ["secrets", "Secret"],
+]);
+
+/** The Secrets that a volume's source names with their namespace, for its driver. */
+function secretsOf(volume: JsonObject): { namespace: string; name: string }[] {
+  return Object.values(objectAt(volume, "spec")).filter(isJsonObject).flatMap((source) =>
+    Object.values(source).filter(isJsonObject).flatMap(({ namespace, name }) =>
+      typeof namespace === "string" && typeof name === "string" ? [{ namespace, name }] : []
+    )
+  );
 }
 
 /** A watch on its way. */
@@ -467,8 +597,8 @@ function routeName({ resource, verb }: ObjectRequest): string {
   return `${resource}-${verb}`;
 }
 
-function versionKey({ path, query }: ObjectRequest, resourceVersion: string): string {
-  return `${path}?${query.get("fieldSelector") ?? ""}@${resourceVersion}`;
+function streamOf(resource: ResourceName, namespace: string | undefined, name: string | undefined): string {
+  return `${resource}/${namespace ?? ""}/${name ?? ""}`;
 }
 
 /** Subresources may be of another group than the object in their path. */

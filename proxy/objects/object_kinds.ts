@@ -37,13 +37,16 @@ export interface ObjectPolicy {
   allowedVolumes: readonly AllowedVolume[];
   /** Handlers by the names of RuntimeClasses. */
   runtimeClasses: ReadonlyMap<string, string>;
+  /** Handlers that owners of pods on this node signed for a RuntimeClass. */
+  signedHandlers?: (runtimeClass: string) => ReadonlySet<string>;
   /** Drivers whose devices a ResourceClaim may have. */
   deviceDrivers: ReadonlySet<string>;
 }
 
 /** Makes the table. */
 export function createObjectKinds(policy: ObjectPolicy): ObjectKinds {
-  const { nodeName, allowedVolumes, runtimeClasses, deviceDrivers } = policy;
+  const { nodeName, allowedVolumes, runtimeClasses, deviceDrivers, signedHandlers = () => new Set() } =
+    policy;
   return {
     services: namespaced("Service", byShape(SERVICE)),
     configmaps: namespaced("ConfigMap", byShape(CONFIG_MAP), "refused"),
@@ -59,7 +62,10 @@ export function createObjectKinds(policy: ObjectPolicy): ObjectKinds {
     ),
     csidrivers: clusterWide("CSIDriver", byShape(CSI_DRIVER)),
     csinodes: clusterWide("CSINode", byShape(CSI_NODE)),
-    runtimeclasses: clusterWide("RuntimeClass", (object) => judgeRuntimeClass(object, runtimeClasses)),
+    runtimeclasses: clusterWide(
+      "RuntimeClass",
+      (object) => judgeRuntimeClass(object, runtimeClasses, signedHandlers),
+    ),
     nodes: clusterWide("Node", byShape(NODE), "refused"),
     serviceaccounts: namespaced("ServiceAccount", byShape(SERVICE_ACCOUNT)),
     "serviceaccounts/token": {

@@ -4,11 +4,12 @@
  * @module
  */
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
+import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import { type AllowedVolume, parseAllowedVolume } from "./allowed_volumes.ts";
 import type { ObjectPolicy } from "./object_kinds.ts";
 import { parseRuntimeClass } from "./runtime_classes.ts";
 
-/** In the order of the help text. All can be repeated. */
+/** In the order of the help text. */
 export const OBJECT_FLAGS = [
   {
     name: "--allow-volume",
@@ -30,6 +31,13 @@ export const OBJECT_FLAGS = [
     default: "",
     description: "Let ResourceClaims hold devices of this driver (dynamic resource allocation). Repeatable.",
   },
+  {
+    name: "--references",
+    value: "MODE",
+    default: "enforce",
+    description:
+      "What becomes of ConfigMaps, Secrets, claims and others that pods refer to without their owner's signed word, and of content that is not what was signed: `enforce` refuses, `warn` only logs, `off` does not look.",
+  },
 ] as const;
 
 /** What the flags were given. */
@@ -37,10 +45,16 @@ export interface ObjectFlags {
   allowVolumes: readonly string[];
   runtimeClasses: readonly string[];
   deviceDrivers: readonly string[];
+  references: string;
 }
 
+const MODES: readonly ReferencesMode[] = ["enforce", "warn", "off"];
+
 /** What they mean. */
-export type ObjectOptions = Omit<ObjectPolicy, "nodeName">;
+export type ObjectOptions = Omit<ObjectPolicy, "nodeName" | "signedHandlers"> & {
+  /** What becomes of references about which the owner says nothing. */
+  references: ReferencesMode;
+};
 
 /** Reads the flags, and reports all that is wrong with them. */
 export function readObjectOptions(
@@ -72,5 +86,14 @@ export function readObjectOptions(
       report("--allow-device-driver", `"${driver}" is no name of a driver`);
     }
   }
-  return { allowedVolumes, runtimeClasses, deviceDrivers: new Set(flags.deviceDrivers) };
+  const references = MODES.find((mode) => mode === flags.references);
+  if (references === undefined) {
+    report("--references", `"${flags.references}" is no mode; use ${MODES.join(", ")}`);
+  }
+  return {
+    allowedVolumes,
+    runtimeClasses,
+    deviceDrivers: new Set(flags.deviceDrivers),
+    references: references ?? "enforce",
+  };
 }

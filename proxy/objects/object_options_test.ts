@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { readObjectOptions } from "./object_options.ts";
 
-function read(allowVolumes: string[], runtimeClasses: string[] = [], deviceDrivers: string[] = []) {
+function read(
+  allowVolumes: string[],
+  runtimeClasses: string[] = [],
+  deviceDrivers: string[] = [],
+  references = "enforce",
+) {
   const problems: string[] = [];
   const options = readObjectOptions(
-    { allowVolumes, runtimeClasses, deviceDrivers },
+    { allowVolumes, runtimeClasses, deviceDrivers, references },
     (flag) => void problems.push(flag),
   );
   return { options, problems };
@@ -26,6 +31,7 @@ Deno.test("volumes are allowed by plugin, driver and mount option; classes are p
     ],
     runtimeClasses: new Map([["kata", "kata-qemu"], ["a.b", "runc"]]),
     deviceDrivers: new Set(["gpu.example.com"]),
+    references: "enforce",
   });
 });
 
@@ -62,4 +68,13 @@ Deno.test("refuses classes without a handler, and two pins of one", () => {
 
 Deno.test("refuses drivers that are no names", () => {
   assert.deepEqual(read([], [], ["a/b", ""]).problems, ["--allow-device-driver", "--allow-device-driver"]);
+});
+
+Deno.test("refuses modes of references that are none", () => {
+  for (const mode of ["enforce", "warn", "off"]) {
+    const { options, problems } = read([], [], [], mode);
+    assert.deepEqual([options.references, problems], [mode, []]);
+  }
+  const { options, problems } = read([], [], [], "on");
+  assert.deepEqual([options.references, problems], ["enforce", ["--references"]]);
 });

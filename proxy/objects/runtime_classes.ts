@@ -16,15 +16,22 @@ const RUNTIME_CLASS: Shape = fields({
   handler: text(isDnsLabel, "a DNS label"),
 }, ["metadata", "handler"]);
 
-/** The rule of RuntimeClasses: the handler is the one that is pinned for the name. */
-export function judgeRuntimeClass(object: JsonObject, pins: ReadonlyMap<string, string>): JudgedObject {
+/**
+ * The rule of RuntimeClasses: the handler is the one that is pinned for the name, by the operator or else by the owners
+ * of pods that are here.
+ */
+export function judgeRuntimeClass(
+  object: JsonObject,
+  pins: ReadonlyMap<string, string>,
+  signed: (name: string) => ReadonlySet<string>,
+): JudgedObject {
   const judged = byShape(RUNTIME_CLASS)(object);
   if (!judged.ok) {
     return judged;
   }
   const { handler } = judged.object;
   const { name } = objectAt(judged.object, "metadata");
-  const pinned = typeof name === "string" ? pins.get(name) : undefined;
+  const [pinned] = typeof name === "string" ? [pins.get(name), ...signed(name)].filter(isText) : [];
   if (pinned === undefined) {
     const message = `is not pinned on this node; to pin it, start kubelet-proxy with --runtime-class=${
       String(name)
@@ -35,6 +42,10 @@ export function judgeRuntimeClass(object: JsonObject, pins: ReadonlyMap<string, 
     ok: false,
     problems: [{ path: "handler", message: `is not "${pinned}", which is pinned on this node` }],
   };
+}
+
+function isText(value: string | undefined): value is string {
+  return value !== undefined;
 }
 
 /** What came out of reading one value of `--runtime-class`. */

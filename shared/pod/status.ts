@@ -30,7 +30,7 @@ export function rebuildPodStatus(
   const { value, problems } = decode("PodStatus", knownFields("PodStatus", status ?? {}), "status");
   if (problems.length > 0) return { ok: false, code: "pod-malformed", problems };
   const { phase } = value;
-  if (phase !== undefined && (typeof phase !== "string" || !PHASES.has(phase))) {
+  if (phase !== undefined && !isPhase(phase)) {
     return failure("pod-malformed", "status.phase", `is none of ${[...PHASES].join(", ")}`);
   }
   checkStatusTexts("PodStatus", value, "status", problems);
@@ -60,6 +60,11 @@ export function forwardedStatus(
   if (typeof status.startTime === "string" && !(new Date(status.startTime) <= now)) delete status.startTime;
   if (first && (status.phase === "Running" || status.phase === "Unknown")) status.phase = "Pending";
   return { ok: true, status };
+}
+
+/** Whether this is one of the five phases of pods. */
+export function isPhase(value: JsonValue | undefined): value is string {
+  return typeof value === "string" && PHASES.has(value);
 }
 
 const PHASES: ReadonlySet<string> = new Set(["Pending", "Running", "Succeeded", "Failed", "Unknown"]);
