@@ -7,7 +7,8 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
 import type { Cluster } from "./cluster.ts";
-import { objectAt, textAt } from "./json.ts";
+import { listAt, objectAt, textAt } from "./json.ts";
+import type { SignOptions } from "./owner.ts";
 import { done, notYet } from "./wait.ts";
 import { persistentVolume, pod, serviceSpec } from "./workloads.ts";
 
@@ -25,7 +26,7 @@ export interface ObjectSuite {
   /** Declares a test that needs the proxy. */
   test: (name: string, body: (cluster: Cluster) => Promise<void>) => void;
   /** Signs and creates a manifest. */
-  create: (manifest: JsonObject) => Promise<JsonObject>;
+  create: (manifest: JsonObject, options?: SignOptions) => Promise<JsonObject>;
   isReady: (pod: JsonObject) => boolean;
 }
 
@@ -33,6 +34,110 @@ export interface ObjectSuite {
 export function objectTests({ namespace, runDir, test, create, isReady }: ObjectSuite): void {
   const remove = (cluster: Cluster, ...what: string[]) =>
     cluster.kubectl(["delete", "-n", namespace, "--wait=true", "--grace-period=1", ...what]);
+
+  /** Runs a pod and reads what it shows of its environment. */
+  async function environmentOf(
+    cluster: Cluster,
+    name: string,
+    container: JsonObject = {},
+    options: SignOptions = {},
+  ): Promise<string> {
+    const spec = serviceSpec(cluster.images.app, SHOW_ENVIRONMENT);
+    const [first] = listAt(spec, "containers");
+    await create(
+      pod(namespace, name, { ...spec, containers: [{ ...Object(first), ...container }] }),
+      options,
+    );
+    await cluster.untilPod(namespace, name, "is Ready", isReady);
+    return await cluster.until(`${name} has shown its environment`, async () => {
+      const log = await cluster.kubectl(["logs", "-n", namespace, name]);
+      return log.endsWith("end\n") ? done(log) : notYet(log);
+    });
+  }
+
+  const configMap = (name: string, data: JsonObject): JsonObject => ({
+    kind: "ConfigMap",
+    apiVersion: "v1",
+    metadata: { name, namespace },
+    data,
+  });
+
+  const change = (cluster: Cluster, name: string, data: JsonObject) =>
+    cluster.kubectl([
+      "patch",
+      "configmap",
+      "-n",
+      namespace,
+      name,
+      "--type=merge",
+      `--patch=${JSON.stringify({ data })}`,
+    ]);
+
+  test("a ConfigMap whose content is signed with the pod stays at that content", async (cluster) => {
+    const signed = configMap("pinned", { SALUTE: "hello" });
+    await cluster.create(signed);
+    const container = { envFrom: [{ configMapRef: { name: "pinned" } }] };
+    try {
+      const options = { withConfig: [signed] };
+      assert.match(await environmentOf(cluster, "pinned-first", container, options), /^SALUTE=hello$/m);
+      await change(cluster, "pinned", { SALUTE: "intruder", LD_PRELOAD: "/tmp/intruder.so" });
+      await untilRefused(cluster, "configmaps", "pinned");
+      const second = await environmentOf(cluster, "pinned-second", container, options);
+      assert.match(second, /^SALUTE=hello$/m);
+      assert.doesNotMatch(second, /intruder/);
+    } finally {
+      await remove(
+        cluster,
+        "configmap/pinned",
+        "pod/pinned-first",
+        "pod/pinned-second",
+        "--ignore-not-found",
+      );
+    }
+  });
+
+  test("LD_PRELOAD by envFrom never, not even where the owner lets the content change", async (cluster) => {
+    await cluster.create(configMap("changing", { SALUTE: "hello" }));
+    const container = { envFrom: [{ configMapRef: { name: "changing" } }] };
+    try {
+      const options = { allow: ["mutable-config=changing"] };
+      assert.match(await environmentOf(cluster, "changing-first", container, options), /^SALUTE=hello$/m);
+      await change(cluster, "changing", { SALUTE: "other", LD_PRELOAD: "/tmp/intruder.so" });
+      await untilRefused(cluster, "configmaps", "changing");
+      const second = await environmentOf(cluster, "changing-second", container, options);
+      assert.match(second, /^SALUTE=hello$/m);
+      assert.doesNotMatch(second, /LD_PRELOAD|intruder/);
+    } finally {
+      await remove(
+        cluster,
+        "configmap/changing",
+        "pod/changing-first",
+        "pod/changing-second",
+        "--ignore-not-found",
+      );
+    }
+  });
+
+  test("a pod whose owner said nothing of its ConfigMap is refused, and says how to say it", async (cluster) => {
+    const spec = serviceSpec(cluster.images.app);
+    const [first] = listAt(spec, "containers");
+    const container = { ...Object(first), envFrom: [{ configMapRef: { name: "silent" } }] };
+    await create(pod(namespace, "silent", { ...spec, containers: [container] }));
+    try {
+      const failed = await cluster.untilPod(
+        namespace,
+        "silent",
+        "has failed",
+        (found) => textAt(found, "status", "phase") === "Failed",
+      );
+      assert.match(
+        textAt(failed, "status", "message") ?? "",
+        /envFrom.*ConfigMap silent.*--allow mutable-config=silent/,
+      );
+    } finally {
+      await remove(cluster, "pod/silent", "--ignore-not-found");
+    }
+  });
 
   test("a Service that would be another variable never reaches a container's environment", async (cluster) => {
     const name = "bash_env=a";
@@ -65,15 +170,7 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
     });
     try {
       await untilRefused(cluster, "services", name);
-      const shown = async (called: string) => {
-        await create(pod(namespace, called, serviceSpec(cluster.images.app, SHOW_ENVIRONMENT)));
-        await cluster.untilPod(namespace, called, "is Ready", isReady);
-        return await cluster.until(`${called} has shown its environment`, async () => {
-          const log = await cluster.kubectl(["logs", "-n", namespace, called]);
-          return log.endsWith("end\n") ? done(log) : notYet(log);
-        });
-      };
-      const environment = await shown("service-reader");
+      const environment = await environmentOf(cluster, "service-reader");
       assert.match(environment, /^KUBERNETES_SERVICE_HOST=[0-9.]+$/m);
       assert.match(environment, /^HONEST_SERVICE_HOST=[0-9.]+$/m);
       assert.doesNotMatch(environment, /BASH_ENV|evil/i);
@@ -108,7 +205,8 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
   test("a claim leads to an allowed volume, and never to one that was switched to hostPath", async (cluster) => {
     await cluster.create(persistentVolume("volume-switched", `${runDir}/volumes/switched`));
     await cluster.create(claim("switched"));
-    await create(claimingPod("claim-first", "switched", cluster.images.app));
+    const allow = ["claim=switched"];
+    await create(claimingPod("claim-first", "switched", cluster.images.app), { allow });
     const first = await cluster.untilPod(namespace, "claim-first", "is Ready", isReady);
 
     const volume = JSON.parse(await cluster.kubectl(["get", "pv", "volume-switched", "-o", "json"]));
@@ -117,7 +215,7 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
     volume.spec.hostPath = { path: "/", type: "" };
     const key = "/registry/persistentvolumes/volume-switched";
     await etcd(cluster, "put", { key: btoa(key), value: btoa(JSON.stringify(volume)) });
-    await create(claimingPod("claim-second", "switched", cluster.images.app));
+    await create(claimingPod("claim-second", "switched", cluster.images.app), { allow });
     try {
       await untilRefused(cluster, "persistentvolumes", "volume-switched");
       const message = await cluster.until("the second pod says why it waits", async () => {

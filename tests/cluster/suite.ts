@@ -230,7 +230,7 @@ test("a signed StatefulSet runs, each pod with its own claim", async ({ cluster 
   for (const ordinal of [0, 1]) {
     await cluster.create(persistentVolume(`volume-${ordinal}`, `${runDir}/volumes/${ordinal}`));
   }
-  await create(statefulSet(SHOP, "db", 2, cluster.images.app));
+  await create(statefulSet(SHOP, "db", 2, cluster.images.app), { allow: ["claim=data"] });
   const pods = await untilRunning("db", 2);
   assert.deepEqual(pods.map(nameOf).sort(), ["db-0", "db-1"]);
   const written = [0, 1].map((ordinal) => Deno.readTextFileSync(`${runDir}/volumes/${ordinal}/owner`).trim());
