@@ -495,6 +495,10 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         }
         served.add(versionKey(asked, gone.resourceVersion), moment);
         refusals.admitted({ resource: asked.resource, namespace: gone.namespace, name: gone.name });
+        const contentKind = CONTENT_KINDS.get(asked.resource);
+        if (contentKind !== undefined && gone.namespace !== undefined) {
+          references?.deleted(contentKind, gone.namespace, gone.name);
+        }
         return { text: encodeEvent("DELETED", gone.text), ended: false };
       }
       case "present": {

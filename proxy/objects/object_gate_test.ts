@@ -20,8 +20,10 @@ import {
   MAX_OBJECT_BYTES,
   MAX_OBJECT_LIST_BYTES,
   MAX_OBJECT_LIST_ITEMS,
+  MAX_REFRESHED_STREAMS,
   MAX_SERVED_OBJECT_VERSIONS,
 } from "./object_gate.ts";
+import type { JudgedContent, PodReferences } from "./pod_references.ts";
 import { MAX_REMEMBERED_REFUSALS } from "./refusal_log.ts";
 
 const SERVICES = "/api/v1/services?fieldSelector=spec.clusterIP%21%3DNone";
@@ -568,4 +570,192 @@ Deno.test("in audit writes and single objects come back as they are", async () =
   assert.equal(await (await ask("GET", `${CONFIG_MAPS}/web`)).text(), text);
   assert.equal(log.of("object-refused").length, 1);
   assert.equal(await (await ask("PATCH", "/api/v1/nodes/worker", { body: "{}" })).text(), text);
+});
+
+/** References that write down what they are told. */
+function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecrets: string[] = []) {
+  const told: string[] = [];
+  const references: PodReferences = {
+    reserve: () => Promise.resolve(undefined),
+    knows: () => false,
+    forget: () => {},
+    judge(kind, namespace, name, object) {
+      told.push(`judge ${kind} ${namespace}/${name}`);
+      return Promise.resolve(judge(object));
+    },
+    usedByVolume: (namespace, name) => void told.push(`volume ${namespace}/${name}`),
+    isUsedByVolume: (namespace, name) => volumeSecrets.includes(`${namespace}/${name}`),
+    asked: (kind, namespace, name) => void told.push(`asked ${kind} ${namespace}/${name}`),
+    deleted: (kind, namespace, name) => void told.push(`deleted ${kind} ${namespace}/${name}`),
+    watching(kind, namespace, name) {
+      told.push(`watching ${kind} ${namespace}/${name}`);
+      return (left) => void told.push(`ended ${kind} ${left ? "by the kubelet" : "otherwise"}`);
+    },
+    runtimeClassShown: (name, handler) => void told.push(`class ${name}=${handler}`),
+    runtimeClassesListed: () => void told.push("classes"),
+    handlersOf: () => new Set(),
+    setKeys: () => {},
+  };
+  return { references, told };
+}
+
+Deno.test("content is what the pods' owners signed, and the kubelet gets what came of judging it", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: true, content: { data: { a: "b" } } }));
+  const { ask } = makeObjectGate({
+    references,
+    upstream: upstreamOf((request) =>
+      request.url.includes("watch")
+        ? stream(
+          eventLine("ADDED", makeConfigMap({ a: "b", c: "d" })) + eventLine("DELETED", makeConfigMap({})),
+        )
+        : jsonAnswer(listOf("ConfigMap", "v1", [makeConfigMap({ a: "b", c: "d" })]))
+    ),
+  });
+  const list = objectOf(await (await ask("GET", NAMED)).json());
+  assert.ok(Array.isArray(list["items"]));
+  assert.deepEqual(objectOf(list["items"][0])["data"], { a: "b" });
+  const events = await eventsOf(await ask("GET", `${NAMED}&watch=true`));
+  assert.deepEqual(events.map((event) => objectOf(event["object"])["data"]), [{ a: "b" }, undefined]);
+  assert.deepEqual(told, [
+    "asked ConfigMap ns/web",
+    "judge ConfigMap ns/web",
+    "asked ConfigMap ns/web",
+    "watching ConfigMap ns/web",
+    "judge ConfigMap ns/web",
+    "deleted ConfigMap ns/web",
+    "ended ConfigMap otherwise",
+  ]);
+});
+
+Deno.test("refuses content that owners did not sign, by each key", async () => {
+  const { references } = fakeReferences(() => ({
+    ok: false,
+    differences: [{ path: "data[a]", kind: "changed", found: "content that was not signed" }],
+  }));
+  const { ask, log } = makeObjectGate({
+    references,
+    upstream: upstreamAnswering(() => jsonAnswer(makeConfigMap({ a: "secret" }))),
+  });
+  const { code, message } = await statusOf(await ask("GET", `${CONFIG_MAPS}/web`));
+  assert.deepEqual([code, message], [
+    403,
+    'kubelet-proxy: configmaps "web" is not passed on: data[a] is not what was signed: content that was not signed',
+  ]);
+  assert.equal(log.of("object-refused").length, 1);
+});
+
+Deno.test("a watch that the kubelet leaves is told from one that ends otherwise", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: true, content: {} }));
+  const { ask } = makeObjectGate({
+    references,
+    upstream: upstreamAnswering(() =>
+      new Response(new ReadableStream(), { headers: { "content-type": "application/json" } })
+    ),
+  });
+  const leaving = new AbortController();
+  const response = await ask("GET", `${NAMED}&watch=true`, { signal: leaving.signal });
+  leaving.abort();
+  assert.equal(await response.text(), "");
+  assert.equal(told.at(-1), "ended ConfigMap by the kubelet");
+});
+
+Deno.test("the Secret of a volume that may be mounted is free to be asked for by its name", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: false, differences: [] }), ["ns/key"]);
+  const secret = {
+    kind: "Secret",
+    apiVersion: "v1",
+    metadata: makeMetadata("key", { namespace: "ns" }),
+    data: {},
+  };
+  const volume = {
+    kind: "PersistentVolume",
+    apiVersion: "v1",
+    metadata: makeMetadata("pv"),
+    spec: {
+      csi: {
+        driver: "a.b",
+        volumeHandle: "x",
+        nodeStageSecretRef: { namespace: "ns", name: "key" },
+        volumeAttributes: { name: "x", namespace: "y" },
+      },
+    },
+  };
+  const { ask } = makeObjectGate({
+    references,
+    policy: { allowedVolumes: [{ plugin: "csi", driver: "a.b", mountOptions: new Set() }] },
+    upstream: upstreamOf((request) =>
+      jsonAnswer(
+        request.url.includes("secrets")
+          ? (request.url.includes("field") ? listOf("Secret", "v1", [secret]) : secret)
+          : volume,
+      )
+    ),
+  });
+  assert.equal((await ask("GET", "/api/v1/persistentvolumes/pv")).status, 200);
+  assert.ok(told.includes("volume ns/key"));
+  assert.equal((await ask("GET", "/api/v1/namespaces/ns/secrets/key")).status, 200);
+  const list = "/api/v1/namespaces/ns/secrets?fieldSelector=metadata.name%3Dkey";
+  assert.equal((await ask("GET", list)).status, 403, "what pods hold comes by lists and watches");
+});
+
+Deno.test("RuntimeClasses that the kubelet is shown are remembered", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: true, content: {} }));
+  const path = "/apis/node.k8s.io/v1/runtimeclasses";
+  const version = "node.k8s.io/v1";
+  const found = {
+    kind: "RuntimeClass",
+    apiVersion: version,
+    metadata: makeMetadata("kata"),
+    handler: "qemu",
+  };
+  const { ask } = makeObjectGate({
+    references,
+    policy: { runtimeClasses: new Map([["kata", "qemu"]]) },
+    upstream: upstreamOf((request) =>
+      request.url.includes("watch")
+        ? stream(eventLine("ADDED", found))
+        : jsonAnswer(listOf("RuntimeClass", version, [found]))
+    ),
+  });
+  await (await ask("GET", path)).text();
+  await (await ask("GET", `${path}?watch=true&sendInitialEvents=true`)).text();
+  assert.deepEqual(told, ["classes", "class kata=qemu", "classes", "class kata=qemu"]);
+});
+
+Deno.test("the kubelet is made to ask again: its watch ends, and it cannot resume it", async () => {
+  const { ask, gate } = makeObjectGate({
+    upstream: upstreamOf((request) =>
+      request.url.includes("watch")
+        ? new Response(new ReadableStream(), { headers: { "content-type": "application/json" } })
+        : jsonAnswer(listOf("ConfigMap", "v1", [makeConfigMap({})]))
+    ),
+  });
+  const resume = () => ask("GET", `${NAMED}&watch=true&resourceVersion=50`);
+  await (await ask("GET", NAMED)).text();
+  const open = await resume();
+  gate.refresh("configmaps", "ns", "other");
+  gate.refresh("secrets", "ns", "web");
+  assert.equal((await resume()).status, 200, "nobody else's watch is meant");
+  gate.refresh("configmaps", "ns", "web");
+  assert.equal(await open.text(), "");
+  assert.equal((await resume()).status, 410);
+  await (await ask("GET", NAMED)).text();
+  assert.equal((await resume()).status, 200);
+  for (let count = 0; count < MAX_REFRESHED_STREAMS; count++) {
+    gate.refresh("configmaps", "ns", `c${count}`);
+  }
+  assert.equal((await resume()).status, 410, "of more than can be remembered, all are asked for again");
+  gate.close();
+});
+
+Deno.test("refuses to go on with a watch when an object cannot be judged", async () => {
+  const { references } = fakeReferences(() => {
+    throw new RangeError("deep");
+  });
+  const { ask, log } = makeObjectGate({
+    references,
+    upstream: upstreamAnswering(() => stream(eventLine("ADDED", makeConfigMap({})))),
+  });
+  assert.deepEqual(await eventsOf(await ask("GET", `${NAMED}&watch=true`)), []);
+  assert.equal(log.of("watch-malformed").length, 1);
 });

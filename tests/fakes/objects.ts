@@ -4,6 +4,7 @@ import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import type { Mode } from "../../proxy/mode.ts";
 import { createObjectGate, type ObjectGate } from "../../proxy/objects/object_gate.ts";
 import { createObjectKinds, type ObjectPolicy } from "../../proxy/objects/object_kinds.ts";
+import type { PodReferences } from "../../proxy/objects/pod_references.ts";
 import { parseTarget } from "../../proxy/request_target.ts";
 import { createRouter } from "../../proxy/route.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
@@ -20,15 +21,23 @@ export interface TestObjectGate {
 }
 
 export function makeObjectGate(
-  { upstream, policy = {}, mode = "enforce" }: {
+  { upstream, policy = {}, mode = "enforce", references }: {
     upstream: Upstream;
+    references?: PodReferences;
     policy?: Partial<ObjectPolicy>;
     mode?: Mode;
   },
 ): TestObjectGate {
   const log = new MemoryLog();
   const clock = new ManualClock();
-  const gate = createObjectGate({ upstream, kinds: createObjectKinds(makePolicy(policy)), log, mode, clock });
+  const gate = createObjectGate({
+    upstream,
+    kinds: createObjectKinds(makePolicy(policy)),
+    log,
+    mode,
+    clock,
+    ...(references === undefined ? {} : { references }),
+  });
   const router = createRouter(NODE_NAME, []);
   return {
     gate,
