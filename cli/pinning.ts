@@ -4,6 +4,7 @@
  * @module
  */
 import { getOwn } from "@signed-pods/shared/json";
+import { minimal } from "@signed-pods/shared/pod/normal-form";
 import { parsePermission, type Permission } from "@signed-pods/shared/pod/permissions";
 import { type ContentPin, pinContent, type Pins } from "@signed-pods/shared/pod/pins";
 import {
@@ -13,9 +14,8 @@ import {
   unansweredText,
 } from "@signed-pods/shared/pod/reference-answer";
 import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
-import { type ConfigObjects, contentOf, placeOfObject } from "./config_objects.ts";
-import { minimal } from "@signed-pods/shared/pod/normal-form";
 import { withoutClaimVolumes } from "@signed-pods/shared/signed-template";
+import { type ConfigObjects, contentOf, placeOfObject } from "./config_objects.ts";
 
 /** What comes of one pod template's references. */
 export interface Pinning {

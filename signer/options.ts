@@ -127,7 +127,9 @@ export const SIGNER_FLAGS: readonly SignerFlag[] = [
     name: "--templates-only",
     value: "",
     default: "false",
-    description: "Sign nothing but signed templates as podsign makes them, which are bound to a workload.",
+    description:
+      "Sign nothing but signed templates and contents of ConfigMaps as podsign makes them, which are bound to a workload " +
+      "or a ConfigMap.",
     commands: SERVE,
   },
   {
@@ -135,7 +137,8 @@ export const SIGNER_FLAGS: readonly SignerFlag[] = [
     value: "NAMES",
     default: "",
     description:
-      "Sign nothing but signed templates of these namespaces, separated by commas. Those that name none are refused.",
+      "Sign nothing but signed templates and contents of ConfigMaps of these namespaces, separated by commas. Those that " +
+      "name none are refused.",
     commands: SERVE,
   },
   {

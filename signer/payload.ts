@@ -4,15 +4,16 @@
  * @module
  */
 import { SignedPodsError } from "@signed-pods/shared/errors";
+import { parseSignedContent } from "@signed-pods/shared/signed-content";
 import { parseSignedTemplate } from "@signed-pods/shared/signed-template";
 import type { WorkloadReference } from "@signed-pods/shared/verdict";
 import { RequestError } from "./request_error.ts";
 
 /** What the server was told to sign. */
 export interface PayloadPolicy {
-  /** Nothing but signed templates. */
+  /** Nothing but signed templates and signed contents of ConfigMaps. */
   templatesOnly: boolean;
-  /** Nothing but signed templates of these namespaces. */
+  /** Nothing but those of these namespaces. */
   namespaces?: ReadonlySet<string>;
 }
 
@@ -25,17 +26,17 @@ const MAX_REASON_LENGTH = 400;
 /**
  * Checks a payload.
  *
- * @returns the workload if the payload is a signed template
+ * @returns the workload if the payload is a signed template, or the ConfigMap if it is the signed content of one
  * @throws {RequestError} `payload-not-template` or `namespace-not-allowed`
  */
 export function checkPayload(
   payload: string,
   { templatesOnly, namespaces }: PayloadPolicy,
 ): WorkloadReference | undefined {
-  let workload: WorkloadReference | undefined;
+  let workload = readConfigMap(payload);
   let reason = "";
   try {
-    ({ workload } = parseSignedTemplate(payload));
+    if (workload === undefined) ({ workload } = parseSignedTemplate(payload));
   } catch (error) {
     if (!(error instanceof SignedPodsError)) throw error;
     reason = error.message.slice(0, MAX_REASON_LENGTH);
@@ -59,4 +60,15 @@ export function checkPayload(
     );
   }
   return workload;
+}
+
+/** The ConfigMap whose signed content a payload is. */
+function readConfigMap(payload: string): WorkloadReference | undefined {
+  try {
+    const { namespace, name } = parseSignedContent(payload);
+    return { apiVersion: "v1", kind: "ConfigMap", namespace, name };
+  } catch (error) {
+    if (!(error instanceof SignedPodsError)) throw error;
+    return undefined;
+  }
 }

@@ -42,6 +42,33 @@ Deno.test("templates are signed where nothing else is, in all namespaces or in t
   assert.deepEqual(checkPayload(template(POD), SHOP), POD);
 });
 
+const CONFIG_MAP = { apiVersion: "v1", kind: "ConfigMap", namespace: "shop", name: "web" };
+
+function content(object: JsonValue): string {
+  return canonicalize({
+    apiVersion: "kubelet-proxy.io/v1",
+    kind: "SignedContent",
+    object,
+    content: { data: { "nginx.conf": "sha256:" + "ab".repeat(32) } },
+    signedAt: "2026-01-31T12:00:00Z",
+  });
+}
+
+Deno.test("the content of a ConfigMap is signed where templates are", () => {
+  for (const policy of [{ templatesOnly: false }, { templatesOnly: true }, SHOP]) {
+    assert.deepEqual(checkPayload(content(CONFIG_MAP), policy), CONFIG_MAP);
+  }
+});
+
+Deno.test("refuses the content of a ConfigMap of another namespace, or what is none", () => {
+  assertRefused(content({ ...CONFIG_MAP, namespace: "bank" }), SHOP, "namespace-not-allowed");
+  const secret = content({ ...CONFIG_MAP, kind: "Secret" });
+  for (const payload of [secret, ` ${content(CONFIG_MAP)}`]) {
+    assertRefused(payload, SHOP, "payload-not-template");
+    assertRefused(payload, { templatesOnly: true }, "payload-not-template");
+  }
+});
+
 Deno.test("refuses what is no signed template, with the flag and the reason", () => {
   const good = template(POD);
   const payloads = [

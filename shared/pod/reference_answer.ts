@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { getOwn } from "../json.ts";
+import type { JsonObject } from "../json.ts";
 import type { AllowVerdict } from "../verdict.ts";
 import type { Permission, ReferencePermissionKind } from "./permissions.ts";
 import type { ContentPin, Pins } from "./pins.ts";
 import { type Reference, type ReferenceKind, referencesOf } from "./references.ts";
-import type { JsonObject } from "../json.ts";
 import type { StatefulSetShape } from "./workload.ts";
 
 /** What is known of the content that a reference leads to. */
