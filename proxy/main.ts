@@ -39,6 +39,7 @@ import {
 } from "./plugin_credential.ts";
 import { createObjectGate } from "./objects/object_gate.ts";
 import { createObjectKinds } from "./objects/object_kinds.ts";
+import { createRefusalEvents } from "./objects/refusal_events.ts";
 import { createPodReferences } from "./objects/pod_references.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
@@ -209,6 +210,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     mode: options.mode,
     clock: systemClock,
     references,
+    events: createRefusalEvents({ upstream, nodeName, clock: systemClock, log }),
   });
   const gate = createPodGate({
     upstream,

@@ -49,6 +49,7 @@ import {
 import type { JudgedObject, ObjectKind, ResourceName } from "./object_kind.ts";
 import type { ObjectKinds } from "./object_kinds.ts";
 import type { ContentKind, PodReferences } from "./pod_references.ts";
+import type { RefusalEvents } from "./refusal_events.ts";
 import { createRefusalLog, printProblems } from "./refusal_log.ts";
 
 /** Longest list, in bytes: 10,000 Services with long annotations stay below it. */
@@ -106,6 +107,8 @@ export interface ObjectGateOptions {
   clock: Clock;
   /** What pods refer to; without it content is judged by its rule alone. */
   references?: PodReferences;
+  /** Tells those who look at an object that it is refused. */
+  events?: RefusalEvents;
 }
 
 /** What comes of one object. */
@@ -116,7 +119,7 @@ type Showing = { ok: true; text: string; resourceVersion: string | undefined } |
 
 /** Makes the gate of one proxy. */
 export function createObjectGate(options: ObjectGateOptions): ObjectGate {
-  const { upstream, kinds, log, mode, clock, references } = options;
+  const { upstream, kinds, log, mode, clock, references, events } = options;
   const closing = new AbortController();
   const refusals = createRefusalLog(log, mode);
   const served = createServedVersions(MAX_SERVED_OBJECT_VERSIONS);
@@ -188,8 +191,12 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         resourceVersion: isResourceVersion(resourceVersion) ? resourceVersion : undefined,
       };
     }
-    refusals.refused(subject, content.problems);
-    return { ok: false, problem: printProblems(content.problems) };
+    const problem = printProblems(content.problems);
+    if (refusals.refused(subject, content.problems) && mode === "enforce") {
+      const { uid } = objectAt(object, "metadata");
+      events?.tell({ apiVersion: apiVersionOf(kind, asked), kind: kind.kind, namespace, name, uid }, problem);
+    }
+    return { ok: false, problem };
   }
 
   /** What the rule of its kind has let through must also be what the owners of the pods signed that refer to it. */

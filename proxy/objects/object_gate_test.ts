@@ -10,7 +10,7 @@ import {
   makeObjectGate,
   makeService,
 } from "../../tests/fakes/objects.ts";
-import { objectOf } from "../../tests/fakes/owner.ts";
+import { objectOf, uidOf } from "../../tests/fakes/owner.ts";
 import { chunked, jsonAnswer, upstreamAnswering, upstreamOf } from "../../tests/fakes/upstream.ts";
 import { WATCH_SILENCE_TIMEOUT_MS } from "../watch_silence.ts";
 import { MAX_WATCH_LINE_BYTES } from "../watch_stream.ts";
@@ -758,4 +758,22 @@ Deno.test("refuses to go on with a watch when an object cannot be judged", async
   });
   assert.deepEqual(await eventsOf(await ask("GET", `${NAMED}&watch=true`)), []);
   assert.equal(log.of("watch-malformed").length, 1);
+});
+
+Deno.test("whoever looks at a refused object is told, once for each reason", async () => {
+  const told: unknown[] = [];
+  const events = { tell: (object: unknown, reason: string) => void told.push([object, reason]) };
+  for (const mode of ["enforce", "audit"] as const) {
+    const { ask } = makeObjectGate({ mode, events, upstream: upstreamAnswering(() => jsonAnswer(BAD)) });
+    await (await ask("GET", `${CONFIG_MAPS}/web`)).text();
+    await (await ask("GET", `${CONFIG_MAPS}/web`)).text();
+  }
+  assert.equal(told.length, 1);
+  assert.deepEqual(Object(told[0])[0], {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    namespace: "ns",
+    name: "web",
+    uid: uidOf(7),
+  });
 });

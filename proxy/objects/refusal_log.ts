@@ -24,7 +24,8 @@ export interface Subject {
 
 /** Remembers what was told. */
 export interface RefusalLog {
-  refused(subject: Subject, problems: readonly Problem[]): void;
+  /** @returns whether it was news */
+  refused(subject: Subject, problems: readonly Problem[]): boolean;
   /** The object is good, or gone: the next refusal is news. */
   admitted(subject: Subject): void;
 }
@@ -37,7 +38,7 @@ export function createRefusalLog(log: Log, mode: Mode): RefusalLog {
       const key = keyOf({ resource, namespace, name });
       const reason = printProblems(problems);
       if (told.get(key) === reason) {
-        return;
+        return false;
       }
       told.delete(key);
       told.set(key, reason);
@@ -57,6 +58,7 @@ export function createRefusalLog(log: Log, mode: Mode): RefusalLog {
           reason,
         },
       );
+      return true;
     },
     admitted(subject) {
       // Nearly always nothing was told, and then no key is made.

@@ -82,6 +82,10 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
       assert.match(await environmentOf(cluster, "pinned-first", container, options), /^SALUTE=hello$/m);
       await change(cluster, "pinned", { SALUTE: "intruder", LD_PRELOAD: "/tmp/intruder.so" });
       await untilRefused(cluster, "configmaps", "pinned");
+      await cluster.until("an Event tells whoever looks at the ConfigMap", async () => {
+        const events = await cluster.kubectl(["events", "-n", namespace, "--for=configmap/pinned"]);
+        return events.includes("NotPassedOnToNode") ? done(undefined) : notYet(events);
+      });
       const second = await environmentOf(cluster, "pinned-second", container, options);
       assert.match(second, /^SALUTE=hello$/m);
       assert.doesNotMatch(second, /intruder/);

@@ -5,6 +5,7 @@ import type { Mode } from "../../proxy/mode.ts";
 import { createObjectGate, type ObjectGate } from "../../proxy/objects/object_gate.ts";
 import { createObjectKinds, type ObjectPolicy } from "../../proxy/objects/object_kinds.ts";
 import type { PodReferences } from "../../proxy/objects/pod_references.ts";
+import type { RefusalEvents } from "../../proxy/objects/refusal_events.ts";
 import { parseTarget } from "../../proxy/request_target.ts";
 import { createRouter } from "../../proxy/route.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
@@ -21,9 +22,10 @@ export interface TestObjectGate {
 }
 
 export function makeObjectGate(
-  { upstream, policy = {}, mode = "enforce", references }: {
+  { upstream, policy = {}, mode = "enforce", references, events }: {
     upstream: Upstream;
     references?: PodReferences;
+    events?: RefusalEvents;
     policy?: Partial<ObjectPolicy>;
     mode?: Mode;
   },
@@ -37,6 +39,7 @@ export function makeObjectGate(
     mode,
     clock,
     ...(references === undefined ? {} : { references }),
+    ...(events === undefined ? {} : { events }),
   });
   const router = createRouter(NODE_NAME, []);
   return {
