@@ -439,8 +439,13 @@ class NodeJudge implements Judge {
    * @returns whether its references are remembered since now
    */
   async #reserveReferences(candidate: Candidate): Promise<boolean> {
-    const { identity, verdict, refusal } = candidate;
+    const { identity, verdict, refusal, object } = candidate;
     const references = this.#references;
+    if (hasTerminalPhase(object)) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      references?.forget(identity.uid);
+      return false;
+    }
     if (
       references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
       references.knows(identity.uid)
