@@ -10,7 +10,7 @@ export DENO_DIR="$PWD/.tools/deno_dir"
 deno="$PWD/.tools/deno"
 target=${TARGET:-}
 runtime_folder=/run/kubelet-proxy
-own_leg_folder=/var/lib/kubelet-proxy/pki
+state_folder=/var/lib/kubelet-proxy
 signer_folder=/var/lib/signing-server
 
 folder_of() {
@@ -24,7 +24,7 @@ folder_of() {
 
 frozen_permissions() {
   case $1 in
-    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder,$own_leg_folder --deny-run --deny-ffi --deny-sys" ;;
+    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder,$state_folder --deny-run --deny-ffi --deny-sys" ;;
     signing-server) echo "--allow-net --allow-read --allow-write=$signer_folder --deny-run --deny-ffi --deny-sys" ;;
     podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
   esac

@@ -33,6 +33,7 @@ import { DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS } from "@signed-pods/shared/stric
 import { DENY_CODES, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 import { PODSIGN_FLAGS } from "../cli/options.ts";
 import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
+import { INIT_FLAGS } from "../proxy/own_leg/init_options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
 
@@ -53,6 +54,9 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       ["code", "meaning"],
       Object.entries(DENY_CODES).map(([name, meaning]) => [code(name), meaning]),
     ),
+  },
+  "docs/own-leg.md": {
+    "flags: kubelet-proxy init": flagTable(INIT_FLAGS),
   },
   "docs/signature-format.md": {
     "algorithms": algorithmTable(),

@@ -10,6 +10,7 @@ const DOCUMENTS = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  "docs/own-leg.md",
   "docs/signature-format.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
