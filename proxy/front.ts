@@ -15,6 +15,12 @@ import { createNodeApiAuthorizer } from "./node_api_authorizer.ts";
 import { type NodeApiFront, openNodeApiFront } from "./node_api_front.ts";
 import type { ReviewClient } from "./review_client.ts";
 
+/** A front that runs. */
+export interface RunningFront extends Pick<NodeApiFront, "address" | "close"> {
+  /** Puts renewed certificates in force. */
+  reload(next: Pick<FrontConfiguration, "tls" | "kubelet">): void;
+}
+
 /** What the front is started with, beside its own configuration. */
 export interface FrontSetting {
   nodeName: string;
@@ -34,7 +40,11 @@ export interface FrontSetting {
 export async function startFront(
   { address, tls, kubelet }: FrontConfiguration,
   { nodeName, access, mode, logRequests, reviews, log, clock }: FrontSetting,
-): Promise<NodeApiFront> {
+): Promise<RunningFront> {
+  const connection = openKubeletConnection(
+    kubelet,
+    (error) => log.error("kubelet-unreachable", error.message),
+  );
   const front = await openNodeApiFront({
     address,
     tls,
@@ -43,7 +53,7 @@ export async function startFront(
     mode,
     authenticator: createNodeApiAuthenticator(reviews, clock),
     authorizer: createNodeApiAuthorizer(reviews, nodeName, clock),
-    kubelet: openKubeletConnection(kubelet, (error) => log.error("kubelet-unreachable", error.message)),
+    kubelet: connection,
     log,
     logRequests,
     clock,
@@ -53,5 +63,12 @@ export async function startFront(
     kubelet: `https://${formatAddress(kubelet.host, kubelet.port)}`,
     access: [...access],
   });
-  return front;
+  return {
+    address: front.address,
+    close: (deadlineMs) => front.close(deadlineMs),
+    reload(next) {
+      front.reload(next.tls);
+      connection.reload(next.kubelet);
+    },
+  };
 }

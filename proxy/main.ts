@@ -234,13 +234,14 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     random: Math.random,
   });
   const reviews = createReviewClient(upstream, log);
+  const frontInForce = configuration.front === undefined ? undefined : { value: configuration.front };
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,
-      ...(configuration.front === undefined ? {} : { front: configuration.front.identity }),
+      ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
       reviews,
       upstream,
       log,
@@ -298,6 +299,14 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     loaded: configuration.files.serving,
     apply: (next) => listener.reload(next),
   });
+  const frontFollower = configuration.files.front === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.front,
+    apply(next) {
+      front?.reload(next);
+      if (frontInForce !== undefined) frontInForce.value = next;
+    },
+  });
   const ownLeg = options.ownLegFolder === undefined ? undefined : renewOwnLeg({
     folder: openPrivateFolder(options.ownLegFolder, OWN_LEG_FILES),
     wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
@@ -335,7 +344,17 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     stopping = true;
     log.info("stopping", `received ${signal}`);
     void notifier?.stopping();
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry, ownLeg, nodeRenewal]) {
+    for (
+      const follower of [
+        upstreamFollower,
+        keyFollower,
+        servingFollower,
+        frontFollower,
+        keyExpiry,
+        ownLeg,
+        nodeRenewal,
+      ]
+    ) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.

@@ -57,6 +57,8 @@ export const FRONT_IDLE_TIMEOUT_MS = 120_000;
  */
 export const MAX_FRONT_HEADER_BYTES = 96 * 1024;
 
+const MIN_TLS_VERSION = "TLSv1.2";
+
 /** Text of the statuses that are answered here. */
 const STATUS_TEXTS: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -68,11 +70,17 @@ const STATUS_TEXTS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
+/** PEM texts: the serving certificate with its key, and the authorities of client certificates. */
+export interface FrontTls {
+  certificate: string;
+  key: string;
+  clientAuthorities: readonly string[];
+}
+
 /** What a front is made of. */
 export interface NodeApiFrontOptions {
   address: ListenAddress;
-  /** PEM texts: the serving certificate with its key, and the authorities of client certificates. */
-  tls: { certificate: string; key: string; clientAuthorities: readonly string[] };
+  tls: FrontTls;
   nodeName: string;
   access: NodeApiAccess;
   /** `audit` opens what is beyond the ceiling, and logs it. */
@@ -95,6 +103,8 @@ export interface NodeApiFrontOptions {
 export interface NodeApiFront {
   /** Where it listens; the port is the real one. */
   readonly address: { hostname: string; port: number };
+  /** New connections get this certificate; from now on, clients must have theirs from these authorities. */
+  reload(tls: FrontTls): void;
   /** Connections that are open now. */
   connections(): number;
   /**
@@ -120,20 +130,18 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   const maxConnections = options.maxConnections ?? MAX_FRONT_CONNECTIONS;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? FRONT_HANDSHAKE_TIMEOUT_MS;
   const idleTimeoutMs = options.idleTimeoutMs ?? FRONT_IDLE_TIMEOUT_MS;
-  const authorities = readClientAuthorities(options.tls.clientAuthorities);
+  let authorities = readClientAuthorities(options.tls.clientAuthorities);
   const open = new Set<Socket>();
   /** The TCP connection under each TLS connection, by its peer. */
   const beneath = new Map<string, Socket>();
   const busy = new Set<Promise<void>>();
 
   const server = https.createServer({
-    cert: options.tls.certificate,
-    key: options.tls.key,
-    ca: [...options.tls.clientAuthorities],
+    ...secureContext(options.tls),
     requestCert: true,
     // Clients with a token show no certificate.
     rejectUnauthorized: false,
-    minVersion: "TLSv1.2",
+    minVersion: MIN_TLS_VERSION,
     handshakeTimeout: handshakeTimeoutMs,
     ALPNProtocols: ["http/1.1"],
     maxHeaderSize: MAX_FRONT_HEADER_BYTES,
@@ -350,6 +358,11 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   return {
     address: { hostname: bound.address, port: bound.port },
     connections: () => open.size,
+    reload(next) {
+      const nextAuthorities = readClientAuthorities(next.clientAuthorities);
+      server.setSecureContext({ ...secureContext(next), minVersion: MIN_TLS_VERSION });
+      authorities = nextAuthorities;
+    },
     async close(deadlineMs) {
       const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
       const cancel = clock.after(deadlineMs, cut);
@@ -361,6 +374,10 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
       cancel();
     },
   };
+}
+
+function secureContext({ certificate, key, clientAuthorities }: FrontTls) {
+  return { cert: certificate, key, ca: [...clientAuthorities] };
 }
 
 /** Ends connections on which nothing is asked. */

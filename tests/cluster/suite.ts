@@ -13,6 +13,7 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import { deployTests } from "./deploy.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
+import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
@@ -659,6 +660,13 @@ nodeApiTests({
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
   isReady,
+});
+
+// ---- the certificates between kubelet and proxy
+
+ownLegTests({
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  runSigned,
 });
 
 // ---- the whole record
