@@ -145,8 +145,11 @@ Deno.test({
     }).spawn();
     const heard: string[] = [];
     const reading = (async () => {
+      let rest = "";
       for await (const text of receiver.stdout.pipeThrough(new TextDecoderStream())) {
-        heard.push(...text.split("\n").filter((line) => line !== ""));
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        heard.push(...lines);
       }
     })();
     try {
