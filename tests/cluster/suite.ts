@@ -15,6 +15,7 @@ import { nodeApiTests } from "./node_api.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
 import { testSignerImage } from "./signer_image.ts";
+import { testTwoNodes } from "./two_nodes.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
 import {
@@ -665,6 +666,13 @@ nodeApiTests({
 
 test("the signing-server's image runs as it is built: not root, nothing writable but its volume", ({ cluster }) =>
   testSignerImage(cluster));
+
+// ---- a node with the proxy beside one without
+
+test("of two nodes, the one with the proxy refuses what the other runs", async ({ cluster, owner }) => {
+  assert.ok(owner);
+  await testTwoNodes(cluster, owner, SHOP);
+}, { needsProxy: true });
 
 // ---- the whole record
 
