@@ -17,21 +17,15 @@ mine=$(uname -m)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp "$certificate" "$work/signing.pem"
-cp -R deploy "$work/deploy"
-mkdir "$work/bin"
+files=(deploy)
 if [ "$(uname -s) $mine" = "Linux $arch" ]; then
-  cp bin/kubelet-proxy bin/podsign "$work/bin/"
+  files+=(bin/kubelet-proxy bin/podsign)
   # Launchers need Deno, its libraries and the modules; compiled programs have them inside.
   if [ "$(head -c 2 bin/kubelet-proxy)" = '#!' ]; then
-    cp deno.json deno.lock "$work/"
-    mkdir "$work/.tools" "$work/signer"
-    cp -L .tools/deno "$work/.tools/deno"
-    mkdir "$work/.tools/deno_dir"
-    cp -R .tools/deno_dir/npm "$work/.tools/deno_dir/npm"
-    cp signer/deno.json "$work/signer/"
-    cp -R proxy shared cli "$work/"
+    files+=(deno.json deno.lock .tools/deno .tools/deno_dir/npm proxy shared cli signer/deno.json)
   fi
 else
+  mkdir "$work/bin"
   for program in kubelet-proxy podsign; do
     if [ ! -s "dist/$program-$arch-unknown-linux-gnu" ]; then
       echo "pack_node: dist/$program-$arch-unknown-linux-gnu is missing, and this machine is another kind than the node: run make build-all first" >&2
@@ -40,4 +34,4 @@ else
     cp "dist/$program-$arch-unknown-linux-gnu" "$work/bin/$program"
   done
 fi
-tar -cf - -C "$work" .
+tar -chf - -C "$work" . -C "$PWD" "${files[@]}"

@@ -48,6 +48,8 @@ async function pauseImage(): Promise<string> {
 }
 
 Deno.test.beforeAll(async () => {
+  const there = await Deno.stat(`${STATE}/kubeconfig`).then(() => true, () => false);
+  assert.ok(there, `${STATE}/kubeconfig is missing: run make deploy-kind first`);
   await run("openssl", [
     "genpkey",
     "-algorithm",
