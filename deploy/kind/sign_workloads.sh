@@ -18,21 +18,34 @@ if [ ${#namespaces[@]} = 0 ] || [ -z "${CERT:-}" ]; then
   exit 2
 fi
 [ $# = 0 ] || shift
+flags=("$@")
+
+# A controller that writes the status meanwhile makes a conflict; then what is there now is read and signed.
+CONFLICTS=10
+
+sign() { # WORKLOAD NAMESPACE
+  local manifest signed said tries
+  for ((tries = 0; tries < CONFLICTS; tries++)); do
+    manifest=$("$kubectl" get "$1" -n "$2" -o yaml)
+    if "$podsign" verify-spec --cert "$CERT" - <<<"$manifest" >/dev/null 2>&1; then
+      echo "signed already: $2/$1"
+      return
+    fi
+    signed=$("$podsign" sign-spec ${flags[@]+"${flags[@]}"} - <<<"$manifest")
+    if said=$("$kubectl" replace -f - <<<"$signed" 2>&1); then
+      echo "signed: $2/$1"
+      return
+    fi
+    if [[ $said != *"(Conflict)"* ]]; then break; fi
+  done
+  printf '%s\n' "$said" >&2
+  return 1
+}
 
 for namespace in "${namespaces[@]}"; do
-  mapfile -t workloads < <("$kubectl" get daemonsets,deployments -n "$namespace" -o name)
-  for workload in "${workloads[@]}"; do
-    manifest=$("$kubectl" get "$workload" -n "$namespace" -o yaml)
-    if "$podsign" verify-spec --cert "$CERT" - <<<"$manifest" >/dev/null 2>&1; then
-      echo "signed already: $namespace/$workload"
-      continue
-    fi
-    # Replaced as it was read: if somebody changed it meanwhile, the API server says so, and nothing is lost.
-    signed=$("$podsign" sign-spec "$@" - <<<"$manifest")
-    "$kubectl" replace -f - <<<"$signed" >/dev/null
-    echo "signed: $namespace/$workload"
-  done
-  for workload in "${workloads[@]}"; do
+  workloads=$("$kubectl" get daemonsets,deployments -n "$namespace" -o name)
+  for workload in $workloads; do sign "$workload" "$namespace"; done
+  for workload in $workloads; do
     "$kubectl" rollout status "$workload" -n "$namespace" --timeout="${ROLLOUT_TIMEOUT:-120}s"
   done
 done

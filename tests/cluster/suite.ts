@@ -14,6 +14,7 @@ import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
+import { testSignInPlace } from "./sign_in_place.ts";
 import { testSignerImage } from "./signer_image.ts";
 import { testTwoNodes } from "./two_nodes.ts";
 import { done, notYet, until } from "./wait.ts";
@@ -672,6 +673,11 @@ test("the signing-server's image runs as it is built: not root, nothing writable
 test("of two nodes, the one with the proxy refuses what the other runs", async ({ cluster, owner }) => {
   assert.ok(owner);
   await testTwoNodes(cluster, owner, SHOP);
+}, { needsProxy: true });
+
+test("workloads that run unsigned are signed in place, and run", async ({ cluster, owner }) => {
+  assert.ok(owner);
+  await testSignInPlace(cluster, owner, `${binDir}/podsign`);
 }, { needsProxy: true });
 
 // ---- the whole record
