@@ -67,8 +67,12 @@ check: setup ## Type-check everything
 generate: setup ## Write again what is generated: tables in README.md and docs/
 	@$(DENO) task --quiet generate
 
-deploy-kind test-kind teardown-kind: ## Not available yet; use make test-cluster
-	@echo "make $@: not available in this version: there are no container images of the three programs yet; use make test-cluster" >&2; exit 1
+deploy-kind: build ## A kind cluster whose worker runs signed pods only (needs Docker, kind, kubectl)
+	@deploy/kind/up.sh
+test-kind: build ## The tests on that cluster
+	@$(DENO) test --frozen --no-prompt --allow-all tests/kind/kind_test.ts
+teardown-kind: ## Remove that cluster and its signing-server
+	@deploy/kind/down.sh
 
 clean: ## Remove what was built (keeps build/, where Kubernetes is)
 	rm -rf bin coverage build/compile-*.log .tools tools/deno/node_modules

@@ -34,6 +34,11 @@ function controlPlanes(runDir: string): string[] {
     .filter((name) => exists(`${runDir}/${name}/pid`) && exists(`${runDir}/${name}/log`));
 }
 
+/** Names of the folders in a run folder in which another node has its programs and containers. */
+function furtherNodes(runDir: string): string[] {
+  return controlPlanes(runDir).filter((name) => exists(`${runDir}/${name}/containerd.toml`));
+}
+
 /** Stops what was started with pid files in a folder, etcd last. */
 async function stopPrograms(folder: string): Promise<void> {
   const names = [...(exists(`${folder}/pid`) ? Deno.readDirSync(`${folder}/pid`) : [])].map(({ name }) =>
@@ -143,6 +148,11 @@ export async function cleanUp(runDir: string, keepLogsIn?: string): Promise<void
       problems.push(error);
     }
   };
+  // Another node has its own folder in this one.
+  for (const name of furtherNodes(runDir)) {
+    const kept = keepLogsIn === undefined ? [] : [`${keepLogsIn}/${name}`];
+    await step(() => cleanUp(`${runDir}/${name}`, ...kept));
+  }
   // The kubelet first, or it would start again what is stopped here.
   await step(() => stopByPidFile(runDir, "kubelet", 5_000));
   await step(() => stopContainers(runDir));

@@ -60,13 +60,14 @@ export class Cluster {
   /** Every event of every node. */
   readonly nodes: Watch;
   readonly #programs: Map<string, Program>;
-  readonly #network: string;
+  /** Name of the network namespace. */
+  readonly network: string;
 
   constructor(options: ClusterOptions, images: Images, programs: Map<string, Program>, network: string) {
     this.options = options;
     this.images = images;
     this.#programs = programs;
-    this.#network = network;
+    this.network = network;
     this.containerd = new Containerd(`${options.runDir}/containerd.sock`);
     this.containers = new ContainerRecorder(this.containerd);
     this.pods = this.#watch("pods");
@@ -87,7 +88,7 @@ export class Cluster {
   #kubectl(args: string[]): [string, string[]] {
     const { runDir, kubernetesDir } = this.options;
     const common = [`--kubeconfig=${runDir}/admin.kubeconfig`, `--cache-dir=${runDir}/kubectl-cache`];
-    return inNamespace(this.#network, `${kubernetesDir}/kubectl`, [...common, ...args]);
+    return inNamespace(this.network, `${kubernetesDir}/kubectl`, [...common, ...args]);
   }
 
   /** Runs kubectl as the cluster's administrator and returns what it prints. */
@@ -189,7 +190,7 @@ export class Cluster {
 
   /** Runs a command in the cluster's network, whatever its exit code. */
   attemptInNetwork(command: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return attempt(...inNamespace(this.#network, command, args), options);
+    return attempt(...inNamespace(this.network, command, args), options);
   }
 
   /** Command and arguments of a kubectl that somebody else starts. */
@@ -222,7 +223,8 @@ function readyCondition(node: JsonObject | undefined): { status: string; message
   return undefined;
 }
 
-function containerdConfiguration(runDir: string): string {
+/** containerd's configuration, with everything in the run folder. */
+export function containerdConfiguration(runDir: string): string {
   // restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing, runc cannot lower the score that the sandbox asks for.
   return `version = 2
 root = "${runDir}/containerd/root"
@@ -273,7 +275,8 @@ function frontArguments(runDir: string): string[] {
   ];
 }
 
-function kubeletConfiguration(runDir: string, controlGroup: string, front: boolean): JsonObject {
+/** The kubelet's configuration; `front` says whether the proxy stands before its API. */
+export function kubeletConfiguration(runDir: string, controlGroup: string, front: boolean): JsonObject {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -331,7 +334,8 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       graceMs: 5_000,
       args: [
         "--etcd-servers=http://127.0.0.1:2379",
-        "--bind-address=127.0.0.1",
+        // A second node reaches it from its own network namespace; there is nobody else in this one.
+        "--bind-address=0.0.0.0",
         `--advertise-address=${NODE_ADDRESS}`,
         `--secure-port=${API_SERVER_PORT}`,
         `--tls-cert-file=${pki}/kube-apiserver.crt`,

@@ -56,6 +56,21 @@ const client = (name: string, subject: string): Leaf => ({
   alternativeNames: `DNS:${name}`,
 });
 
+/** The cluster's certificates of a node: as a client, and of the kubelet's own port. */
+function nodeLeaves(nodeName: string, nodeAddress: string): Leaf[] {
+  const subject = `/O=system:nodes/CN=system:node:${nodeName}`;
+  return [
+    client("node", subject),
+    {
+      name: "kubelet-server",
+      subject,
+      authority: "cluster-ca",
+      usage: "serverAuth",
+      alternativeNames: `IP:${nodeAddress},DNS:${nodeName}`,
+    },
+  ];
+}
+
 /** Makes the keys and certificates of an API server, its administrator and its controllers, in `dir`. */
 export async function createControlPlaneCertificates(dir: string): Promise<void> {
   await Promise.all([
@@ -90,14 +105,7 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
   await Promise.all([createControlPlaneCertificates(dir), createAuthority(dir, "node-ca")]);
   const leaves: Leaf[] = [
     client("kube-apiserver-kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client"),
-    client("node", `/O=system:nodes/CN=system:node:${nodeName}`),
-    {
-      name: "kubelet-server",
-      subject: `/O=system:nodes/CN=system:node:${nodeName}`,
-      authority: "cluster-ca",
-      usage: "serverAuth",
-      alternativeNames: `IP:${nodeAddress},DNS:${nodeName}`,
-    },
+    ...nodeLeaves(nodeName, nodeAddress),
     {
       name: "kubelet-proxy",
       subject: "/CN=kubelet-proxy",
@@ -121,6 +129,15 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
     },
   ];
   await Promise.all(leaves.map((leaf) => createLeaf(dir, leaf)));
+}
+
+/** Makes the keys and certificates of one more node, by the authority `cluster-ca` that is in `dir`. */
+export async function createNodeCertificates(
+  dir: string,
+  nodeName: string,
+  nodeAddress: string,
+): Promise<void> {
+  await Promise.all(nodeLeaves(nodeName, nodeAddress).map((leaf) => createLeaf(dir, leaf)));
 }
 
 /** What a kubeconfig names; certificate files are those of `dir`, unless one file holds certificate and key. */

@@ -17,7 +17,9 @@ import { objectTests } from "./objects.ts";
 import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
+import { testSignInPlace } from "./sign_in_place.ts";
 import { testSignerImage } from "./signer_image.ts";
+import { testTwoNodes } from "./two_nodes.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
 import { watchingTests } from "./watching.ts";
@@ -691,6 +693,18 @@ objectTests({
   create,
   isReady,
 });
+
+// ---- a node with the proxy beside one without
+
+test("of two nodes, the one with the proxy refuses what the other runs", async ({ cluster, owner }) => {
+  assert.ok(owner);
+  await testTwoNodes(cluster, owner, SHOP);
+}, { needsProxy: true });
+
+test("workloads that run unsigned are signed in place, and run", async ({ cluster, owner }) => {
+  assert.ok(owner);
+  await testSignInPlace(cluster, owner, `${binDir}/podsign`);
+}, { needsProxy: true });
 
 // ---- the whole record
 
