@@ -24,7 +24,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     watch: (query) => answerAs("watch", String(query)),
     get: (namespace, name) => answerAs("get", namespace, name),
     write: (_request, write: PodWrite) => answerAs("write", write),
-    judgeAgain: () => {},
+    judgeAgain: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
   const handler = createHandler({

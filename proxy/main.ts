@@ -191,6 +191,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     clock: systemClock,
     random: Math.random,
   });
+  await gate.judgeAgain(idsOf(keys.revoked));
   const reviews = createReviewClient(upstream, log);
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
@@ -235,9 +236,9 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   const keyFollower = followFiles({
     ...following,
     loaded: configuration.files.keys,
-    apply(next) {
+    async apply(next) {
       verifier.replace(makeVerifier(next));
-      gate.judgeAgain();
+      await gate.judgeAgain(idsOf(next.revoked));
       tellKeys(next, log);
       keyExpiry.watch(next.trusted);
     },
@@ -322,6 +323,10 @@ function makePlugin(
     clock: systemClock,
     log,
   });
+}
+
+function idsOf(keys: readonly VerificationKey[]): Set<string> {
+  return new Set(keys.map(({ id }) => id));
 }
 
 function tellKeys({ trusted, revoked }: VerificationKeySet, log: Log): void {
