@@ -13,6 +13,7 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
+import { rotationTests } from "./rotation.ts";
 import { run } from "./programs.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
@@ -657,6 +658,15 @@ nodeApiTests({
   namespace: SHOP,
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
+  isReady,
+});
+
+// ---- credentials, keys and programs change
+
+rotationTests({
+  namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  sign,
   isReady,
 });
 
