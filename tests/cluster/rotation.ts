@@ -233,14 +233,12 @@ export function rotationTests({ namespace, test, sign, isReady }: RotationSuite)
       await restartApiServer(cluster, [sni, `--token-auth-file=${pki}/tokens.csv`]);
     };
     const tokenFile = `${pki}/node-token`;
+    await known(2);
+    await Deno.writeTextFile(tokenFile, tokens[0] ?? "", { mode: 0o600 });
+    await Deno.writeTextFile(kubeconfigOf(cluster), upstreamKubeconfig(pki, { tokenFile }));
+    // The proxy may read the files that its kubeconfig named at the start, and no others.
+    await restartProxy(cluster);
     await underLoad(cluster, async () => {
-      await known(2);
-      await Deno.writeTextFile(tokenFile, tokens[0] ?? "", { mode: 0o600 });
-      await reloading(
-        cluster,
-        "credentials",
-        () => Deno.writeTextFile(kubeconfigOf(cluster), upstreamKubeconfig(pki, { tokenFile })),
-      );
       await reloading(cluster, "credentials", () => Deno.writeTextFile(tokenFile, tokens[1] ?? ""));
       await known(1);
     });
