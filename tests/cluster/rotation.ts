@@ -22,6 +22,13 @@ const RESTARTS = 10;
 /** Time from one kill to the next, in milliseconds: twenty in a minute. */
 const KILL_INTERVAL_MS = 3_000;
 
+/**
+ * How long a pod may take to start or to be refused, in milliseconds. client-go waits longer before each list that follows
+ * others within two minutes, up to a minute (`tools/cache/reflector.go`, NewExponentialBackoffManager): a proxy that was killed
+ * twenty times is told of new pods that late.
+ */
+const POD_TIMEOUT_MS = 180_000;
+
 /** What the tests need of their suite. */
 export interface RotationSuite {
   namespace: string;
@@ -39,14 +46,14 @@ export function rotationTests({ namespace, test, sign, isReady }: RotationSuite)
 
   async function runPod(cluster: Cluster, name: string, options: SignOptions = {}): Promise<JsonObject> {
     await insist(cluster, await sign(pod(namespace, name, serviceSpec(cluster.images.app)), options));
-    return await cluster.untilPod(namespace, name, "is Ready", isReady);
+    return await cluster.untilPod(namespace, name, "is Ready", isReady, POD_TIMEOUT_MS);
   }
 
   /** An unsigned pod, of which no container may ever be made; it comes back when it has been refused. */
   async function refuseUnsigned(cluster: Cluster): Promise<JsonObject> {
     const name = nameFor("rogue");
     await insist(cluster, pod(namespace, name, serviceSpec(cluster.images.intruder)));
-    return await cluster.untilPod(namespace, name, "is Failed", isFailed);
+    return await cluster.untilPod(namespace, name, "is Failed", isFailed, POD_TIMEOUT_MS);
   }
 
   const isFailed = (object: JsonObject) => textAt(object, "status", "phase") === "Failed";
@@ -338,7 +345,7 @@ export function rotationTests({ namespace, test, sign, isReady }: RotationSuite)
       cluster,
       await sign(pod(namespace, late, serviceSpec(cluster.images.app)), by("former-key")),
     );
-    const refused = await cluster.untilPod(namespace, late, "is Failed", isFailed);
+    const refused = await cluster.untilPod(namespace, late, "is Failed", isFailed, POD_TIMEOUT_MS);
     assert.deepEqual(await cluster.containers.ofPod(uidOf(refused)), []);
 
     await underLoad(cluster, async () => {
