@@ -244,7 +244,7 @@ export function rotationTests({ namespace, test, sign, isReady }: RotationSuite)
     await Deno.writeTextFile(tokenFile, tokens[0] ?? "", { mode: 0o600 });
     await Deno.writeTextFile(kubeconfigOf(cluster), upstreamKubeconfig(pki, { tokenFile }));
     // The proxy may read the files that its kubeconfig named at the start, and no others.
-    await restartProxy(cluster);
+    await restartProxy(cluster, [`--node-name=${NODE_NAME}`]);
     await underLoad(cluster, async () => {
       await reloading(cluster, "credentials", () => Deno.writeTextFile(tokenFile, tokens[1] ?? ""));
       await known(1);
