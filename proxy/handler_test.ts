@@ -25,7 +25,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     watch: (query) => answerAs("watch", String(query)),
     get: (namespace, name) => answerAs("get", namespace, name),
     write: (_request, write: PodWrite) => answerAs("write", write),
-    judgeAgain: () => {},
+    judgeAgain: () => Promise.resolve(),
     counts: () => ({
       pods: { admitted: 0, mirror: 0, refused: 0, stopping: 0, stopped: 0 },
       pendingRejections: 0,

@@ -43,7 +43,7 @@ import type { DecisionKind, JudgeObserver } from "./operability/pod_decision.ts"
 import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
-import { stoppingPod } from "./stopping.ts";
+import { lastGoodPod, stoppingPod } from "./stopping.ts";
 
 /**
  * Most pods of which something is remembered, admitted or not. Beyond it what is known of hidden pods is dropped, the
@@ -120,6 +120,16 @@ export interface Judge {
   readonly moment: number;
   /** Makes a moment that is later than all that were given out, for when the verifier's keys have changed. */
   nextMoment(): number;
+  /**
+   * Stops the admitted pods that were last seen signed with one of these keys. The ledger knows them, so nothing is asked
+   * of the API server. In audit nothing is stopped.
+   *
+   * @param keyIds ids of revoked keys
+   * @throws what the ledger's store throws; the pods are being stopped all the same
+   */
+  stopSignedBy(keyIds: ReadonlySet<string>): Promise<void>;
+  /** The admitted pods that are being stopped, and whose containers have not all ended. */
+  stoppingEntries(): LedgerEntry[];
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
@@ -342,6 +352,33 @@ class NodeJudge implements Judge {
         tracked.shown = true;
       }
     }
+  }
+
+  stopSignedBy(keyIds: ReadonlySet<string>): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#enforce) {
+        return;
+      }
+      const verdict = deny(
+        "key-revoked",
+        "the key that signed is revoked; sign the workload again with another key",
+      );
+      // Copied, since stopping changes what is walked.
+      for (const entry of [...this.#ledger.entries()]) {
+        if (entry.state === "admitted" && entry.keyId !== undefined && keyIds.has(entry.keyId)) {
+          const { uid, namespace, name } = entry;
+          // Of a pod that this process has not seen yet nothing is noted: being stopped is not being there.
+          const tracked = this.#tracked.get(uid) ??
+            { uid, namespace, name, mirror: false, shown: false, seenAt: -1, verdict: "" };
+          this.#stop(entry, lastGoodPod(entry), tracked, verdict);
+        }
+      }
+      await this.#ledger.flush();
+    });
+  }
+
+  stoppingEntries(): LedgerEntry[] {
+    return [...this.#ledger.entries()].filter(({ state }) => this.#enforce && state === "stopping");
   }
 
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined {

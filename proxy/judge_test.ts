@@ -507,6 +507,36 @@ Deno.test("a key gates the first admission only, until it is revoked", async () 
   assert.deepEqual(codes(revoking.log), ["key-revoked"]);
 });
 
+Deno.test("refuses to let pods of a revoked key run on, whether or not they are seen again", async () => {
+  const both = createVerifier({
+    keys: [owner.verificationKey, stranger.verificationKey],
+    acceptForms: new Set(["template"]),
+    requireDigests: false,
+  });
+  const bench = await makeBench({ verifier: both });
+  const other = makePod({ name: "other", uid: uidOf(2) });
+  await bench.see(GOOD, await stranger.sign(other));
+  await bench.judge.stopSignedBy(new Set([owner.verificationKey.id]));
+  assert.deepEqual(bench.judge.stoppingEntries().map(({ name }) => name), ["web"]);
+  assert.deepEqual(codes(bench.log), ["key-revoked"]);
+  assert.deepEqual(bench.announced.map(({ uid }) => uid), [uidOf(1)]);
+  assert.equal(await bench.fate(GOOD), "known, stopping", "a pod does not come back");
+  assert.equal(await bench.fate(await stranger.sign(other)), "known");
+
+  const next = await makeBench({ store: bench.store });
+  assert.deepEqual(next.judge.stoppingEntries().map(({ name }) => name), ["web"], "it was written");
+  await next.judge.stopSignedBy(new Set([stranger.verificationKey.id]));
+  assert.equal(next.judge.stoppingEntries().length, 2, "also what this process has not seen");
+});
+
+Deno.test("audit stops no pods of a revoked key", async () => {
+  const bench = await makeBench({ mode: "audit" });
+  await bench.see(GOOD);
+  await bench.judge.stopSignedBy(new Set([owner.verificationKey.id]));
+  assert.deepEqual(bench.judge.stoppingEntries(), []);
+  assert.equal(await bench.fate(GOOD), "known");
+});
+
 Deno.test("refuses an expired pod that was deleted in the same breath", async () => {
   const pod = await owner.signedPod({}, { notAfter: new Date("2026-01-01T01:00:00Z") });
   const bench = await makeBench();

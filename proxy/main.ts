@@ -281,6 +281,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     random: Math.random,
     observer: operability.judge,
   });
+  await gate.judgeAgain(idsOf(keys.revoked));
   const reviews = createReviewClient(upstream, log);
   const frontInForce = configuration.front === undefined ? undefined : { value: configuration.front };
   const handler = createHandler({
@@ -360,10 +361,10 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
   const keyFollower = followFiles({
     ...following,
     loaded: configuration.files.keys,
-    apply(next) {
+    async apply(next) {
       verifier.replace(makeVerifier(next));
       references.setKeys(next.trusted);
-      gate.judgeAgain();
+      await gate.judgeAgain(idsOf(next.revoked));
       tellKeys(next, log);
       keyExpiry.watch(next.trusted);
       trusted = next.trusted;
@@ -488,6 +489,10 @@ function makePlugin(
     clock: systemClock,
     log,
   });
+}
+
+function idsOf(keys: readonly VerificationKey[]): Set<string> {
+  return new Set(keys.map(({ id }) => id));
 }
 
 function tellKeys({ trusted, revoked }: VerificationKeySet, log: Log): void {

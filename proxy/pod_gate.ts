@@ -15,6 +15,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import type { Clock } from "./clock.ts";
 import { createJudge, type PodCounts, type PodVerifier } from "./judge.ts";
 import { createKnownPods, type KnownPods } from "./known_pods.ts";
@@ -65,9 +66,12 @@ export interface PodGate {
   /** Anything that writes pods. */
   write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
   /**
-   * The verifier trusts other keys from now on: makes the kubelet list its pods again, so that all are judged again.
+   * The verifier trusts other keys from now on: stops the pods of revoked keys, which the kubelet is told whether or not
+   * the API server answers, and makes the kubelet list its pods again, so that all are judged again.
+   *
+   * @param revokedKeyIds ids of the keys that are trusted no more, not even for pods that they admitted
    */
-  judgeAgain(): void;
+  judgeAgain(revokedKeyIds: ReadonlySet<string>): Promise<void>;
   /** How things stand; walks all pods. */
   counts(): { pods: PodCounts; pendingRejections: number };
   /**
@@ -126,9 +130,15 @@ export function createPodGate(options: PodGateOptions): PodGate {
     watch: (query, signal) => watches.watch(query, signal),
     get: (namespace, name, query, signal) => objects.get(namespace, name, query, signal),
     write: (request, write, signal) => objects.write(request, write, signal),
-    judgeAgain() {
+    async judgeAgain(revokedKeyIds) {
       // In audit nothing is kept from the kubelet, so there is nothing to show it anew.
       if (mode === "enforce") {
+        try {
+          await judge.stopSignedBy(revokedKeyIds);
+        } catch (error) {
+          // They are being stopped all the same; after a restart, the keys are still revoked.
+          log.error("ledger-failed", `that pods are being stopped could not be written: ${messageOf(error)}`);
+        }
         served.forgetUntil(judge.nextMoment());
         watches.restart();
       }

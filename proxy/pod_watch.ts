@@ -15,7 +15,8 @@ import type { Mode } from "./mode.ts";
 import { checkAnswer, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
 import { coversNode } from "./pod_list.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
-import { statusResponse } from "./status.ts";
+import { makeStatus, statusResponse } from "./status.ts";
+import { stoppingPod } from "./stopping.ts";
 import type { Upstream } from "./upstream.ts";
 import { afterSilence } from "./watch_silence.ts";
 import {
@@ -76,7 +77,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       const resumes = !initialEvents && resumeAt !== "" && resumeAt !== "0";
       const resumedFrom = resumes ? served.momentOf(resumeAt) : undefined;
       if (mode === "enforce" && resumes && resumedFrom === undefined) {
-        return expired(resumeAt);
+        return expired(query, resumeAt);
       }
       if (open >= MAX_OPEN_WATCHES) {
         log.error("watch-refused", "too many watches of pods are open", { limit: MAX_OPEN_WATCHES });
@@ -93,7 +94,8 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       // Ends the upstream request whoever ends the watch: the kubelet (its signal, or cancelling the body) or we.
       const ending = new AbortController();
       const end = () => ending.abort();
-      const sources = [signal, restarting.signal, closing.signal];
+      const restart = restarting.signal;
+      const sources = [signal, restart, closing.signal];
       for (const source of sources) {
         source.addEventListener("abort", end, { once: true });
         if (source.aborted) {
@@ -137,6 +139,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           : new Response(body, { headers: { "content-type": "application/json" } });
       } catch (error) {
         release();
+        if (resumes && restart.aborted && !signal.aborted) {
+          // The API server has not answered; what the kubelet has to know does not depend on it.
+          return expired(query, resumeAt);
+        }
         throw error;
       }
     },
@@ -153,8 +159,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
    * Makes client-go begin anew. A reflector that gets 410 for a watch gives up that round, and after its backoff lists,
    * or watches with initial events, from the last resourceVersion it knows (`tools/cache/reflector.go`,
    * ListAndWatchWithContext); the kubelet's store is replaced by what it then gets, and no pod is restarted for it.
+   *
+   * What is being stopped is told first: the list may take as long as the API server likes.
    */
-  function expired(resourceVersion: string): Response {
+  function expired(query: URLSearchParams, resourceVersion: string): Response {
     log.info(
       "watch-expired",
       "a watch resumes where this process has not been; the kubelet will list again",
@@ -162,11 +170,24 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         resourceVersion: isResourceVersion(resourceVersion) ? resourceVersion : "(malformed)",
       },
     );
-    return statusResponse(
-      410,
-      "Expired",
-      "kubelet-proxy: the resourceVersion is not one that this process has served; list again",
-    );
+    const message = "kubelet-proxy: the resourceVersion is not one that this process has served; list again";
+    const stopping = isResourceVersion(resourceVersion) && coversNode(query, nodeName)
+      ? judge.stoppingEntries()
+      : [];
+    if (stopping.length === 0) {
+      return statusResponse(410, "Expired", message);
+    }
+    const status = makeStatus(410, "Expired", message);
+    const events = ReadableStream.from(function* () {
+      for (const entry of stopping) {
+        const pod = stoppingPod(entry, { metadata: { resourceVersion } }, "shown");
+        yield encodeEvent("MODIFIED", JSON.stringify(pod));
+      }
+      yield encodeEvent("ERROR", JSON.stringify(status));
+    }());
+    return new Response(events.pipeThrough(new TextEncoderStream()), {
+      headers: { "content-type": "application/json" },
+    });
   }
 
   /** Handles a chunk, or the end (no chunk). Text comes back for what may be sent, and whether the watch ends. */

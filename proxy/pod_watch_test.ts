@@ -247,6 +247,45 @@ Deno.test("refuses an event that cannot be judged: the watch ends", async () => 
   assert.equal(bench.log.of("watch-failed").length, 1);
 });
 
+Deno.test("refuses to resume where this process has not been, and tells first what is being stopped", async () => {
+  const bench = await makeGate({
+    owner,
+    upstream: upstreamAnswering(() => stream(line("ADDED", GOOD) + END)),
+  });
+  await watch(bench);
+  await bench.gate.judgeAgain(new Set([owner.verificationKey.id]));
+  const covering = `fieldSelector=spec.nodeName%3D${NODE_NAME}&watch=true&resourceVersion=50`;
+  const events = await watch(bench, covering);
+  assert.deepEqual(events.map(brief), ["MODIFIED web stopping", "ERROR Expired"]);
+  // The kubelet stays at its place: a version that it has not seen is not put into its hands.
+  assert.equal(objectOf(objectOf(events[0]?.["object"])["metadata"])["resourceVersion"], "50");
+  for (const other of [`watch=true&resourceVersion=50`, covering.replace("=50", "=5x")]) {
+    const response = await bench.fetch(`/api/v1/pods?${other}`);
+    assert.equal(response.status, 410);
+    await response.body?.cancel();
+  }
+});
+
+Deno.test("refuses to wait for a silent API server before it tells what is being stopped", async () => {
+  let silent = false;
+  const bench = await makeGate({
+    owner,
+    upstream: upstreamOf((request) =>
+      !silent
+        ? stream(line("ADDED", GOOD) + END)
+        : new Promise((_, reject) =>
+          request.signal.addEventListener("abort", () => reject(request.signal.reason))
+        )
+    ),
+  });
+  await watch(bench);
+  silent = true;
+  const events = watch(bench, `fieldSelector=spec.nodeName%3D${NODE_NAME}&watch=true&resourceVersion=50`);
+  await settle();
+  await bench.gate.judgeAgain(new Set([owner.verificationKey.id]));
+  assert.deepEqual((await events).map(brief), ["MODIFIED web stopping", "ERROR Expired"]);
+});
+
 Deno.test("refuses to resume where this process has not been: 410, so that client-go lists again", async () => {
   let asked = 0;
   const bench = await makeGate({

@@ -32,7 +32,7 @@ export function stoppingPod(
   live: JsonObject,
   deletion: Deletion,
 ): JsonObject {
-  const good = readPod(entry);
+  const good = lastGoodPod(entry);
   const spec = objectAt(good, "spec");
   const liveMetadata = objectAt(live, "metadata");
   const metadata: JsonObject = { ...objectAt(good, "metadata") };
@@ -70,7 +70,8 @@ function timestampOf(value: JsonValue | undefined): string | undefined {
   return typeof value === "string" && isTime(value) ? value : undefined;
 }
 
-function readPod({ pod }: LedgerEntry): JsonObject {
+/** The last good pod as it was forwarded, without its status. */
+export function lastGoodPod({ pod }: LedgerEntry): JsonObject {
   const value = parseStrictJson(pod);
   return isJsonObject(value) ? value : {};
 }

@@ -23,6 +23,8 @@ export const NODE_NAME = "worker";
 /** Where the API server listens, in the node's network. */
 export const API_SERVER = "https://127.0.0.1:6443";
 const API_SERVER_PORT = 6443;
+/** Of a second API server on the same etcd, which runs only while a test asks for it. */
+export const SECOND_API_SERVER_PORT = 6445;
 const PROXY = "https://127.0.0.1:6444";
 /** Where the proxy listens. */
 export const PROXY_PORT = 6444;
@@ -198,9 +200,13 @@ export class Cluster {
     return this.#kubectl(args);
   }
 
-  /** Starts the API server and waits until it says that it is ready. */
-  async startApiServer(): Promise<void> {
-    this.program("kube-apiserver").start();
+  /**
+   * Starts the API server and waits until it says that it is ready.
+   *
+   * @param extraArgs count instead of those that the cluster always gives
+   */
+  async startApiServer(extraArgs: string[] = []): Promise<void> {
+    this.program("kube-apiserver").start(extraArgs);
     await this.program("kube-apiserver").listening(API_SERVER_PORT);
     await this.until("the API server is ready", async () => {
       const { code, stdout, stderr } = await this.tryKubectl(["get", "--raw", "/readyz"]);
@@ -394,6 +400,11 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       ],
     },
   ];
+  const [first] = specs.filter(({ name }) => name === "kube-apiserver");
+  if (first !== undefined) {
+    const port = `--secure-port=${SECOND_API_SERVER_PORT}`;
+    specs.push({ ...first, name: "kube-apiserver-second", args: [...first.args, port] });
+  }
   const all = new Map(specs.map((spec) => [spec.name, new Program({ ...spec, runDir, namespace: network })]));
   if (proxy !== undefined) {
     const args = [

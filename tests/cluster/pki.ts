@@ -11,7 +11,8 @@ import { run } from "./programs.ts";
 
 const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
-async function createAuthority(dir: string, name: string): Promise<void> {
+/** Makes a certificate authority: `name`.crt and `name`.key in `dir`. */
+export async function createAuthority(dir: string, name: string): Promise<void> {
   await run("openssl", [
     "req",
     "-x509",
@@ -21,15 +22,18 @@ async function createAuthority(dir: string, name: string): Promise<void> {
   ]);
 }
 
-interface Leaf {
+/** A certificate that an authority signs. */
+export interface Leaf {
   name: string;
-  authority: "cluster-ca" | "node-ca";
+  /** Name of the authority, whose files are in the same folder. */
+  authority: string;
   subject: string;
   usage: "serverAuth" | "clientAuth";
   alternativeNames: string;
 }
 
-async function createLeaf(dir: string, leaf: Leaf): Promise<void> {
+/** Makes a key and a certificate: `leaf.name`.crt and `leaf.name`.key in `dir`. */
+export async function createLeaf(dir: string, leaf: Leaf): Promise<void> {
   const file = `${dir}/${leaf.name}`;
   const request = ["req", ...NEW_KEY, "-subj", leaf.subject, "-keyout", `${file}.key`, "-out", `${file}.csr`];
   await run("openssl", request);

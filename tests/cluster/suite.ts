@@ -16,6 +16,7 @@ import { nodeApiTests } from "./node_api.ts";
 import { objectTests } from "./objects.ts";
 import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
+import { rotationTests } from "./rotation.ts";
 import { run } from "./programs.ts";
 import { testSignInPlace } from "./sign_in_place.ts";
 import { testSignerImage } from "./signer_image.ts";
@@ -664,6 +665,15 @@ nodeApiTests({
   namespace: SHOP,
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
+  isReady,
+});
+
+// ---- credentials, keys and programs change
+
+rotationTests({
+  namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  sign,
   isReady,
 });
 

@@ -91,7 +91,7 @@ class Side {
   replaceKeys(verifier: PodVerifier): void {
     this.#verifier = verifier;
     this.#replaceable?.replace(verifier);
-    this.#gate?.judgeAgain();
+    void this.#gate?.judgeAgain(new Set());
   }
 
   async pass(hours: number): Promise<void> {

@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { REJECTION_REASON } from "../../proxy/rejection.ts";
 import { openLedger } from "../../proxy/ledger.ts";
+import type { Upstream } from "../../proxy/upstream.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
 import { createReplaceableVerifier } from "../../proxy/replaceable_verifier.ts";
 import { settle } from "../fakes/clock.ts";
 import { makeGate, type TestGate } from "../fakes/gate.ts";
 import { FakeKubelet } from "../fakes/kubelet.ts";
-import { MemoryLedgerStore } from "../fakes/ledger.ts";
+import { memoryLedger, MemoryLedgerStore } from "../fakes/ledger.ts";
 import { MemoryLog } from "../fakes/log.ts";
 import {
   makeMirror,
@@ -287,7 +288,7 @@ Deno.test("keys change under a running node: overlap, removal and revocation", a
   const change = async (trusted: Owner[], revoked: Owner[] = []) => {
     const before = kubelet.syncs;
     verifier.replace(trusting(trusted, revoked));
-    gate.judgeAgain();
+    await gate.judgeAgain(new Set(revoked.map((one) => one.verificationKey.id)));
     await kubelet.until("it has listed again", () => kubelet.syncs > before);
   };
   try {
@@ -313,6 +314,58 @@ Deno.test("keys change under a running node: overlap, removal and revocation", a
     await gate.close(0);
   }
 });
+
+for (const restarted of [false, true]) {
+  const what = restarted ? ", and a new proxy has seen nothing yet" : "";
+  Deno.test(`refuses to let a revoked key's pods run on while the API server is silent${what}`, async () => {
+    const api = new FakeApiServer();
+    const verifier = createReplaceableVerifier(owner.verifier);
+    let silent = false;
+    const upstream: Upstream = {
+      send: async (request) => {
+        if (silent) {
+          await new Promise<void>((resolve) => {
+            request.signal?.addEventListener("abort", () => resolve());
+            if (request.signal?.aborted !== false) resolve();
+          });
+          throw new TypeError("the API server has not answered");
+        }
+        return await api.upstream.send(request);
+      },
+    };
+    const ledger = await memoryLedger();
+    const first = await makeGate({ upstream, owner, verifier, ledger });
+    const second = await makeGate({ upstream, owner, verifier, ledger });
+    let { gate, fetch } = first;
+    const kubelet = new FakeKubelet({ fetch: (...request) => fetch(...request), start: "watch-list" });
+    kubelet.run();
+    try {
+      await kubelet.until("the kubelet has listed", () => kubelet.syncs > 0);
+      api.put(await owner.signedPod({ name: "old" }));
+      await kubelet.until("it runs", () => kubelet.pod("old") !== undefined);
+      await kubelet.until("it watches", () => api.openWatches > 0);
+      const syncs = kubelet.syncs;
+      silent = true;
+      verifier.replace(createVerifier({
+        keys: [],
+        revoked: [owner.verificationKey],
+        acceptForms: new Set(["template"]),
+        requireDigests: false,
+      }));
+      if (restarted) ({ gate, fetch } = second);
+      await gate.judgeAgain(new Set([owner.verificationKey.id]));
+      if (restarted) void first.gate.close(0);
+      await kubelet.until("it is stopped", () => deletionOf(kubelet, "old") !== undefined);
+      assert.equal(kubelet.syncs, syncs, "without a list");
+    } finally {
+      await kubelet.stop();
+      // The Event of the pod waits for an answer, until the deadline.
+      const closed = [first, second].map((made) => made.gate.close(0));
+      await Promise.all([first, second].map((made) => made.clock.advance(1)));
+      await Promise.all(closed);
+    }
+  });
+}
 
 Deno.test("an unsigned Deployment makes few pods in a minute", () =>
   onNode(async ({ api, kubelet, clock }) => {
