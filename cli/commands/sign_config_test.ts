@@ -245,7 +245,12 @@ Deno.test("a ConfigMap gets a signature of its own where the owner says so", asy
 });
 
 Deno.test("a ConfigMap is signed alone, when its content has changed", async () => {
-  const pods = output(await sign(pod(VOLUME), ["--allow=signed-config=web", "--references=enforce"]));
+  const podsAlone = await sign(pod(VOLUME), ["--allow=signed-config=web", "--references=enforce"]);
+  const pods = output(podsAlone);
+  assert.match(
+    podsAlone.errors,
+    /ConfigMap web is not in this input: .*podsign sign-spec --allow signed-config=web/,
+  );
   const outcome = await sign(CONFIG_MAP.replace("debug", "trace"), ["--allow=signed-config=web"]);
   const configMap = output(outcome);
   assert.equal(outcome.errors, "");

@@ -181,6 +181,7 @@ class PodVerifier implements Verifier {
   readonly #references: ReferencesMode;
   readonly #templates = new VerifiedMemory<VerifiedTemplate>();
   readonly #texts = new VerifiedMemory<SignedText>();
+  readonly #specReferences = new WeakMap<SignedText, readonly AnsweredReference[]>();
   /** By hash; their keys are gone, but they were verified once. */
   readonly #admittedTemplates = new VerifiedMemory<ReadTemplate>();
 
@@ -323,11 +324,20 @@ class PodVerifier implements Verifier {
         extraLabels: {},
         extraAnnotations: {},
         permissions,
-        references: signedReferences(signedSpec, { allow: [] }),
+        references: this.#referencesOf(verified, signedSpec),
         warnings: [],
       }, time);
     }
     return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+  }
+
+  /** What a signed spec refers to: the same for as long as its verified text is remembered. */
+  #referencesOf(verified: SignedText, spec: JsonObject): readonly AnsweredReference[] {
+    const known = this.#specReferences.get(verified);
+    if (known !== undefined) return known;
+    const references = signedReferences(spec, { allow: [] });
+    this.#specReferences.set(verified, references);
+    return references;
   }
 
   #conclude(
