@@ -255,7 +255,12 @@ Deno.test("a ConfigMap is signed alone, when its content has changed", async () 
   const configMap = output(outcome);
   assert.equal(outcome.errors, "");
   output(await verify(join(configMap, pods)));
-  assert.equal((await verify(join(CONFIG_MAP, pods))).code, 1);
+  const unsigned = await verify(join(CONFIG_MAP, pods));
+  assert.equal(unsigned.code, 1);
+  assert.match(
+    unsigned.out,
+    /spec\.volumes\[conf\]\.configMap: ConfigMap web: it carries no signature; sign it with podsign/,
+  );
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: documents(CONFIG_MAP) });
   output(
     await verify(pods, ["--with-config=c.json"], {

@@ -189,7 +189,11 @@ async function judgeDemands(
     else {
       if (kind === "Secret" && salt === undefined && keysOf(pin).length > 0) {
         const path = `metadata.annotations[${SALT_ANNOTATION}]`;
-        differences.set(path, { path, kind: "missing", signed: "a salt" });
+        differences.set(path, {
+          path,
+          kind: "invalid",
+          detail: "is no salt, without which nothing can be compared",
+        });
         continue;
       }
       for (const difference of await comparePin(reference, pin, entries, digestsOf)) {
@@ -268,14 +272,9 @@ async function comparePin(
     const path = `${pinned.field}${keySegment(key)}`;
     const entry = entries.get(key);
     if (entry === undefined) {
-      differences.push({ path, kind: "missing", signed: "other content" });
+      differences.push({ path, kind: "missing" });
     } else if (entry.field !== pinned.field || await digestsOf(key, entry) !== pinned.digest) {
-      differences.push({
-        path,
-        kind: "changed",
-        signed: "other content",
-        found: "content that was not signed",
-      });
+      differences.push({ path, kind: "changed" });
     }
   }
   return differences;
