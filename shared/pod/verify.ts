@@ -48,7 +48,12 @@ import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
 import { readIdentity } from "./metadata.ts";
-import { type AnsweredReference, signedReferences, unansweredText } from "./reference_answer.ts";
+import {
+  type AnsweredReference,
+  permissionsUsed,
+  signedReferences,
+  unansweredText,
+} from "./reference_answer.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
@@ -169,6 +174,8 @@ interface ReadTemplate {
   allow: readonly Permission[];
   /** What the spec refers to. */
   references: readonly AnsweredReference[];
+  /** The permissions that these make use of. */
+  usedByReferences: readonly string[];
 }
 
 class PodVerifier implements Verifier {
@@ -253,7 +260,7 @@ class PodVerifier implements Verifier {
   ): Promise<Verdict> {
     const verified = await this.#verifyTemplate(signed, text, time.admitted);
     if ("decision" in verified) return verified;
-    const { template, spec, allow, references, hash, signers } = verified;
+    const { template, spec, allow, references, usedByReferences, hash, signers } = verified;
 
     const signer = signerAt(signers, time, namespaceOf(subject) ?? template.workload.namespace);
     if ("decision" in signer) return signer;
@@ -278,7 +285,7 @@ class PodVerifier implements Verifier {
       annotations: { ...annotations },
       extraLabels: extra.labels,
       extraAnnotations: extra.annotations,
-      permissions: [...permissions, ...extra.permissions],
+      permissions: [...permissions, ...extra.permissions, ...usedByReferences],
       references,
       warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
     }, time);
@@ -450,7 +457,8 @@ function readTemplate(text: string): ReadTemplate | DenyVerdict {
     const spec = deepFreeze(expand(template.spec));
     const allow = templatePermissions(template);
     const { pins, statefulSet } = template;
-    return { template, spec, allow, references: signedReferences(spec, { allow, pins, statefulSet }) };
+    const references = signedReferences(spec, { allow, pins, statefulSet });
+    return { template, spec, allow, references, usedByReferences: permissionsUsed(references) };
   } catch (error) {
     if (!(error instanceof SignedPodsError)) throw error;
     return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);
