@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions fuzz soak coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions build-all fuzz soak coverage bench fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -24,6 +24,9 @@ signing-server: setup ## Make bin/signing-server alone
 	@tools/build.sh $@
 podsign: setup ## Make bin/podsign alone
 	@tools/build.sh $@
+
+build-all: setup ## Compile the three programs for Linux and macOS into dist/, with SHA256SUMS and SBOMs
+	@tools/build_all.sh
 
 demo: build ## Sign, admit, tamper, refuse: all on this machine, without Kubernetes
 	@$(DENO) task --quiet demo

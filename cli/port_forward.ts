@@ -10,8 +10,8 @@ import { InputError } from "./input_error.ts";
 /** How long kubectl may take to get the connection ready. */
 export const READY_TIMEOUT_MS = 30_000;
 
-/** What kubectl prints before it is ready is a line or two. */
-const MAX_OUTPUT_CHARACTERS: number = 16 * 1024;
+/** Most of what kubectl prints that is kept, in characters: before it is ready, that is a line or two. */
+export const MAX_OUTPUT_CHARACTERS: number = 16 * 1024;
 
 /** Port of the signing server where none is named. */
 const DEFAULT_PORT = "8080";

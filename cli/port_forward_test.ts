@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "./effects.ts";
 import { InputError } from "./input_error.ts";
-import { openPortForward } from "./port_forward.ts";
+import { MAX_OUTPUT_CHARACTERS, openPortForward } from "./port_forward.ts";
 
 interface FakeKubectl {
   spawn: (program: string, args: readonly string[]) => ChildProcess;
@@ -101,7 +101,7 @@ Deno.test("refuses when kubectl does not get ready in time, and stops it", async
 
 Deno.test("refuses output without end", async () => {
   const kubectl = fakeKubectl();
-  kubectl.say("x".repeat(20_000));
+  kubectl.say("x".repeat(MAX_OUTPUT_CHARACTERS + 1));
   await assert.rejects(openPortForward(kubectl, "a/b"), InputError);
   assert.equal(kubectl.stopped, 1);
 });

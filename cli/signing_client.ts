@@ -11,8 +11,8 @@ import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { InputError } from "./input_error.ts";
 import { networkReason } from "./network_error.ts";
 
-/** A certificate takes 2 KiB, a signature less. */
-const MAX_ANSWER_BYTES: number = 64 * 1024;
+/** Most of a signing server's answer that is read, in bytes: a certificate takes 2 KiB, a signature less. */
+export const MAX_ANSWER_BYTES: number = 64 * 1024;
 
 /** How long one request may take: an RSA signature takes milliseconds. */
 export const REQUEST_TIMEOUT_MS = 15_000;

@@ -3,6 +3,7 @@ import { InputError } from "./input_error.ts";
 import {
   createSigningClient,
   isSentInTheClear,
+  MAX_ANSWER_BYTES,
   MAX_RETRIES,
   MAX_RETRY_AFTER_SECONDS,
   type Token,
@@ -117,6 +118,14 @@ Deno.test("refuses with what to do when the server cannot be reached", async () 
   await assert.rejects(
     client.certificate(),
     (error) => error instanceof InputError && error.lines.length === 2,
+  );
+});
+
+Deno.test("refuses an answer without end", async () => {
+  const client = clientOf(() => new Response("x".repeat(MAX_ANSWER_BYTES + 1)));
+  await assert.rejects(
+    client.certificate(),
+    (error) => error instanceof InputError && error.message.includes(`more than ${MAX_ANSWER_BYTES} bytes`),
   );
 });
 

@@ -24,6 +24,12 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   return fits ? { hostname: host === "" ? undefined : host, port } : undefined;
 }
 
+/** Tells whether nothing can listen on both: one port, of one address or of all. */
+export function collide(one: ListenAddress, other: ListenAddress): boolean {
+  return one.port !== 0 && one.port === other.port &&
+    (one.hostname === other.hostname || one.hostname === undefined || other.hostname === undefined);
+}
+
 /** Tells whether an IP address is of this machine's loopback interface (RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.3 and 2.5.5.2). */
 export function isLoopbackAddress(address: string | undefined): boolean {
   if (address === undefined) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLoopbackAddress, parseListenAddress } from "./address.ts";
+import { collide, isLoopbackAddress, parseListenAddress } from "./address.ts";
 
 Deno.test("addresses to listen on", () => {
   assert.deepEqual(parseListenAddress("127.0.0.1:6443"), { hostname: "127.0.0.1", port: 6443 });
@@ -43,5 +43,23 @@ Deno.test("loopback is 127/8 and ::1, mapped or not, and nothing else", () => {
     ]
   ) {
     assert.equal(isLoopbackAddress(address), false, String(address));
+  }
+});
+
+Deno.test("two listeners need a port each, or an address each", () => {
+  const at = (text: string) => {
+    const address = parseListenAddress(text);
+    assert.ok(address !== undefined);
+    return address;
+  };
+  for (
+    const [one, other] of [["10.0.0.1:1", "10.0.0.1:1"], [":1", "10.0.0.1:1"], ["[::1]:1", ":1"]] as const
+  ) {
+    assert.ok(collide(at(one), at(other)), `${one} ${other}`);
+  }
+  for (
+    const [one, other] of [["10.0.0.1:1", "10.0.0.1:2"], ["10.0.0.1:1", "127.0.0.1:1"], [":0", ":0"]] as const
+  ) {
+    assert.ok(!collide(at(one), at(other)), `${one} ${other}`);
   }
 });

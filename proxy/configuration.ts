@@ -10,9 +10,11 @@ import { isLoopbackAddress, type ListenAddress } from "./address.ts";
 import { type Credentials, nodeNameInCertificate } from "./credentials.ts";
 import type { FileSet, LoadedFiles } from "./file_set.ts";
 import type { Kubeconfig } from "./kubeconfig.ts";
-import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
+import type { FrontConfiguration } from "./front_configuration.ts";
+import { frontFiles } from "./front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
+import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { servingFiles } from "./serving_files.ts";
 import { upstreamFiles, type UpstreamSettings } from "./upstream_files.ts";
 import {
@@ -49,6 +51,7 @@ export interface Configuration {
   files: {
     upstream: LoadedFiles<UpstreamSettings>;
     serving?: LoadedFiles<ServingTls>;
+    front?: LoadedFiles<FrontConfiguration>;
     keys: LoadedFiles<VerificationKeySet>;
   };
   socketPath: string;
@@ -93,19 +96,25 @@ export async function complete(
     : await load(upstreamFiles(options.kubeconfig, options.context, reader), report);
   if (upstream !== undefined) {
     checkServers(options, upstream.value.kubeconfig, report);
+    if (options.renewNodeCertificate && nodeCertificateFile(upstream.value.kubeconfig) === undefined) {
+      report(
+        "--renew-node-certificate",
+        `needs a kubeconfig whose client-certificate and client-key are one file; "${options.kubeconfig}" has none`,
+      );
+    }
   }
   const nodeName = findNodeName(options, upstream?.value.credentials, report);
   const serving = options.tls === undefined
     ? undefined
     : await load(servingFiles(options.tls, reader), report);
   const verification = await load(verificationKeyFiles(options.verificationCerts, reader), report);
-  const front = options.front === undefined ? undefined : await readFrontConfiguration(options.front, {
-    nodeName,
-    clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
-    readFile: (flag, path, parse) =>
-      attempt(async () => parse(await files.readText(path)), flag, path, report),
+  const front = options.front === undefined ? undefined : await load(
+    frontFiles(options.front, {
+      nodeName,
+      clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
+    }, reader),
     report,
-  });
+  );
   await prepareRuntimeDir(options.runtimeDir, files, report);
   const socketPath = `${options.runtimeDir}/${SOCKET_NAME}`;
   if (new TextEncoder().encode(socketPath).length > MAX_SOCKET_PATH_BYTES) {
@@ -123,12 +132,13 @@ export async function complete(
       options,
       ...upstream.value,
       nodeName,
-      ...(front === undefined ? {} : { front }),
+      ...(front === undefined ? {} : { front: front.value }),
       ...(serving === undefined ? {} : { tls: serving.value }),
       keys: verification.value,
       files: {
         upstream: upstream.loaded,
         ...(serving === undefined ? {} : { serving: serving.loaded }),
+        ...(front === undefined ? {} : { front: front.loaded }),
         keys: verification.loaded,
       },
       socketPath,

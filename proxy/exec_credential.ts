@@ -53,8 +53,8 @@ export interface ExecCredential {
 /** The variable that tells a plugin what is wanted. */
 export const EXEC_INFO_VARIABLE = "KUBERNETES_EXEC_INFO";
 
-/** Longest token, in characters. */
-const MAX_TOKEN_CHARACTERS = 64 * 1024;
+/** Longest token, in characters; the same as in a file. */
+export const MAX_PLUGIN_TOKEN_CHARACTERS = 64 * 1024;
 
 /** RFC 3339, as Go writes `metav1.Time`. */
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/;
@@ -117,7 +117,7 @@ export function readExecCredential(text: string, apiVersion: ExecApiVersion, now
   if (token === undefined && certificate === undefined) {
     throw new Error("its answer has neither a token nor a client certificate");
   }
-  if (token !== undefined && (token.length > MAX_TOKEN_CHARACTERS || !isBearerToken(token))) {
+  if (token !== undefined && (token.length > MAX_PLUGIN_TOKEN_CHARACTERS || !isBearerToken(token))) {
     throw new Error("its answer's token is none (RFC 6750 section 2.1)");
   }
   const expiresAt = expires === undefined ? undefined : new Date(TIME.test(expires) ? expires : Number.NaN);

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { EXEC_API_VERSIONS, execInfo, type ExecPlugin, readExecCredential } from "./exec_credential.ts";
+import {
+  EXEC_API_VERSIONS,
+  execInfo,
+  type ExecPlugin,
+  MAX_PLUGIN_TOKEN_CHARACTERS,
+  readExecCredential,
+} from "./exec_credential.ts";
 import { testPki } from "./fixture_test.ts";
 
 const [V1, V1BETA1] = EXEC_API_VERSIONS;
@@ -71,7 +77,7 @@ for (
     ["empty credentials", answer({ token: "", clientCertificateData: "", clientKeyData: "" })],
     ["a token that is none", answer({ token: "canary\nX-Evil: 1" })],
     ["a token that is a number", answer({ token: 1 })],
-    ["a token without end", answer({ token: "canary".repeat(20_000) })],
+    ["a token without end", answer({ token: "c".repeat(MAX_PLUGIN_TOKEN_CHARACTERS + 1) })],
     ["a certificate alone", answer({ clientCertificateData: node.certificate })],
     ["a key alone", answer({ token: "canary", clientKeyData: node.key })],
     ["a key of another", answer({ clientCertificateData: node.certificate, clientKeyData: stranger.key })],

@@ -17,6 +17,7 @@ import { messageOf } from "@signed-pods/shared/errors";
 import type { Clock } from "./clock.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
+import { type RequestObserver, routeName } from "./operability/request_observer.ts";
 import type { PodGate } from "./pod_gate.ts";
 import { parseTarget } from "./request_target.ts";
 import type { RequestTarget } from "./request_target.ts";
@@ -47,6 +48,8 @@ export interface HandlerOptions {
   /** Milliseconds since any fixed moment, for durations; `performance.now` will do. */
   elapsedMs: () => number;
   clock: Clock;
+  /** Is told of each request. */
+  observer?: RequestObserver;
 }
 
 /** Answers requests. */
@@ -63,7 +66,7 @@ export interface Handler {
 
 /** Makes the handler of one proxy. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { router, gate, reviews, upstream, log, logRequests, elapsedMs, clock } = options;
+  const { router, gate, reviews, upstream, log, logRequests, elapsedMs, clock, observer } = options;
   const closing = new AbortController();
 
   let open = 0;
@@ -73,10 +76,13 @@ export function createHandler(options: HandlerOptions): Handler {
     const parsed = parseTarget(request.url);
     if (!parsed.ok) {
       log.warn("request-malformed", parsed.message, { method: request.method });
+      observer?.answered("malformed", 400, (elapsedMs() - started) / 1000);
       return statusResponse(400, "BadRequest", `kubelet-proxy: ${parsed.message}`);
     }
     const route = router.route(request.method, parsed.target);
     const response = await admit(request, route, parsed.target, delivered);
+    const ms = elapsedMs() - started;
+    observer?.answered(routeName(route), response.status, ms / 1000);
     if (logRequests) {
       log.info("request", "answered", {
         method: request.method,
@@ -84,7 +90,7 @@ export function createHandler(options: HandlerOptions): Handler {
         path: parsed.target.path,
         route: route.kind,
         code: response.status,
-        ms: Math.round((elapsedMs() - started) * 10) / 10,
+        ms: Math.round(ms * 10) / 10,
       });
     }
     return response;
@@ -108,6 +114,7 @@ export function createHandler(options: HandlerOptions): Handler {
       });
     }
     open++;
+    const ended = observer?.opened(routeName(route));
     const timeout = new AbortController();
     const cancelTimer = isWatch(route) ? undefined : clock.after(ANSWER_TIMEOUT_MS, () => {
       const message = `the API server's answer was not complete after ${ANSWER_TIMEOUT_MS / 1000} s`;
@@ -116,6 +123,7 @@ export function createHandler(options: HandlerOptions): Handler {
     });
     const end = () => {
       open--;
+      ended?.();
       cancelTimer?.();
     };
     delivered.then(end);

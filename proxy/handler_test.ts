@@ -15,6 +15,7 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
   const log = memoryLog();
   const clock = new ManualClock();
   const delivered = Promise.withResolvers<void>();
+  const told: string[] = [];
   const answerAs = (name: string, ...call: unknown[]) => {
     gated.push([name, ...call]);
     return Promise.resolve(new Response(name));
@@ -25,6 +26,10 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     get: (namespace, name) => answerAs("get", namespace, name),
     write: (_request, write: PodWrite) => answerAs("write", write),
     judgeAgain: () => {},
+    counts: () => ({
+      pods: { admitted: 0, mirror: 0, refused: 0, stopping: 0, stopped: 0 },
+      pendingRejections: 0,
+    }),
     close: () => Promise.resolve(),
   };
   const handler = createHandler({
@@ -41,10 +46,17 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     logRequests,
     elapsedMs: () => 0,
     clock,
+    observer: {
+      answered: (route, code) => void told.push(`${route} ${code}`),
+      opened(route) {
+        told.push(`${route} begins`);
+        return () => void told.push(`${route} ends`);
+      },
+    },
   });
   const ask = (method: string, target: string, init: RequestInit = {}) =>
     handler.handle(new Request(`https://proxy${target}`, { method, ...init }), delivered.promise);
-  return { handler, ask, sent, gated, log, clock, delivered };
+  return { handler, ask, sent, gated, log, clock, delivered, told };
 }
 
 async function status(response: Response): Promise<{ code: number; reason: string; message: string }> {
@@ -328,4 +340,24 @@ Deno.test("a relayed watch of which nothing is heard ends cleanly, and the log s
     ["watch-silent", "/apis/node.k8s.io/v1/runtimeclasses"],
   ]);
   assert.equal(clock.timers, 0);
+});
+
+Deno.test("the observer is told of each request: its route, its code, and when its answer was sent", async () => {
+  const { ask, told, delivered } = setUp();
+  await ask("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dworker");
+  await ask("GET", "/api/v1/services?watch=true");
+  await ask("GET", "/api/v1//pods");
+  await ask("GET", "/unknown");
+  assert.deepEqual(told, [
+    "pod-list begins",
+    "pod-list 200",
+    "relay-stream begins",
+    "relay-stream 200",
+    "malformed 400",
+    "refuse begins",
+    "refuse 403",
+  ]);
+  delivered.resolve();
+  await settle();
+  assert.deepEqual(told.slice(7), ["pod-list ends", "relay-stream ends", "refuse ends"]);
 });

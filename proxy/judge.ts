@@ -38,6 +38,8 @@ import {
 } from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import type { DecisionKind, JudgeObserver } from "./operability/pod_decision.ts";
+import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { stoppingPod } from "./stopping.ts";
@@ -121,8 +123,21 @@ export interface Judge {
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
   setFinishing(uid: string, finishing: boolean): void;
+  /** How many pods there are in each state; walks all of them. */
+  counts(): PodCounts;
   /** The API server has taken the report: from now on the pod is gone for the kubelet. */
   markStopped(uid: string): Promise<void>;
+}
+
+/** Pods by what the kubelet is shown of them. */
+export interface PodCounts {
+  admitted: number;
+  /** Static pods, as the API server shows them. */
+  mirror: number;
+  /** Hidden; in audit those that would be. */
+  refused: number;
+  stopping: number;
+  stopped: number;
 }
 
 /** What a judge is made of. */
@@ -136,6 +151,8 @@ export interface JudgeOptions {
   mode: Mode;
   nodeName: string;
   clock: Clock;
+  /** Is told what is decided; nothing depends on it. */
+  observer?: JudgeObserver;
   /** For tests. */
   maxTrackedPods?: number;
 }
@@ -205,6 +222,8 @@ class NodeJudge implements Judge {
   readonly #enforce: boolean;
   readonly #nodeName: string;
   readonly #clock: Clock;
+  readonly #mode: Mode;
+  readonly #observer: JudgeObserver | undefined;
   readonly #maxTrackedPods: number;
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
@@ -220,6 +239,8 @@ class NodeJudge implements Judge {
     this.#enforce = options.mode === "enforce";
     this.#nodeName = options.nodeName;
     this.#clock = options.clock;
+    this.#mode = options.mode;
+    this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
   }
 
@@ -291,6 +312,7 @@ class NodeJudge implements Judge {
         }
       }
       await this.#ledger.flush();
+      this.#observer?.listed();
     });
   }
 
@@ -325,6 +347,23 @@ class NodeJudge implements Judge {
     }
   }
 
+  counts(): PodCounts {
+    const counts: PodCounts = { admitted: 0, mirror: 0, refused: 0, stopping: 0, stopped: 0 };
+    for (const { uid, mirror, shown } of this.#tracked.values()) {
+      const state = this.#ledger.get(uid)?.state;
+      counts[
+        state === "stopping" || state === "stopped"
+          ? state
+          : mirror
+          ? "mirror"
+          : shown
+          ? "admitted"
+          : "refused"
+      ]++;
+    }
+    return counts;
+  }
+
   markStopped(uid: string): Promise<void> {
     return this.#inTurn(async () => {
       this.#finishing.delete(uid);
@@ -355,6 +394,7 @@ class NodeJudge implements Judge {
     const read = readIdentity(object);
     if (!read.ok) {
       const problem = read.problems[0];
+      this.#observer?.unidentified();
       this.#log.warn("pod-refused", "a pod without a proper identity is hidden", {
         code: "identity-conflict",
         ...(problem === undefined ? {} : { problem: `${problem.path}: ${problem.message}` }),
@@ -601,7 +641,7 @@ class NodeJudge implements Judge {
   #admit(candidate: Candidate, tracked: TrackedPod, verdict: AllowVerdict, pod: JsonObject): string {
     const { identity } = candidate;
     const { status, ...rest } = pod;
-    const head = JSON.stringify(rest);
+    const head = podText(rest);
     const entry = this.#ledger.get(identity.uid);
     if (entry === undefined) {
       this.#ledger.put({
@@ -622,7 +662,7 @@ class NodeJudge implements Judge {
     }
     tracked.shown = true;
     this.#rejector?.forget(identity.uid);
-    this.#logVerdict(tracked, "allow", () => {
+    this.#noteVerdict(tracked, "allow", { kind: "allow", verdict }, () => {
       this.#log.info("pod-admitted", "the pod may run", {
         ...identity,
         form: verdict.form,
@@ -632,7 +672,7 @@ class NodeJudge implements Judge {
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });
-    return status === undefined ? head : `${head.slice(0, -1)},"status":${JSON.stringify(status)}}`;
+    return status === undefined ? head : `${head.slice(0, -1)},${podText({ status }).slice(1)}`;
   }
 
   #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
@@ -646,7 +686,7 @@ class NodeJudge implements Judge {
     this.#rejector?.announce(
       this.#hidden(live, tracked, `${stopping.refusal}. Its containers are being stopped`),
     );
-    this.#logVerdict(tracked, "stopping", () => {
+    this.#noteVerdict(tracked, "stopping", { kind: "stop", verdict }, () => {
       this.#log.warn(
         "pod-stopping",
         "an admitted pod is not what was signed any more and is being stopped",
@@ -689,7 +729,8 @@ class NodeJudge implements Judge {
     if (reject) {
       this.#rejector?.refuse(this.#hidden(object, tracked, formatDenial(verdict, MAX_REFUSAL_LENGTH)));
     }
-    this.#logVerdict(tracked, `${verdict.code} ${formatDenial(verdict, MAX_VERDICT_KEY_LENGTH)}`, () => {
+    const key = `${verdict.code} ${formatDenial(verdict, MAX_VERDICT_KEY_LENGTH)}`;
+    this.#noteVerdict(tracked, key, { kind: "refuse", verdict }, () => {
       this.#log.warn("pod-refused", "the pod must not run and is hidden", denialFields(tracked, verdict));
     });
     return this.#removeIfShown(object, tracked);
@@ -827,10 +868,18 @@ class NodeJudge implements Judge {
     throw new TooManyPodsError(this.#maxTrackedPods);
   }
 
-  #logVerdict(tracked: TrackedPod, verdict: string, write: () => void): void {
-    if (tracked.verdict !== verdict) {
-      tracked.verdict = verdict;
+  /** Tells of a verdict if it is not the one before. */
+  #noteVerdict(
+    tracked: TrackedPod,
+    key: string,
+    decided: { kind: DecisionKind; verdict: Verdict },
+    write: () => void,
+  ): void {
+    if (tracked.verdict !== key) {
+      tracked.verdict = key;
       write();
+      const { namespace, name, uid } = tracked;
+      this.#observer?.decided({ ...decided, mode: this.#mode, namespace, name, uid });
     }
   }
 

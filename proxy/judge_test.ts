@@ -35,6 +35,8 @@ interface Bench {
   announced: RefusedPod[];
   /** Refusals of earlier processes. */
   recalled: [uid: string, controller: string, at: Date][];
+  /** What the observer was told, in words. */
+  told: string[];
   see(...pods: JsonObject[]): Promise<Showing[]>;
   /** What becomes of one pod, in a word. */
   fate(pod: JsonObject): Promise<string>;
@@ -60,12 +62,14 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const refused = new Map<string, RefusedPod>();
   const announced: RefusedPod[] = [];
   const recalled: [string, string, Date][] = [];
+  const told: string[] = [];
   const rejector = {
     refuse: (pod: RefusedPod) => void refused.set(pod.uid, pod),
     announce: (pod: RefusedPod) => void announced.push(pod),
     recall: (uid: string, controller: string, at: Date) => void recalled.push([uid, controller, at]),
     forget: (uid: string) => void refused.delete(uid),
     uids: () => [...refused.keys()],
+    pending: () => 0,
     close: () => Promise.resolve(),
   };
   const judge = createJudge({
@@ -76,6 +80,12 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     mode,
     nodeName: NODE_NAME,
     clock,
+    observer: {
+      decided: ({ kind, mode, name, verdict }) =>
+        void told.push([kind, mode, name, ...(verdict.decision === "deny" ? [verdict.code] : [])].join(" ")),
+      unidentified: () => void told.push("unidentified"),
+      listed: () => void told.push("listed"),
+    },
     ...(maxTrackedPods === undefined ? {} : { maxTrackedPods }),
   });
   const see = (...pods: JsonObject[]) => judge.judge(pods.map((object) => ({ kind: "present", object })));
@@ -88,6 +98,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     refused,
     announced,
     recalled,
+    told,
     see,
     fate: async (pod) => fateOf((await see(pod))[0]),
     gone: async (pod) => fateOf((await judge.judge([{ kind: "deleted", object: pod }]))[0]),
@@ -772,4 +783,43 @@ Deno.test("refuses to read initial events without end", async () => {
   await see(2);
   await see(2);
   await assert.rejects(see(3), TooManyPodsError);
+});
+
+Deno.test("the observer is told of each verdict when it changes, and once", async () => {
+  const bench = await makeBench();
+  const rogue = makePod({ name: "rogue", uid: uidOf(2) });
+  await bench.see(GOOD, rogue);
+  await bench.see(withStatus(GOOD, { phase: "Running" }), rogue);
+  assert.deepEqual(bench.told, ["allow enforce web", "refuse enforce rogue unsigned"]);
+  await bench.see(await owner.signedPod({ name: "rogue", uid: uidOf(2) }), EVIL, EVIL);
+  assert.deepEqual(bench.told.slice(2), ["allow enforce rogue", "stop enforce web spec-differs"]);
+  const nameless = withMetadata(GOOD, { uid: "" });
+  await bench.see(nameless, nameless);
+  assert.deepEqual(bench.told.slice(4), ["unidentified", "unidentified"]);
+  await bench.judge.completeSnapshot(bench.judge.beginSnapshot(true));
+  assert.deepEqual(bench.told.slice(6), ["listed"]);
+});
+
+Deno.test("in audit the observer is told what would be, and that it is audit", async () => {
+  const bench = await makeBench({ mode: "audit" });
+  await bench.see(GOOD, makePod({ name: "rogue", uid: uidOf(2) }));
+  await bench.see(EVIL);
+  assert.deepEqual(bench.told, [
+    "allow audit web",
+    "refuse audit rogue unsigned",
+    "refuse audit web spec-differs",
+  ]);
+  assert.deepEqual(bench.judge.counts(), { admitted: 0, mirror: 0, refused: 2, stopping: 0, stopped: 0 });
+});
+
+Deno.test("pods are counted by what the kubelet is shown of them", async () => {
+  const bench = await makeBench();
+  const other = await owner.signedPod({ name: "other", uid: uidOf(2) });
+  await bench.see(GOOD, other, makeMirror({ uid: uidOf(3) }), makePod({ name: "rogue", uid: uidOf(4) }));
+  assert.deepEqual(bench.judge.counts(), { admitted: 2, mirror: 1, refused: 1, stopping: 0, stopped: 0 });
+  await bench.see(EVIL, withImage(other, "registry.example/evil:1"));
+  await bench.judge.markStopped(uidOf(2));
+  assert.deepEqual(bench.judge.counts(), { admitted: 0, mirror: 1, refused: 1, stopping: 1, stopped: 1 });
+  await bench.gone(EVIL);
+  assert.equal(bench.judge.counts().stopping, 0);
 });

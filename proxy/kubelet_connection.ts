@@ -44,6 +44,8 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 304]);
 
 /** Sends requests to one kubelet. */
 export interface KubeletConnection {
+  /** Requests from now on go there, with that identity. */
+  reload(address: KubeletAddress): void;
   /**
    * Sends a request and streams its answer back. Ends with the client, whichever way it ends.
    *
@@ -81,11 +83,12 @@ const NO_ANSWER = "kubelet-proxy: the kubelet does not answer; see the log of ku
  * @param onError is told why a kubelet gave no answer
  */
 export function openKubeletConnection(
-  address: KubeletAddress,
+  firstAddress: KubeletAddress,
   onError: (error: Error) => void,
   streamIdleTimeoutMs = STREAM_IDLE_TIMEOUT_MS,
 ): KubeletConnection {
   const joined = new WeakSet<Duplex>();
+  let address = firstAddress;
 
   /**
    * Sends the head of a request over a connection of its own: there are few requests, the way is short, and each
@@ -125,6 +128,9 @@ export function openKubeletConnection(
   }
 
   return {
+    reload(next) {
+      address = next;
+    },
     forward(request, response, target, body) {
       const { promise, resolve } = Promise.withResolvers<void>();
       const headers = nodeApiRequestHeaders(request);

@@ -13,6 +13,9 @@ import {
 } from "./listener.ts";
 import { issue, memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
 
+/** More than any server that minds its memory reads of one head, in bytes. */
+const ENDLESS_HEAD_BYTES = 2 * 1024 * 1024;
+
 type Handle = ListenerOptions["handle"];
 
 interface Running {
@@ -165,6 +168,24 @@ Deno.test("refuses connections over the bound, and serves again when there is ro
     first.destroy();
     await until(() => running.listener.connections() === 0);
     assert.equal(await ask(running, "/a"), "GET http+unix:");
+  });
+});
+
+Deno.test("refuses heads without end, in HTTP/1.1 and HTTP/2", async () => {
+  let asked = 0;
+  await listening({ handle: () => Promise.resolve(new Response(String(asked++))) }, async (running) => {
+    const socket = await connect(running, ["http/1.1"]);
+    let text = "";
+    socket.on("data", (data) => text += data);
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    socket.end(`GET / HTTP/1.1\r\nHost: a\r\nA: ${"a".repeat(ENDLESS_HEAD_BYTES)}`);
+    await ended;
+    assert.ok(text === "" || /^HTTP\/1\.1 4[0-9][0-9] /.test(text), text.slice(0, 100));
+    const headers = { a: "a".repeat(ENDLESS_HEAD_BYTES) };
+    const answered = await ask(running, "/a", { http2: true, headers }).catch(() => "");
+    assert.equal(answered, "");
+    assert.equal(asked, 0);
+    assert.equal(await ask(running, "/a"), "0", "others are served");
   });
 });
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import process from "node:process";
 import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import type { VerificationKey } from "@signed-pods/shared/keys";
@@ -22,12 +23,30 @@ import { startFront } from "./front.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
 import { createKeyExpiry } from "./key_expiry.ts";
-import type { Kubeconfig } from "./kubeconfig.ts";
+import { folderOf, type Kubeconfig } from "./kubeconfig.ts";
 import { openLedger } from "./ledger.ts";
 import { ledgerFile } from "./ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createOperability } from "./operability/operability.ts";
+import {
+  createNotifier,
+  type Notifier,
+  NOTIFY_SOCKET_NAME,
+  readServiceManager,
+  SERVICE_MANAGER_VARIABLES,
+} from "./operability/sd_notify.ts";
+import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
+import { initOwnLeg } from "./own_leg/init.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
+import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
+import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
+import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
+import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
+import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
 import {
   createPluginCredential,
@@ -89,6 +108,10 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
+  if (args[0] === "init") {
+    await init(args.slice(1));
+    return;
+  }
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
@@ -121,8 +144,41 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, log: Log): Promise<void> {
+async function init(args: readonly string[]): Promise<void> {
+  const commandLine = parseInitCommandLine(args);
+  switch (commandLine.kind) {
+    case "print":
+      return writeAll(Deno.stdout, commandLine.text);
+    case "problems":
+      return exitWith(EXIT_USAGE, commandLine.problems);
+    case "run": {
+      const { options } = commandLine;
+      const done = await initOwnLeg(options, openPrivateFolder(options.folder, OWN_LEG_FILES), new Date());
+      if (!done.ok) {
+        exitWith(EXIT_FAILED, done.problems);
+      }
+      return writeAll(Deno.stdout, done.lines.map((line) => `${line}\n`).join(""));
+    }
+    default: {
+      const never: never = commandLine;
+      return never;
+    }
+  }
+}
+
+async function run(configuration: Configuration, plainLog: Log): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
+  const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
+  const operability = createOperability({
+    mode: options.mode,
+    log: plainLog,
+    clock: systemClock,
+    elapsedMs: () => performance.now(),
+    ...(decisionLogFile === undefined
+      ? {}
+      : { decisionLog: { path: decisionLogFile, files: systemDecisionFiles } }),
+  });
+  const { log } = operability;
   await clearProxyVariables(log);
 
   let fromFiles = configuration.credentials;
@@ -160,7 +216,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       install();
     },
   });
-  const upstream = createFailover({
+  const failover = createFailover({
     servers: [kubeconfig.server, ...options.servers].map((server) => ({
       url: server.href,
       upstream: createUpstream({
@@ -173,6 +229,7 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     clock: systemClock,
     log,
   });
+  const upstream = operability.upstream(failover);
   const makeVerifier = ({ trusted, revoked }: VerificationKeySet) =>
     createVerifier({
       keys: trusted,
@@ -183,22 +240,24 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
   const verifier = createReplaceableVerifier(makeVerifier(keys));
   const gate = createPodGate({
     upstream,
-    verifier: options.logPodPayloads ? withPayloadLog(verifier, log) : verifier,
+    verifier: operability.verifier(options.logPodPayloads ? withPayloadLog(verifier, log) : verifier),
     ledger: await openLedger(ledgerFile(options.runtimeDir), log),
     log,
     mode: options.mode,
     nodeName,
     clock: systemClock,
     random: Math.random,
+    observer: operability.judge,
   });
   const reviews = createReviewClient(upstream, log);
+  const frontInForce = configuration.front === undefined ? undefined : { value: configuration.front };
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,
-      ...(configuration.front === undefined ? {} : { front: configuration.front.identity }),
+      ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
       reviews,
       upstream,
       log,
@@ -209,12 +268,22 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     logRequests: options.logRequests,
     elapsedMs: () => performance.now(),
     clock: systemClock,
+    observer: operability.requests,
   });
+  const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  const selfCheck = createSelfCheck(
+    `/${crypto.randomUUID()}`,
+    // Deno looks at the URL's host too, and this one is allowed; the client goes to the socket.
+    (path) => {
+      const { hostname, port } = listener.address;
+      return fetch(`http://${formatAddress(hostname, port)}${path}`, { client: selfClient });
+    },
+  );
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),
     ...(tls === undefined ? {} : { tls }),
     socketPath,
-    handle: handler.handle,
+    handle: selfCheck.answer(handler.handle),
     log,
     clock: systemClock,
   });
@@ -229,7 +298,30 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       reviews,
       log,
       clock: systemClock,
+      decided: operability.nodeApiDecided,
     });
+
+  let trusted = keys.trusted;
+  let serving = tls;
+  if (metricsAddress !== undefined) {
+    await operability.listen(metricsAddress, () => {
+      const { front: facing } = configuration;
+      const { user, system } = process.cpuUsage();
+      return {
+        ...gate.counts(),
+        keys: trusted,
+        reloads: counts.entries(),
+        memory: Deno.memoryUsage(),
+        cpuSeconds: (user + system) / 1e6,
+        certificates: {
+          client: credential.value.identity?.certificate,
+          serving: serving?.certificate,
+          "node-api-serving": facing?.tls.certificate,
+          "node-api-client": facing?.kubelet.identity.certificate,
+        },
+      };
+    });
+  }
 
   const keyExpiry = createKeyExpiry(systemClock, log);
   const keyFollower = followFiles({
@@ -240,12 +332,37 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
       gate.judgeAgain();
       tellKeys(next, log);
       keyExpiry.watch(next.trusted);
+      trusted = next.trusted;
     },
   });
   const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
     ...following,
     loaded: configuration.files.serving,
-    apply: (next) => listener.reload(next),
+    apply(next) {
+      listener.reload(next);
+      serving = next;
+    },
+  });
+  const frontFollower = configuration.files.front === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.front,
+    apply(next) {
+      front?.reload(next);
+      if (frontInForce !== undefined) frontInForce.value = next;
+    },
+  });
+  const ownLeg = options.ownLegFolder === undefined ? undefined : renewOwnLeg({
+    folder: openPrivateFolder(options.ownLegFolder, OWN_LEG_FILES),
+    wishes: { nodeName, folder: options.ownLegFolder, lifetimes: OWN_LEG_LIFETIMES },
+    ...following,
+  });
+  const nodeCertificate = options.renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+  const nodeRenewal = nodeCertificate === undefined ? undefined : renewNodeCertificate({
+    nodeName,
+    file: fileNameOf(nodeCertificate),
+    folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
+    client: createNodeCertificateClient(upstream, log),
+    ...following,
   });
   tellKeys(keys, log);
   keyExpiry.watch(keys.trusted);
@@ -260,6 +377,8 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     requireDigests: options.requireDigests,
     keys: keys.trusted.length,
   });
+  const notifier = await makeNotifier(options.runtimeDir, selfCheck.healthy, log);
+  await notifier?.ready(`serves node "${nodeName}", mode ${options.mode}`);
 
   let stopping = false;
   async function stop(signal: string): Promise<void> {
@@ -268,7 +387,18 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     }
     stopping = true;
     log.info("stopping", `received ${signal}`);
-    for (const follower of [upstreamFollower, keyFollower, servingFollower, keyExpiry]) {
+    void notifier?.stopping();
+    for (
+      const follower of [
+        upstreamFollower,
+        keyFollower,
+        servingFollower,
+        frontFollower,
+        keyExpiry,
+        ownLeg,
+        nodeRenewal,
+      ]
+    ) {
       follower?.close();
     }
     // New connections end here at once; running requests and rejections get their time, watches are ended.
@@ -278,8 +408,10 @@ async function run(configuration: Configuration, log: Log): Promise<void> {
     await gate.close(GATE_DEADLINE_MS);
     await closed;
     await frontClosed;
-    upstream.close();
+    await operability.close();
+    failover.close();
     client.close();
+    selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
     Deno.exit(0);
@@ -383,6 +515,45 @@ function plain(server: URL): URL {
   return url;
 }
 
+/** Speaks to the service manager that started this process, if there is one. */
+async function makeNotifier(
+  runtimeDir: string,
+  healthy: () => Promise<boolean>,
+  log: Log,
+): Promise<Notifier | undefined> {
+  const variables = new Map<string, string | undefined>();
+  for (const variable of SERVICE_MANAGER_VARIABLES) {
+    const { state } = await Deno.permissions.query({ name: "env", variable });
+    variables.set(variable, state === "granted" ? Deno.env.get(variable) : undefined);
+  }
+  const manager = readServiceManager((name) => variables.get(name), Deno.pid);
+  if (manager === undefined) {
+    return undefined;
+  }
+  if (typeof manager === "string") {
+    log.warn("notify-unsupported", manager);
+    return undefined;
+  }
+  const { socket, intervalMs } = manager;
+  const path = `${runtimeDir}/${NOTIFY_SOCKET_NAME}`;
+  try {
+    await removeStale(path);
+    const sender = Deno.listenDatagram({ transport: "unixpacket", path });
+    return createNotifier({
+      send: async (message) => {
+        await sender.send(new TextEncoder().encode(message), { transport: "unixpacket", path: socket });
+      },
+      intervalMs,
+      healthy,
+      clock: systemClock,
+      log,
+    });
+  } catch (error) {
+    log.warn("notify-failed", `the service manager cannot be told anything: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
 /** What fetch would take from the environment. Without permission to see it, the launcher must have cleared it. */
 async function clearProxyVariables(log: Log): Promise<void> {
   for (const variable of PROXY_VARIABLES) {
@@ -400,6 +571,10 @@ async function tryAddresses({ options, front, socketPath }: Configuration): Prom
   tryAddress("--listen-addr", options.listenAddress, problems);
   if (front !== undefined) {
     tryAddress("--kubelet-api-listen", front.address, problems);
+  }
+  const { listenAddress: metricsAddress } = options.operability;
+  if (metricsAddress !== undefined) {
+    tryAddress("--metrics-addr", metricsAddress, problems);
   }
   try {
     if (await isServed(socketPath)) {

@@ -260,6 +260,13 @@ Deno.test("refuses a folder or an address that another one uses; takes over from
     ]);
     assert.equal(await busy.status(), 2);
     assert.deepEqual(busy.output.lines.map((line) => line.split(" ")[1]), ["--listen-addr:"]);
+    const watched = start(folder, [
+      ...GOOD(folder),
+      `--runtime-dir=${folder}/run/other`,
+      `--metrics-addr=${new URL(address).host}`,
+    ]);
+    assert.equal(await watched.status(), 2);
+    assert.deepEqual(watched.output.lines.map((line) => line.split(" ")[1]), ["--metrics-addr:"]);
     first.kill("SIGKILL");
     await first.status();
     const third = start(folder, [...GOOD(folder), "--listen-addr=:0"]);

@@ -57,6 +57,8 @@ export const FRONT_IDLE_TIMEOUT_MS = 120_000;
  */
 export const MAX_FRONT_HEADER_BYTES = 96 * 1024;
 
+const MIN_TLS_VERSION = "TLSv1.2";
+
 /** Text of the statuses that are answered here. */
 const STATUS_TEXTS: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -68,11 +70,24 @@ const STATUS_TEXTS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
+/** Statuses with which the front itself refuses. */
+export const NODE_API_REFUSAL_CODES = [400, 401, 403, 500, 503, 504] as const;
+
+type RefusalCode = (typeof NODE_API_REFUSAL_CODES)[number];
+
+/** What became of a request: it went to the kubelet, or was refused with a status. */
+export type NodeApiOutcome = "passed" | RefusalCode;
+/** PEM texts: the serving certificate with its key, and the authorities of client certificates. */
+export interface FrontTls {
+  certificate: string;
+  key: string;
+  clientAuthorities: readonly string[];
+}
+
 /** What a front is made of. */
 export interface NodeApiFrontOptions {
   address: ListenAddress;
-  /** PEM texts: the serving certificate with its key, and the authorities of client certificates. */
-  tls: { certificate: string; key: string; clientAuthorities: readonly string[] };
+  tls: FrontTls;
   nodeName: string;
   access: NodeApiAccess;
   /** `audit` opens what is beyond the ceiling, and logs it. */
@@ -84,6 +99,8 @@ export interface NodeApiFrontOptions {
   /** Whether requests that go through get a line in the log. Refusals always do. */
   logRequests: boolean;
   clock: Clock;
+  /** Is told what becomes of each request. */
+  decided?: (outcome: NodeApiOutcome) => void;
   /** Default: {@linkcode MAX_FRONT_CONNECTIONS}. */
   maxConnections?: number;
   /** In milliseconds. Defaults: {@linkcode FRONT_HANDSHAKE_TIMEOUT_MS}, {@linkcode FRONT_IDLE_TIMEOUT_MS}. */
@@ -95,6 +112,8 @@ export interface NodeApiFrontOptions {
 export interface NodeApiFront {
   /** Where it listens; the port is the real one. */
   readonly address: { hostname: string; port: number };
+  /** New connections get this certificate; from now on, clients must have theirs from these authorities. */
+  reload(tls: FrontTls): void;
   /** Connections that are open now. */
   connections(): number;
   /**
@@ -108,7 +127,7 @@ export interface NodeApiFront {
 /** What becomes of a request. */
 type Decision =
   | { kind: "pass"; target: string; path: string; user: string; needed: string }
-  | { kind: "refuse"; code: number; message: string };
+  | { kind: "refuse"; code: RefusalCode; message: string };
 
 /**
  * Starts to listen.
@@ -120,20 +139,18 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   const maxConnections = options.maxConnections ?? MAX_FRONT_CONNECTIONS;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? FRONT_HANDSHAKE_TIMEOUT_MS;
   const idleTimeoutMs = options.idleTimeoutMs ?? FRONT_IDLE_TIMEOUT_MS;
-  const authorities = readClientAuthorities(options.tls.clientAuthorities);
+  let authorities = readClientAuthorities(options.tls.clientAuthorities);
   const open = new Set<Socket>();
   /** The TCP connection under each TLS connection, by its peer. */
   const beneath = new Map<string, Socket>();
   const busy = new Set<Promise<void>>();
 
   const server = https.createServer({
-    cert: options.tls.certificate,
-    key: options.tls.key,
-    ca: [...options.tls.clientAuthorities],
+    ...secureContext(options.tls),
     requestCert: true,
     // Clients with a token show no certificate.
     rejectUnauthorized: false,
-    minVersion: "TLSv1.2",
+    minVersion: MIN_TLS_VERSION,
     handshakeTimeout: handshakeTimeoutMs,
     ALPNProtocols: ["http/1.1"],
     maxHeaderSize: MAX_FRONT_HEADER_BYTES,
@@ -206,6 +223,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     const left = new AbortController();
     response.on("close", () => left.abort());
     const decision = await decide(request, undefined, left.signal);
+    options.decided?.(decision.kind === "pass" ? "passed" : decision.code);
     if (response.destroyed) return;
     if (decision.kind === "refuse") {
       response.writeHead(decision.code, {
@@ -226,6 +244,7 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
     client.on("close", () => left.abort());
     const headers = nodeApiUpgradeHeaders(request);
     const decision = await decide(request, headers.ok ? undefined : headers.problem, left.signal, true);
+    options.decided?.(decision.kind === "pass" ? "passed" : decision.code);
     if (client.destroyed) return;
     if (decision.kind === "refuse" || !headers.ok) {
       const { code, message } = decision.kind === "refuse" ? decision : { code: 400, message: "" };
@@ -350,6 +369,11 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
   return {
     address: { hostname: bound.address, port: bound.port },
     connections: () => open.size,
+    reload(next) {
+      const nextAuthorities = readClientAuthorities(next.clientAuthorities);
+      server.setSecureContext({ ...secureContext(next), minVersion: MIN_TLS_VERSION });
+      authorities = nextAuthorities;
+    },
     async close(deadlineMs) {
       const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
       const cancel = clock.after(deadlineMs, cut);
@@ -361,6 +385,10 @@ export async function openNodeApiFront(options: NodeApiFrontOptions): Promise<No
       cancel();
     },
   };
+}
+
+function secureContext({ certificate, key, clientAuthorities }: FrontTls) {
+  return { cert: certificate, key, ca: [...clientAuthorities] };
 }
 
 /** Ends connections on which nothing is asked. */
@@ -448,6 +476,6 @@ function describeRoute(method: string, path: string, { needed }: NodeApiRoute): 
   return needed === "all" ? `${method} ${path.slice(0, 200)}` : needed;
 }
 
-function refuse(code: number, message: string): Decision {
+function refuse(code: RefusalCode, message: string): Decision {
   return { kind: "refuse", code, message: `kubelet-proxy: ${message}\n` };
 }

@@ -17,7 +17,7 @@ import type { Mode } from "./mode.ts";
 import { isNodeApiWord } from "./node_api_access.ts";
 import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { Authorization } from "./node_api_authorizer.ts";
-import { MAX_FRONT_HEADER_BYTES, openNodeApiFront } from "./node_api_front.ts";
+import { MAX_FRONT_HEADER_BYTES, type NodeApiOutcome, openNodeApiFront } from "./node_api_front.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import type { NoVerdict, TokenVerdict } from "./review_client.ts";
 import { UpstreamError, type UpstreamFailure } from "./upstream.ts";
@@ -70,6 +70,8 @@ interface Stage {
   log: ReturnType<typeof memoryLog>;
   errors: Error[];
   asked: [user: string, verb: string, subresources: string][];
+  /** What was told of each request. */
+  decided: NodeApiOutcome[];
   /** Connections that the kubelet has open. */
   kubeletConnections: () => number;
   connections: () => number;
@@ -91,6 +93,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
   const seen: Seen[] = [];
   const errors: Error[] = [];
   const asked: Stage["asked"] = [];
+  const decided: Stage["decided"] = [];
   const log = memoryLog();
   const sockets = new Set<Duplex>();
   const { certificate, key } = setting.kubeletServer ?? kubeletServer;
@@ -158,6 +161,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
     log,
     logRequests: setting.logRequests ?? true,
     clock: systemClock,
+    decided: (outcome) => void decided.push(outcome),
     ...(setting.maxConnections === undefined ? {} : { maxConnections: setting.maxConnections }),
     ...(setting.handshakeTimeoutMs === undefined ? {} : { handshakeTimeoutMs: setting.handshakeTimeoutMs }),
     ...(setting.idleTimeoutMs === undefined ? {} : { idleTimeoutMs: setting.idleTimeoutMs }),
@@ -169,6 +173,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
       log,
       errors,
       asked,
+      decided,
       kubeletConnections: () => sockets.size,
       connections: running.connections,
       close: running.close,
@@ -313,10 +318,11 @@ Deno.test("a bearer token serves as well, and is not logged", async () => {
     user: { username: "metrics-server", uid: "", groups: [], extra: new Map() },
     audiences: [],
   };
-  await front({ token }, async ({ port, asked, log }) => {
+  await front({ token }, async ({ port, asked, decided, log }) => {
     const headers = { authorization: "Bearer canary" };
     assert.equal((await ask(port, "GET", "/metrics", { ...ANONYMOUS, headers })).code, 200);
     assert.deepEqual(asked, [["metrics-server", "get", "metrics"]]);
+    assert.deepEqual(decided, ["passed"]);
     assert.doesNotMatch(JSON.stringify(log.events), /canary/);
   });
 });
@@ -727,7 +733,7 @@ async function refusedStream(port: number, method: string, path: string, ...more
 }
 
 Deno.test("refuses what is not listed, saying what, where and which flag would open it", async () => {
-  await front({}, async ({ port, seen, asked, log }) => {
+  await front({}, async ({ port, seen, asked, decided, log }) => {
     const refusals: [string, string, string, string][] = [
       ["GET", "/pods", "pods", "pods"],
       ["GET", "/runningpods/", "pods", "pods"],
@@ -763,6 +769,7 @@ Deno.test("refuses what is not listed, saying what, where and which flag would o
     }
     assert.deepEqual([seen.length, asked.length], [0, 0]);
     assert.equal(log.events.length, refusals.length + streams.length);
+    assert.deepEqual(decided, Array(log.events.length).fill(403));
     assert.ok(log.events.every(({ event, level }) => event === "node-api-refused" && level === "warn"));
     assert.equal(log.events[0]?.fields["user"], "kube-apiserver-kubelet-client");
     assert.doesNotMatch(JSON.stringify(log.events), /canary|command/);

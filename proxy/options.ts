@@ -20,11 +20,17 @@ import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
-import { type ListenAddress, parseListenAddress } from "./address.ts";
+import { collide, type ListenAddress, parseListenAddress } from "./address.ts";
 import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import {
+  OPERABILITY_FLAGS,
+  type OperabilityOptions,
+  readOperabilityOptions,
+} from "./operability/operability_options.ts";
+import { ownLegTls } from "./own_leg/own_leg_plan.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -73,6 +79,20 @@ export const FLAGS = [
     default: "",
     description:
       "Clients must present a certificate signed by one of these authorities (PEM), intermediate ones included. Without it, only loopback peers are served.",
+  },
+  {
+    name: "--own-leg",
+    value: "FOLDER",
+    default: "",
+    description:
+      "Folder that `kubelet-proxy init` made: its certificates are used instead of --tls-cert, --tls-key and --client-ca, and renewed.",
+  },
+  {
+    name: "--renew-node-certificate",
+    value: "",
+    default: "false",
+    description:
+      "Renew the node's own client certificate, in the one file that the kubeconfig names for it and its key.",
   },
   {
     name: "--signature-verification-cert",
@@ -127,6 +147,7 @@ export const FLAGS = [
     description:
       "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
   },
+  ...OPERABILITY_FLAGS,
   {
     name: "--log-requests",
     value: "",
@@ -158,6 +179,10 @@ export interface Options {
   listenAddress: ListenAddress;
   /** Serving certificate and key. */
   tls?: { certificateFile: string; keyFile: string; clientCaFile?: string };
+  /** The folder of the own leg, whose files `tls` names; they are renewed there. */
+  ownLegFolder?: string;
+  /** Whether the node's own client certificate is renewed. */
+  renewNodeCertificate: boolean;
   /** Files and folders. */
   verificationCerts: readonly string[];
   mode: Mode;
@@ -170,6 +195,7 @@ export interface Options {
   /** Not given if nothing is to stand before the kubelet's own API. */
   front?: FrontOptions;
   runtimeDir: string;
+  operability: OperabilityOptions;
   logRequests: boolean;
   logPodPayloads: boolean;
   logFormat: LogFormat;
@@ -207,6 +233,11 @@ const parser = object({
   tlsCert: optional(textOption("--tls-cert")),
   tlsKey: optional(textOption("--tls-key")),
   clientCa: optional(textOption("--client-ca")),
+  ownLeg: optional(textOption("--own-leg")),
+  renewNodeCertificate: withDefault(
+    textOption("--renew-node-certificate"),
+    defaultOf("--renew-node-certificate"),
+  ),
   verificationCerts: multiple(textOption("--signature-verification-cert")),
   mode: withDefault(textOption("--mode"), defaultOf("--mode")),
   nodeName: optional(textOption("--node-name")),
@@ -226,6 +257,10 @@ const parser = object({
     config: optional(textOption("--kubelet-config")),
   }),
   runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
+  operability: object({
+    metricsAddr: optional(textOption("--metrics-addr")),
+    decisionLog: optional(textOption("--decision-log")),
+  }),
   logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
   logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
   logFormat: withDefault(textOption("--log-format"), defaultOf("--log-format")),
@@ -363,6 +398,16 @@ function validate(flags: Flags, problems: Problem[]): Options {
   if (flags.clientCa !== undefined && flags.tlsCert === undefined && flags.tlsKey === undefined) {
     report("--client-ca", "needs --tls-cert and --tls-key: clients show certificates in TLS only");
   }
+  const ownLegFolder = flags.ownLeg?.replace(/(?<=.)\/+$/, "");
+  if (ownLegFolder !== undefined && !ownLegFolder.startsWith("/")) {
+    report("--own-leg", `"${ownLegFolder}" is not absolute; give the full path`);
+  }
+  if (
+    ownLegFolder !== undefined &&
+    [flags.tlsCert, flags.tlsKey, flags.clientCa].some((value) => value !== undefined)
+  ) {
+    report("--own-leg", "stands for --tls-cert, --tls-key and --client-ca; leave those out");
+  }
   if (flags.mode !== "enforce" && flags.mode !== "audit") {
     report("--mode", `"${flags.mode}" is no mode; use enforce or audit`);
   }
@@ -387,6 +432,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
   const front = readFrontOptions(flags.front, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
+  if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {
+    report("--kubelet-api-listen", "has the port of --listen-addr; give each its own");
+  }
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -414,6 +462,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
         ...(flags.clientCa === undefined ? {} : { clientCaFile: flags.clientCa }),
       },
     }),
+    ...(ownLegFolder === undefined ? {} : { tls: ownLegTls(ownLegFolder), ownLegFolder }),
+    renewNodeCertificate: boolean("--renew-node-certificate", flags.renewNodeCertificate),
     verificationCerts: flags.verificationCerts,
     mode,
     ...(flags.nodeName === undefined ? {} : { nodeName: flags.nodeName }),
@@ -423,6 +473,9 @@ function validate(flags: Flags, problems: Problem[]): Options {
     nodeApiAccess,
     ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),
+    operability: readOperabilityOptions(flags.operability, (flag, problem) => {
+      if (!reported.has(flag)) report(flag, problem);
+    }),
     logRequests: boolean("--log-requests", flags.logRequests),
     logPodPayloads: boolean("--log-pod-payloads", flags.logPodPayloads),
     logFormat: flags.logFormat === "json" ? "json" : "text",

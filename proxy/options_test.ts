@@ -25,6 +25,7 @@ Deno.test("defaults", () => {
     allowedPaths: [],
     nodeApiAccess: new Set(["logs", "metrics", "stats"]),
     runtimeDir: "/run/kubelet-proxy",
+    operability: {},
     servers: [],
     logRequests: true,
     logPodPayloads: false,
@@ -52,6 +53,8 @@ Deno.test("every flag", () => {
       "GET:/apis/a/*",
       "--node-api-access=stats, exec",
       "--runtime-dir=/tmp/x/",
+      "--metrics-addr=127.0.0.1:10450",
+      "--decision-log=/var/log/decisions",
       "--log-requests=false",
       "--log-pod-payloads=true",
       "--log-format=json",
@@ -72,6 +75,10 @@ Deno.test("every flag", () => {
       ],
       nodeApiAccess: new Set(["stats", "exec"]),
       runtimeDir: "/tmp/x",
+      operability: {
+        listenAddress: { hostname: "127.0.0.1", port: 10450 },
+        decisionLogFile: "/var/log/decisions",
+      },
       servers: [new URL("https://b:6443")],
       logRequests: false,
       logPodPayloads: true,
@@ -119,6 +126,30 @@ Deno.test("refuses all mistakes at once", () => {
     "--signature-verification-cert",
     "--tls-cert",
   ]);
+});
+
+Deno.test("refuses a front on the proxy's own port", () => {
+  const files = [
+    "api-tls-cert",
+    "api-tls-key",
+    "api-client-ca",
+    "certificate-authority",
+    "client-certificate",
+    "client-key",
+  ];
+  const flags = files.map((name) => `--kubelet-${name}=/${name}`);
+  const given = [
+    "--mode=audit",
+    "--node-name=a",
+    "--kubeconfig=/k",
+    "--listen-addr=10.0.0.1:10250",
+    ...flags,
+  ];
+  assert.deepEqual(
+    problemPaths(parseCommandLine([...given, "--kubelet-api-listen=10.0.0.1:10250"])),
+    ["--kubelet-api-listen"],
+  );
+  assert.equal(parseCommandLine([...given, "--kubelet-api-listen=10.0.0.2:10250"]).kind, "run");
 });
 
 Deno.test("refuses to enforce without a trusted key; audit may do without", () => {

@@ -11,29 +11,54 @@ import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import { clientCaPath } from "./front_configuration.ts";
 import { readKubeletConfig } from "./kubelet_config.ts";
 import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { decisionLogPaths } from "./operability/decision_log.ts";
+import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
+import { parseInitCommandLine } from "./own_leg/init_options.ts";
+import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { filesOf } from "./upstream_files.ts";
 
 /**
  * The flags for these arguments.
  *
  * @param readText reads a file; throws if it cannot
+ * @param notify the value of NOTIFY_SOCKET, if a service manager starts the program
  */
 export async function proxyPermissions(
   args: readonly string[],
   readText: (path: string) => Promise<string>,
+  notify?: string,
 ): Promise<string[]> {
+  if (args[0] === "init") return initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
-  const { kubeconfig: path, context, servers, listenAddress, tls, front, verificationCerts, runtimeDir } =
-    commandLine.options;
+  const {
+    kubeconfig: path,
+    context,
+    servers,
+    listenAddress,
+    tls,
+    front,
+    verificationCerts,
+    runtimeDir,
+    ownLegFolder,
+    renewNodeCertificate,
+    operability: { listenAddress: metricsAddress, decisionLogFile },
+  } = commandLine.options;
+  const decisionLogs = decisionLogFile === undefined ? [] : decisionLogPaths(decisionLogFile);
+  const written = [runtimeDir, ...(ownLegFolder === undefined ? [] : [ownLegFolder]), ...decisionLogs];
   const files = path === "" ? [] : [path];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
+  if (metricsAddress !== undefined) {
+    hosts.push(...listenPermissions(metricsAddress.hostname ?? "", metricsAddress.port));
+  }
   const kubeconfig = path === "" ? undefined : await readKubeconfig(path, context, readText);
   if (kubeconfig !== undefined) {
     for (const { href } of [kubeconfig.server, ...servers]) hosts.push(...connectPermissions(href));
     files.push(...filesOf(kubeconfig));
+    const certificate = renewNodeCertificate ? nodeCertificateFile(kubeconfig) : undefined;
+    if (certificate !== undefined) written.push(folderOf(certificate));
     if (kubeconfig.insecureSkipTlsVerify) hosts.push(`unix:${runtimeDir}/${UPSTREAM_SOCKET_NAME}`);
   }
   if (tls !== undefined) {
@@ -61,14 +86,24 @@ export async function proxyPermissions(
       files.push(kubeletConfigFile, ...await readKubeletFiles(kubeletConfigFile, kubelet.port, readText));
     }
   }
+  // Deno asks for the right to write to a datagram socket, beside that of the network (2.9.5).
+  const manager = notifySocket(notify);
+  if (manager !== undefined) hosts.push(`unix:${manager}`, `unix:${runtimeDir}/${NOTIFY_SOCKET_NAME}`);
   const plugin = kubeconfig?.exec?.command;
   return permissionFlags({
-    read: [...files, ...verificationCerts, runtimeDir],
-    write: [runtimeDir],
+    read: [...files, ...verificationCerts, ...written],
+    write: [...written, ...(manager === undefined ? [] : [manager])],
     ...(plugin === undefined ? {} : { run: [plugin] }),
     // Deno takes absolute paths of sockets only; another one is refused with the flags.
     net: hosts.filter((host) => !host.startsWith("unix:") || host.startsWith("unix:/")),
   });
+}
+
+function initPermissions(args: readonly string[]): string[] {
+  const commandLine = parseInitCommandLine(args);
+  if (commandLine.kind !== "run") return [];
+  const { folder, dryRun } = commandLine.options;
+  return permissionFlags({ read: [folder], ...(dryRun ? {} : { write: [folder] }) });
 }
 
 async function readKubeconfig(
@@ -99,5 +134,8 @@ async function readKubeletFiles(
 }
 
 if (import.meta.main) {
-  for (const flag of await proxyPermissions(Deno.args, (path) => Deno.readTextFile(path))) console.log(flag);
+  const notify = Deno.env.get("NOTIFY_SOCKET");
+  for (const flag of await proxyPermissions(Deno.args, (path) => Deno.readTextFile(path), notify)) {
+    console.log(flag);
+  }
 }

@@ -117,3 +117,32 @@ Deno.test("all API servers may be reached", async () => {
   ], readText);
   assert.match(flags.at(-1) ?? "", /,api\.example:6443,b:443,c:6443$/);
 });
+
+Deno.test("the port for metrics and the decision log with its rotated files are granted, and only when they are asked for", async () => {
+  assert.deepEqual(
+    await proxyPermissions([
+      "--kubeconfig=/etc/k",
+      "--signature-verification-cert=/trust",
+      "--runtime-dir=/run/p",
+      "--metrics-addr=[::1]:10450",
+      "--decision-log=/var/log/proxy/decisions",
+    ], readText),
+    [
+      "--allow-read=/etc/k,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/trust,/run/p,/var/log/proxy/decisions,/var/log/proxy/decisions.1,/var/log/proxy/decisions.2,/var/log/proxy/decisions.3",
+      "--allow-write=/run/p,/var/log/proxy/decisions,/var/log/proxy/decisions.1,/var/log/proxy/decisions.2,/var/log/proxy/decisions.3",
+      "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,[::1]:10450,api.example:6443",
+    ],
+  );
+});
+
+Deno.test("the socket of a service manager may be written to, and no other; an abstract one, which no flag can name, may not", async () => {
+  const args = ["--kubeconfig=/gone", "--signature-verification-cert=/t", "--runtime-dir=/run/p"];
+  assert.deepEqual(await proxyPermissions(args, readText, "/run/systemd/notify"), [
+    "--allow-read=/gone,/t,/run/p",
+    "--allow-write=/run/p,/run/systemd/notify",
+    "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,unix:/run/systemd/notify,unix:/run/p/notify.sock",
+  ]);
+  for (const notify of ["@abstract", "", "relative"]) {
+    assert.deepEqual(await proxyPermissions(args, readText, notify), await proxyPermissions(args, readText));
+  }
+});

@@ -6,7 +6,7 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
-import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
+import { decodeUtf8, type KnownValues, parseStrictJson } from "@signed-pods/shared/strict-json";
 import { readBody } from "./body.ts";
 import type { Log } from "./log.ts";
 import { rebuildStatus, respondWithStatus, statusResponse } from "./status.ts";
@@ -79,26 +79,33 @@ export type ReadObject = { ok: true; object: JsonObject; bytes: Uint8Array } | {
  * Reads a whole body as one JSON object, strictly.
  *
  * @param maxBytes longest body
+ * @param known what was read before
  */
 export async function readObject(
   body: ReadableStream<Uint8Array> | null,
   maxBytes: number,
+  known?: KnownValues,
 ): Promise<ReadObject> {
   try {
     const bytes = await readBody(body, maxBytes);
-    const parsed = parseObject(bytes);
+    const parsed = parseObject(bytes, known);
     return parsed.ok ? { ...parsed, bytes } : parsed;
   } catch (error) {
     return { ok: false, problem: `its body is not complete: ${messageOf(error)}` };
   }
 }
 
-/** Reads bytes as one JSON object, strictly. */
+/**
+ * Reads bytes as one JSON object, strictly.
+ *
+ * @param known what was read before
+ */
 export function parseObject(
   bytes: Uint8Array,
+  known?: KnownValues,
 ): { ok: true; object: JsonObject } | { ok: false; problem: string } {
   try {
-    const value = parseStrictJson(decodeUtf8(bytes));
+    const value = parseStrictJson(decodeUtf8(bytes), known === undefined ? {} : { known });
     return isJsonObject(value)
       ? { ok: true, object: value }
       : { ok: false, problem: "it is not a JSON object" };

@@ -16,10 +16,12 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import { createJudge, type PodVerifier } from "./judge.ts";
+import { createJudge, type PodCounts, type PodVerifier } from "./judge.ts";
+import { createKnownPods, type KnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import type { JudgeObserver } from "./operability/pod_decision.ts";
 import { createPodLists } from "./pod_list.ts";
 import { createPodObjects, type PodWrite } from "./pod_object.ts";
 import { createPodWatches } from "./pod_watch.ts";
@@ -41,8 +43,12 @@ export interface PodGateOptions {
   clock: Clock;
   /** A number from 0 up to, but not including, 1: jitter of retries. `Math.random` will do. */
   random: () => number;
+  /** Is told what is decided. */
+  observer?: JudgeObserver;
   /** For tests; see `MAX_LIST_BYTES`. */
   maxListBytes?: number;
+  /** For tests: what is remembered of the text of pods, or something that remembers nothing. */
+  known?: KnownPods;
 }
 
 /** Serves the pod routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
@@ -59,6 +65,8 @@ export interface PodGate {
    * The verifier trusts other keys from now on: makes the kubelet list its pods again, so that all are judged again.
    */
   judgeAgain(): void;
+  /** How things stand; walks all pods. */
+  counts(): { pods: PodCounts; pendingRejections: number };
   /**
    * Ends all watches cleanly, starts no more rejections, and waits for those that are on their way.
    *
@@ -69,14 +77,25 @@ export interface PodGate {
 
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
-  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, maxListBytes } = options;
+  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, observer, maxListBytes } = options;
+  const { known = createKnownPods() } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
     : undefined;
-  const judge = createJudge({ verifier, ledger, rejector, log, mode, nodeName, clock });
+  const judge = createJudge({
+    verifier,
+    ledger,
+    rejector,
+    log,
+    mode,
+    nodeName,
+    clock,
+    ...(observer === undefined ? {} : { observer }),
+  });
   const served = createServedVersions();
   const lists = createPodLists({
     upstream,
+    known,
     judge,
     served,
     log,
@@ -84,8 +103,8 @@ export function createPodGate(options: PodGateOptions): PodGate {
     nodeName,
     ...(maxListBytes === undefined ? {} : { maxListBytes }),
   });
-  const watches = createPodWatches({ upstream, judge, served, log, mode, nodeName, clock });
-  const objects = createPodObjects({ upstream, judge, log, mode });
+  const watches = createPodWatches({ upstream, known, judge, served, log, mode, nodeName, clock });
+  const objects = createPodObjects({ upstream, known, judge, log, mode });
   return {
     list: (query, signal) => lists.list(query, signal),
     watch: (query, signal) => watches.watch(query, signal),
@@ -98,6 +117,7 @@ export function createPodGate(options: PodGateOptions): PodGate {
         watches.restart();
       }
     },
+    counts: () => ({ pods: judge.counts(), pendingRejections: rejector?.pending() ?? 0 }),
     async close(deadlineMs) {
       watches.close();
       await rejector?.close(deadlineMs);

@@ -8,6 +8,7 @@
 import { messageOf } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import type { Judge, Sighting, Snapshot } from "./judge.ts";
+import type { KnownPods } from "./known_pods.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
 import {
@@ -42,6 +43,9 @@ export const MAX_CONCURRENT_LISTS = 4;
 /** A continue token: base64url without padding (apiserver `pkg/storage/continue.go`). */
 const CONTINUE_TOKEN = /^[A-Za-z0-9_-]{1,4096}$/;
 
+/** Around each pod of a list there are the list and its items. */
+const POD_DEPTH = 2;
+
 /** Serves lists. */
 export interface PodLists {
   /** @throws what the upstream throws before it answers */
@@ -51,6 +55,7 @@ export interface PodLists {
 /** What lists are served with. */
 export interface PodListOptions {
   upstream: Upstream;
+  known: KnownPods;
   judge: Judge;
   served: ServedVersions;
   log: Log;
@@ -72,7 +77,7 @@ type Decoded = { ok: true; list: DecodedList } | { ok: false; problem: string };
 
 /** Makes the server of lists. */
 export function createPodLists(options: PodListOptions): PodLists {
-  const { upstream, judge, served, log, mode, nodeName, maxListBytes = MAX_LIST_BYTES } = options;
+  const { upstream, known, judge, served, log, mode, nodeName, maxListBytes = MAX_LIST_BYTES } = options;
   /** Lists that are not read to the end, by the token of their next page. */
   const open = new Map<string, Snapshot>();
   const slots = createSlots(MAX_CONCURRENT_LISTS, "lists of pods", log);
@@ -124,7 +129,7 @@ export function createPodLists(options: PodListOptions): PodLists {
     if (!checked.ok) {
       return checked.response;
     }
-    const read = await readObject(checked.response.body, maxListBytes);
+    const read = await readObject(checked.response.body, maxListBytes, known.forDocument(POD_DEPTH));
     const decoded = read.ok ? decodeList(read.object) : read;
     if (!decoded.ok) {
       return badAnswer("pod-list", decoded.problem, log, signal);
@@ -161,7 +166,7 @@ export function createPodLists(options: PodListOptions): PodLists {
       return unchanged(answer);
     }
     const [copy, original] = answer.body === null ? [null, null] : answer.body.tee();
-    const read = await readObject(copy, maxListBytes);
+    const read = await readObject(copy, maxListBytes, known.forDocument(POD_DEPTH));
     const decoded = read.ok ? decodeList(read.object) : read;
     if (decoded.ok) {
       try {

@@ -9,6 +9,7 @@ import { readIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildIdentityOnly } from "@signed-pods/shared/pod/rebuild";
 import { BodyTooLargeError, readBody } from "./body.ts";
 import type { Judge } from "./judge.ts";
+import type { KnownPods } from "./known_pods.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { isTerminalPhase } from "./live_pod.ts";
 import type { Log } from "./log.ts";
@@ -62,6 +63,7 @@ export interface PodObjects {
 /** What single pods are served with. */
 export interface PodObjectOptions {
   upstream: Upstream;
+  known: KnownPods;
   judge: Judge;
   log: Log;
   /** `audit` passes on the bytes that came. */
@@ -76,7 +78,7 @@ type RewrittenPatch =
 
 /** Makes the server of single pods. */
 export function createPodObjects(options: PodObjectOptions): PodObjects {
-  const { upstream, judge, log, mode } = options;
+  const { upstream, known, judge, log, mode } = options;
   const slots = createSlots(MAX_CONCURRENT_PODS, "requests for single pods", log);
 
   return {
@@ -104,7 +106,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
     if (!checked.ok) {
       return checked.response;
     }
-    const read = await readObject(checked.response.body, MAX_POD_BYTES);
+    const read = await readObject(checked.response.body, MAX_POD_BYTES, known.forDocument(0));
     if (!read.ok) {
       return badAnswer("pod-get", read.problem, log, signal);
     }

@@ -10,6 +10,7 @@ import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed
 import type { Clock } from "./clock.ts";
 import { createLineSplitter, type LineSplitter } from "./json_lines.ts";
 import type { Judge, Showing, Sighting, Snapshot } from "./judge.ts";
+import type { KnownPods } from "./known_pods.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
 import { checkAnswer, isKind, parseObject, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
@@ -27,6 +28,9 @@ export const MAX_WATCH_LINE_BYTES = 8 * 1024 * 1024;
 
 /** Watches that are open at the same time. A kubelet has one of pods; a few more end by time-out. */
 export const MAX_OPEN_WATCHES = 32;
+
+/** Around the pod of an event there is the event. */
+const POD_DEPTH = 1;
 
 const PODS_PATH = "/api/v1/pods";
 
@@ -46,6 +50,7 @@ export interface PodWatches {
 /** What watches are served with. */
 export interface PodWatchOptions {
   upstream: Upstream;
+  known: KnownPods;
   judge: Judge;
   served: ServedVersions;
   log: Log;
@@ -65,7 +70,7 @@ type DecodedEvent = { ok: true; event: WatchEvent } | { ok: false; problem: stri
 
 /** Makes the server of watches. */
 export function createPodWatches(options: PodWatchOptions): PodWatches {
-  const { upstream, judge, served, log, mode, nodeName, clock } = options;
+  const { upstream, known, judge, served, log, mode, nodeName, clock } = options;
   const closing = new AbortController();
   let restarting = new AbortController();
   let open = 0;
@@ -180,7 +185,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const events: WatchEvent[] = [];
     let problem = cut;
     for (const line of lines) {
-      const decoded = decodeEvent(line);
+      const decoded = decodeEvent(line, known);
       if (!decoded.ok) {
         problem = decoded.problem;
         break;
@@ -278,7 +283,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const { lines, problem } = linesOf(run.splitter, chunk);
     try {
       for (const line of lines) {
-        const decoded = decodeEvent(line);
+        const decoded = decodeEvent(line, known);
         if (!decoded.ok) {
           throw new TypeError(decoded.problem);
         }
@@ -398,8 +403,8 @@ function linesOf(
   return { lines, problem: tooLong ? `a line is longer than ${MAX_WATCH_LINE_BYTES} bytes` : undefined };
 }
 
-function decodeEvent(line: Uint8Array): DecodedEvent {
-  const parsed = parseObject(line);
+function decodeEvent(line: Uint8Array, known: KnownPods): DecodedEvent {
+  const parsed = parseObject(line, known.forDocument(POD_DEPTH));
   if (!parsed.ok) {
     return parsed;
   }

@@ -93,6 +93,8 @@ export interface Rejector {
   forget(uid: string): void;
   /** The pods that are remembered. */
   uids(): string[];
+  /** How many requests are on their way, or wait for their turn. */
+  pending(): number;
   /**
    * Starts nothing more and waits for what is on its way.
    *
@@ -241,6 +243,14 @@ class BackgroundRejector implements Rejector {
 
   uids(): string[] {
     return [...this.#entries.keys()];
+  }
+
+  pending(): number {
+    let queued = 0;
+    for (const { entries } of this.#queues.values()) {
+      queued += entries.size;
+    }
+    return queued + this.#ready.length + this.#running.size + this.#retries.size;
   }
 
   async close(deadlineMs: number): Promise<void> {

@@ -552,6 +552,7 @@ Deno.test("over the bound, pods that are done with are forgotten first", async (
   bench.rejector.refuse(refused(3));
   await settle();
   assert.deepEqual(bench.rejector.uids(), [uidOf(2), uidOf(3)]);
+  assert.equal(bench.rejector.pending(), 0);
 });
 
 Deno.test("refuses more pods than the bound while all are at work, and says so once", async () => {
@@ -561,6 +562,8 @@ Deno.test("refuses more pods than the bound while all are at work, and says so o
     bench.rejector.refuse(refused(number));
   }
   await settle();
+  // A status and an Event of each.
+  assert.equal(bench.rejector.pending(), 4);
   assert.deepEqual(bench.rejector.uids(), [uidOf(1), uidOf(2)]);
   assert.equal(bench.log.of("rejections-full").length, 1);
 });

@@ -5,17 +5,20 @@
  *
  * That a deletion was sent does not mean that the kubelet has acted on it: within a watch's initial events, client-go
  * keeps it in a store that it may throw away; after an ERROR event, or a page of a list that fails, it reads no
- * further. So nothing is forgotten until a later watch resumes behind the deletion, and even then only for lack of
- * room. Real API servers never use a UID twice (RFC 4122), so honest clusters never notice.
+ * further. So nothing is forgotten until a later watch resumes behind the deletion, and even then the latest ones are
+ * kept. Real API servers never use a UID twice (RFC 4122), so honest clusters never notice.
  *
  * @module
  */
 
 /**
- * How many retired UIDs are remembered, at about 300 bytes each. Beyond it those are dropped that the kubelet has
- * surely let go of; if there are none, nothing more is admitted.
+ * How many retired UIDs are remembered, at about 500 bytes each, that the kubelet may not have let go of. Beyond it nothing
+ * more is admitted.
  */
 export const MAX_RETIRED_UIDS = 20_000;
+
+/** How many are remembered once the kubelet has surely let go of them: the latest. A node runs some hundreds of pods. */
+export const MAX_SETTLED_UIDS = 1_000;
 
 /** A UID that has had its pod. */
 export interface RetiredUid {
@@ -46,8 +49,11 @@ export interface RetiredUids {
   settle(moment: number): void;
 }
 
-/** @param limit for tests */
-export function createRetiredUids(limit = MAX_RETIRED_UIDS): RetiredUids {
+/**
+ * @param limit for tests
+ * @param settledLimit for tests
+ */
+export function createRetiredUids(limit = MAX_RETIRED_UIDS, settledLimit = MAX_SETTLED_UIDS): RetiredUids {
   const retired = new Map<string, { pod: RetiredUid; moment: number }>();
   let settled = -1;
 
@@ -72,8 +78,11 @@ export function createRetiredUids(limit = MAX_RETIRED_UIDS): RetiredUids {
     add(pod, moment) {
       retired.delete(pod.uid);
       retired.set(pod.uid, { pod, moment });
-      const oldest = retired.size > limit ? oldestSettled() : undefined;
-      if (oldest !== undefined) {
+      while (retired.size > Math.min(limit, settledLimit)) {
+        const oldest = oldestSettled();
+        if (oldest === undefined) {
+          break;
+        }
         retired.delete(oldest);
       }
     },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createRetiredUids, type RetiredUid } from "./retired_uids.ts";
+import { createRetiredUids, MAX_SETTLED_UIDS, type RetiredUid } from "./retired_uids.ts";
 
 function uid(number: number): RetiredUid {
   return {
@@ -27,6 +27,17 @@ Deno.test("for lack of room the oldest go that the kubelet has surely let go of"
   retired.settle(1);
   retired.add(uid(3), 3);
   assert.deepEqual([...retired.values()].map((pod) => pod.uid), ["uid-2", "uid-3"]);
+});
+
+Deno.test("of those that the kubelet has let go of, the latest are kept", () => {
+  const retired = createRetiredUids();
+  for (let number = 0; number < MAX_SETTLED_UIDS + 2; number++) retired.add(uid(number), number);
+  assert.equal(retired.size, MAX_SETTLED_UIDS + 2, "nothing is settled");
+  retired.settle(MAX_SETTLED_UIDS + 1);
+  retired.add(uid(MAX_SETTLED_UIDS + 2), MAX_SETTLED_UIDS + 2);
+  assert.equal(retired.size, MAX_SETTLED_UIDS);
+  assert.equal(retired.get("uid-2"), undefined);
+  assert.notEqual(retired.get("uid-3"), undefined);
 });
 
 Deno.test("refuses more rather than forget what the kubelet may still have", () => {

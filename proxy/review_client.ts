@@ -85,15 +85,26 @@ export function createReviewClient(upstream: Upstream, log: Log): ReviewClient {
   return {
     access: (review, signal) =>
       ask<AccessVerdict>(ACCESS_REVIEWS_PATH, writeAccessReview(review), readAccessStatus, signal),
-    token: (review, signal) =>
-      ask<TokenVerdict>(
+    async token(review, signal) {
+      const verdict = await ask<TokenVerdict>(
         TOKEN_REVIEWS_PATH,
         writeTokenReview(review),
         (status) => readTokenStatus(status, review),
         signal,
-      ),
+      );
+      if (verdict.kind !== "failure") return verdict;
+      // The kubelet logs why it could not find out.
+      const text = await verdict.response.text();
+      const { status, headers } = verdict.response;
+      const response = text.includes(review.token)
+        ? badAnswer(TOKEN_REVIEWS_PATH, REPEATS_TOKEN, log)
+        : new Response(text, { status, headers });
+      return { kind: "failure", response };
+    },
   };
 }
+
+const REPEATS_TOKEN = "it repeats the token where others read it";
 
 /** Allowed is what is said to be allowed and not denied as well. */
 function readAccessStatus(status: JsonObject): Read<AccessVerdict> {
@@ -117,12 +128,15 @@ function readTokenStatus(status: JsonObject, asked: TokenReview): Read<TokenVerd
     return { ok: false, problem: "its status is malformed" };
   }
   if (!authenticated || error !== "") {
-    return { ok: true, value: { kind: "unknown", error: cleanMessage(error) } };
+    // The kubelet logs why a token is not good.
+    const shown = error.includes(asked.token) ? REPEATS_TOKEN : error;
+    return { ok: true, value: { kind: "unknown", error: cleanMessage(shown) } };
   }
   const object = getOwn(status, "user");
   if (!isJsonObject(object)) return { ok: false, problem: "it names no user" };
   const user = readUser(object, "username");
   if (!user.ok) return user;
+  if (user.value.username.includes(asked.token)) return { ok: false, problem: REPEATS_TOKEN };
   if (user.value.username === "") return { ok: false, problem: "its user has no name" };
   const audiences = readTexts(getOwn(status, "audiences"), "audiences", MAX_AUDIENCES, MAX_NAME_LENGTH);
   if (!audiences.ok) return audiences;

@@ -157,6 +157,23 @@ Deno.test("a token that is known", async () => {
   });
 });
 
+Deno.test("refuses to repeat a token where the kubelet would log it", async () => {
+  const unknown = await client(() => json(token({ error: "no canary" }))).token();
+  assert.ok(unknown.kind === "unknown");
+  assert.doesNotMatch(unknown.error, /canary/);
+  const failures = [
+    () => json(token({ ...KNOWN, user: { username: "a canary" } })),
+    () => json({ kind: "Status", apiVersion: "v1", status: "Failure", code: 500, message: "canary" }, 500),
+  ];
+  for (const answer of failures) {
+    const { token: ask, log } = client(answer);
+    const verdict = await ask();
+    assert.ok(verdict.kind === "failure");
+    assert.doesNotMatch(await verdict.response.text(), /canary/);
+    assert.doesNotMatch(JSON.stringify(log.events), /canary/);
+  }
+});
+
 Deno.test("refuses tokens that are not said to be authenticated", async () => {
   for (const status of [{}, { ...KNOWN, authenticated: false }, { ...KNOWN, error: "why" }]) {
     assert.equal((await client(() => json(token(status))).token()).kind, "unknown");

@@ -67,8 +67,8 @@ export interface ReviewGateOptions {
   /** Name of this node. */
   nodeName: string;
   access: NodeApiAccess;
-  /** Not given if nothing stands before the kubelet's API. */
-  front?: FrontIdentity;
+  /** As whom the front asks now. Not given if nothing stands before the kubelet's API. */
+  front?: () => FrontIdentity;
   reviews: ReviewClient;
   upstream: Upstream;
   log: Log;
@@ -151,7 +151,7 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
         });
       case "known": {
         const { user, audiences } = verdict;
-        if (user.username === front?.username || claimsCertificate(user)) {
+        if (user.username === front?.().username || claimsCertificate(user)) {
           log.error(
             "node-api-token-refused",
             "the API server gives a token a name that only a certificate has",
@@ -180,9 +180,10 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
 
   /** The name is enough, since no token is given it; where the kubelet also says which certificate, that must fit. */
   function isFront(user: UserInfo): boolean {
-    if (front === undefined || user.username !== front.username) return false;
+    const identity = front?.();
+    if (identity === undefined || user.username !== identity.username) return false;
     const ids = user.extra.get(CREDENTIAL_ID);
-    return ids === undefined || (ids.length === 1 && ids[0]?.toLowerCase() === idOf(front));
+    return ids === undefined || (ids.length === 1 && ids[0]?.toLowerCase() === idOf(identity));
   }
 
   function refuseReview(review: "token" | "access", problem: string): Response {

@@ -19,14 +19,14 @@ interface Setting {
 }
 
 function setUp(setting: Setting = {}) {
-  const { access = { kind: "allowed", reason: "" }, token = { kind: "unknown", error: "" } } = setting;
+  const { access = { kind: "allowed", reason: "" }, token = { kind: "unknown", error: "" }, front } = setting;
   const asked: (AccessReview | TokenReview)[] = [];
   const sent: UpstreamRequest[] = [];
   const log = memoryLog();
   const gate = createReviewGate({
     nodeName: "worker",
     access: new Set((setting.words ?? "logs,metrics,stats").split(",").filter(isNodeApiWord)),
-    ...(setting.front === undefined ? {} : { front: setting.front }),
+    ...(front === undefined ? {} : { front: () => front }),
     reviews: {
       access(review) {
         asked.push(review);

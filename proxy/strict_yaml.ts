@@ -10,7 +10,7 @@ import { parseDocument } from "yaml";
 export type Fields = Record<string, unknown>;
 
 /** Most values that one alias may stand for, so that a small file cannot unfold into a large one. */
-const MAX_ALIASES = 10;
+export const MAX_ALIASES = 10;
 
 /** What came out of reading a file. */
 export type ParsedYaml = { ok: true; value: unknown } | { ok: false; problems: string[] };

@@ -146,7 +146,7 @@ function formatJson(record: LogRecord): string {
   // Fields cannot take the place of the own names.
   const own = { time, level, event, message };
   const others = fields.filter(([name]) => !Object.hasOwn(own, name));
-  return escape(JSON.stringify(Object.fromEntries([...Object.entries(own), ...others]))) + "\n";
+  return escapeUnsafe(JSON.stringify(Object.fromEntries([...Object.entries(own), ...others]))) + "\n";
 }
 
 function formatText(record: LogRecord): string {
@@ -154,14 +154,15 @@ function formatText(record: LogRecord): string {
   const words = fields.map(([name, value]) =>
     `${name}=${Array.isArray(value) ? `[${value.map(quote).join(", ")}]` : quote(String(value))}`
   );
-  return [time, level.toUpperCase().padEnd(5), event + ":", escape(message), ...words].join(" ") + "\n";
+  return [time, level.toUpperCase().padEnd(5), event + ":", escapeUnsafe(message), ...words].join(" ") + "\n";
 }
 
 /** A value that cannot be taken for two, or for a name with its value. */
 function quote(text: string): string {
-  return /^[A-Za-z0-9_./:@+%*-]+$/.test(text) ? text : escape(JSON.stringify(text));
+  return /^[A-Za-z0-9_./:@+%*-]+$/.test(text) ? text : escapeUnsafe(JSON.stringify(text));
 }
 
-function escape(text: string): string {
+/** Escapes characters that move the cursor, break lines or turn the direction of text. */
+export function escapeUnsafe(text: string): string {
   return text.replace(UNSAFE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

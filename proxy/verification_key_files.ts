@@ -34,8 +34,8 @@ export interface FolderReader extends FileReader {
 /** The flag that names the paths. */
 const FLAG = "--signature-verification-cert";
 
-/** Most files in one folder. */
-const MAX_FOLDER_ENTRIES = 1000;
+/** Most files in one folder: a folder of certificates has some tens, a folder that was named by mistake has many. */
+export const MAX_FOLDER_ENTRIES = 1000;
 
 const NAMESPACES = "namespaces";
 const REVOKED = "revoked";

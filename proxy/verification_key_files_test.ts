@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { issue, testPki } from "./fixture_test.ts";
-import { verificationKeyFiles, type VerificationKeySet } from "./verification_key_files.ts";
+import {
+  MAX_FOLDER_ENTRIES,
+  verificationKeyFiles,
+  type VerificationKeySet,
+} from "./verification_key_files.ts";
 
 /** A tree of files in memory; a missing one fails. */
 function tree(files: Record<string, string>, paths: string[]) {
@@ -109,6 +113,8 @@ Deno.test("refuses everything that is wrong, at once", async () => {
     }, ["/trust", "/empty", "/gone"]),
     ['"/trust/empty.pem"', '"/trust/half.pem"', '"/trust/revoked/none.pem"', '"/empty"', '"/gone"'],
   );
-  const many = Object.fromEntries(Array.from({ length: 1001 }, (_, number) => [`/trust/${number}`, a]));
+  const many = Object.fromEntries(
+    Array.from({ length: MAX_FOLDER_ENTRIES + 1 }, (_, number) => [`/trust/${number}`, a]),
+  );
   assert.deepEqual(await problems(many), ['"/trust"']);
 });

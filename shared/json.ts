@@ -59,11 +59,30 @@ export function equalJson(a: JsonValue, b: JsonValue): boolean {
     keys.every((key) => Object.hasOwn(b, key) && equalJson(a[key] ?? null, b[key] ?? null));
 }
 
+/** What {@linkcode deepFreeze} was given: nothing in it can change any more. */
+const frozen = new WeakSet<object>();
+
 /** Makes a value and all its parts unchangeable, so that it can be shared. */
-export function deepFreeze<T extends JsonValue>(value: T): T {
-  if (typeof value === "object" && value !== null) {
-    for (const part of Object.values(value)) deepFreeze(part);
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !frozen.has(value)) {
+    for (const part of Object.values(value)) deepFreezeParts(part);
     Object.freeze(value);
+    frozen.add(value);
   }
   return value;
+}
+
+function deepFreezeParts(value: unknown): void {
+  if (typeof value === "object" && value !== null) {
+    for (const part of Object.values(value)) deepFreezeParts(part);
+    Object.freeze(value);
+  }
+}
+
+/**
+ * Whether {@linkcode deepFreeze} was given this very object. What follows from such a value alone can be remembered by its
+ * identity. Not so for its parts, unless they were given to it too.
+ */
+export function isDeeplyFrozen(value: unknown): boolean {
+  return typeof value === "object" && value !== null && frozen.has(value);
 }

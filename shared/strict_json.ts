@@ -6,7 +6,7 @@
  * @module
  */
 import { SignedPodsError } from "./errors.ts";
-import { type JsonObject, type JsonValue, setOwn } from "./json.ts";
+import { deepFreeze, type JsonObject, type JsonValue, setOwn } from "./json.ts";
 
 /** Nesting that is admitted unless the caller says otherwise: a pod's schema is about 12 levels deep. */
 export const DEFAULT_MAX_DEPTH = 100;
@@ -33,6 +33,70 @@ const MAX_SHOWN_KEY_LENGTH = 64;
 export interface StrictJsonLimits {
   /** How deep arrays and objects may nest; 1 admits `{}` but not `{"a":{}}`. Default {@linkcode DEFAULT_MAX_DEPTH}. */
   maxDepth?: number;
+}
+
+/** How to read, beside the bounds. */
+export interface StrictJsonOptions extends StrictJsonLimits {
+  /** What was read before; without it everything is read anew. */
+  known?: KnownValues;
+}
+
+let makeKnownValue: (text: string, value: JsonObject | JsonValue[]) => KnownValue;
+
+/** An object or array that was read before, and the whole text of which it was read. */
+export class KnownValue {
+  /** From its opening to its closing bracket; it shares no memory with the document that it was read from. */
+  readonly text: string;
+  /** The value; it cannot be changed. */
+  readonly value: JsonObject | JsonValue[];
+  /** Levels of objects and arrays in it; 1 for one that holds neither. */
+  readonly depth: number;
+  /** What it takes in memory, in bytes, roughly and rather too high. */
+  readonly bytes: number;
+
+  /** Made by the reader alone: what stands here is never checked again. */
+  private constructor(text: string, value: JsonObject | JsonValue[]) {
+    const size = sizeOf(value);
+    this.text = text;
+    this.value = deepFreeze(value);
+    this.depth = size.depth;
+    this.bytes = size.bytes + OBJECT_BYTES + text.length * CHARACTER_BYTES;
+  }
+
+  static {
+    makeKnownValue = (text, value) => new KnownValue(text, value);
+  }
+}
+
+/**
+ * Remembers values between documents. What it proposes is taken only if the document has the very text of it at that
+ * place, so that a bad proposal costs time and nothing else: of one text there is one value, wherever it stands.
+ *
+ * Depths count the objects and arrays around a value: 0 for the document itself.
+ */
+export interface KnownValues {
+  /**
+   * An object or array begins.
+   *
+   * @param key of the value in its object; empty in an array
+   * @param parentKey the key of its object or array, in the same way
+   * @returns what may stand here
+   */
+  propose(
+    text: string,
+    position: number,
+    depth: number,
+    key: string,
+    parentKey: string,
+  ): Iterable<KnownValue>;
+  /** Whether {@linkcode KnownValues.learn} is to be called with a value that was read at such a place. */
+  learns(depth: number, key: string, parentKey: string): boolean;
+  /** A value was read that was not proposed; the document may still turn out to be malformed behind it. */
+  learn(known: KnownValue, depth: number, key: string, parentKey: string): void;
+  /** An object or array at this depth is complete, learnt or not. */
+  completed(value: JsonObject | JsonValue[], depth: number): void;
+  /** Deeper than this, nothing is asked and told. */
+  readonly maxDepth: number;
 }
 
 /**
@@ -64,8 +128,33 @@ export function decodeUtf8(bytes: Uint8Array): string {
  * if (parseStrictJson("9007199254740993") !== 9007199254740993n) throw new Error("not so");
  * ```
  */
-export function parseStrictJson(text: string, limits: StrictJsonLimits = {}): JsonValue {
-  return new Reader(text, limits.maxDepth ?? DEFAULT_MAX_DEPTH).document();
+export function parseStrictJson(text: string, options: StrictJsonOptions = {}): JsonValue {
+  return new Reader(text, options.maxDepth ?? DEFAULT_MAX_DEPTH, options.known).document();
+}
+
+/** What an object or array takes in memory beside its members, in bytes. */
+const OBJECT_BYTES = 64;
+
+/** What a member or item takes beside its value, in bytes. */
+const MEMBER_BYTES = 16;
+
+/** What a UTF-16 code unit takes: one byte in most strings, two in those beyond Latin-1. */
+const CHARACTER_BYTES = 2;
+
+/** Nesting of a value that has been read, and its size: its text is twice in memory, once as it came and once read. */
+function sizeOf(value: JsonValue): { depth: number; bytes: number } {
+  if (typeof value === "string") {
+    return { depth: 0, bytes: OBJECT_BYTES / 2 + value.length * CHARACTER_BYTES };
+  }
+  if (typeof value !== "object" || value === null) return { depth: 0, bytes: 0 };
+  let depth = 0;
+  let bytes = OBJECT_BYTES;
+  for (const member of Object.values(value)) {
+    const size = sizeOf(member);
+    depth = Math.max(depth, size.depth);
+    bytes += size.bytes + MEMBER_BYTES;
+  }
+  return { depth: depth + 1, bytes };
 }
 
 const TAB = 0x09;
@@ -100,17 +189,24 @@ const SHORT_ESCAPES: ReadonlySet<number> = new Set([0x22, 0x5c, 0x2f, 0x62, 0x66
 interface Frame {
   container: JsonValue[] | JsonObject;
   key: string;
+  /** Where it begins. */
+  start: number;
 }
 
 /** One pass over one text. Nesting is on the heap: depth cannot exhaust the call stack. */
 class Reader {
   readonly #text: string;
   readonly #maxDepth: number;
+  readonly #known: KnownValues | undefined;
+  /** Depths below this one are asked for and told. */
+  readonly #knownDepths: number;
   #position = 0;
 
-  constructor(text: string, maxDepth: number) {
+  constructor(text: string, maxDepth: number, known: KnownValues | undefined) {
     this.#text = text;
     this.#maxDepth = maxDepth;
+    this.#known = known;
+    this.#knownDepths = known === undefined ? 0 : known.maxDepth + 1;
   }
 
   document(): JsonValue {
@@ -159,33 +255,39 @@ class Reader {
         this.#position++;
         stack.pop();
         value = container;
+        if (stack.length < this.#knownDepths) this.#learn(container, frame.start, stack);
       }
     }
   }
 
   /** Reads a whole value; or opens an array or object that is not empty, and returns undefined. */
   #value(stack: Frame[]): JsonValue | undefined {
-    switch (this.#text.charCodeAt(this.#position)) {
+    const start = this.#position;
+    switch (this.#text.charCodeAt(start)) {
       case QUOTE:
         return this.#string();
       case LEFT_BRACE: {
+        const known = stack.length < this.#knownDepths ? this.#knownValue(stack) : undefined;
+        if (known !== undefined) return known;
         this.#enter(stack.length);
         const object: JsonObject = {};
         if (this.#text.charCodeAt(this.#position) === RIGHT_BRACE) {
           this.#position++;
           return object;
         }
-        stack.push({ container: object, key: this.#key(object) });
+        stack.push({ container: object, key: this.#key(object), start });
         return undefined;
       }
       case LEFT_BRACKET: {
+        const known = stack.length < this.#knownDepths ? this.#knownValue(stack) : undefined;
+        if (known !== undefined) return known;
         this.#enter(stack.length);
         const items: JsonValue[] = [];
         if (this.#text.charCodeAt(this.#position) === RIGHT_BRACKET) {
           this.#position++;
           return items;
         }
-        stack.push({ container: items, key: "" });
+        stack.push({ container: items, key: "", start });
         return undefined;
       }
       case LOWER_T:
@@ -197,6 +299,42 @@ class Reader {
       default:
         return this.#number();
     }
+  }
+
+  /**
+   * Steps over an object or array whose whole text was read before. Such a text ends with the bracket that closes what its
+   * first one opens, so nothing behind it can belong to the value.
+   */
+  #knownValue(stack: readonly Frame[]): JsonValue | undefined {
+    const depth = stack.length;
+    const [key, parentKey] = [stack.at(-1)?.key ?? "", stack.at(-2)?.key ?? ""];
+    for (
+      const { text, value, depth: levels }
+        of this.#known?.propose(this.#text, this.#position, depth, key, parentKey) ?? []
+    ) {
+      const end = this.#position + text.length;
+      // A slice is compared in one go, many times faster than startsWith does it.
+      if (depth + levels <= this.#maxDepth && this.#text.slice(this.#position, end) === text) {
+        this.#position = end;
+        return value;
+      }
+    }
+    return undefined;
+  }
+
+  /** Hands on an object or array that has been read to its end. */
+  #learn(value: JsonObject | JsonValue[], start: number, stack: readonly Frame[]): void {
+    const depth = stack.length;
+    const [key, parentKey] = [stack.at(-1)?.key ?? "", stack.at(-2)?.key ?? ""];
+    if (this.#known?.learns(depth, key, parentKey) === true) {
+      this.#known.learn(
+        makeKnownValue(copyOf(this.#text, start, this.#position), value),
+        depth,
+        key,
+        parentKey,
+      );
+    }
+    this.#known?.completed(value, depth);
   }
 
   /** Steps over the bracket or brace that opens a container inside `depth` others. */
@@ -358,6 +496,11 @@ class Reader {
 function unquote(token: string): string {
   const value: unknown = JSON.parse(token);
   return String(value);
+}
+
+/** A part of a text that does not keep the rest of it in memory: joined to something, it is written anew. */
+function copyOf(text: string, start: number, end: number): string {
+  return ` ${text.slice(start, end)}`.slice(1);
 }
 
 function skipDigits(text: string, start: number): number {

@@ -3,7 +3,14 @@ import fc from "fast-check";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
 import { SignedPodsError } from "./errors.ts";
 import { isJsonObject, type JsonValue } from "./json.ts";
-import { decodeUtf8, DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS, parseStrictJson } from "./strict_json.ts";
+import {
+  decodeUtf8,
+  DEFAULT_MAX_DEPTH,
+  type KnownValue,
+  type KnownValues,
+  MAX_INTEGER_DIGITS,
+  parseStrictJson,
+} from "./strict_json.ts";
 
 const REFUSED = { code: "json-malformed" };
 
@@ -217,3 +224,139 @@ function rounded(value: JsonValue): JsonValue {
   // Object.fromEntries makes own properties, also of __proto__.
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, rounded(member)]));
 }
+
+/** Remembers all objects and arrays, and proposes all of them everywhere, those of longest text first. */
+class Everything implements KnownValues {
+  readonly maxDepth = 1000;
+  readonly known: KnownValue[] = [];
+  asked = 0;
+
+  propose(): KnownValue[] {
+    this.asked++;
+    return this.known;
+  }
+
+  learns(): boolean {
+    return true;
+  }
+
+  learn(known: KnownValue): void {
+    this.known.push(known);
+    this.known.sort((a, b) => b.text.length - a.text.length);
+  }
+
+  completed(): void {}
+}
+
+/** What comes of reading: a text for the value, with the order of its keys, or for the error. */
+function outcome(read: () => JsonValue): string {
+  try {
+    return JSON.stringify(
+      read(),
+      (_key, value) => typeof value === "bigint" ? `bigint ${value}` : Object.is(value, -0) ? "-0" : value,
+    );
+  } catch (error) {
+    assert.ok(error instanceof SignedPodsError);
+    return `${error.code} ${error.message}`;
+  }
+}
+
+function assertReadAlike(text: string, known: KnownValues, maxDepth = DEFAULT_MAX_DEPTH): void {
+  assert.equal(
+    outcome(() => parseStrictJson(text, { known, maxDepth })),
+    outcome(() => parseStrictJson(text, { maxDepth })),
+  );
+}
+
+Deno.test("whatever is known, a text is read, or refused, as if nothing was", () => {
+  const document = fc.tuple(fc.json({ noUnicodeString: false, maxDepth: 6 }), fc.constantFrom(undefined, 1))
+    .map(([text, indent]) => JSON.stringify(JSON.parse(text), undefined, indent));
+  const documents = fc.array(document, { minLength: 1, maxLength: 4 });
+  const edits = fc.array(
+    fc.record({
+      document: fc.nat(),
+      at: fc.nat(),
+      cut: fc.nat({ max: 6 }),
+      insert: fc.oneof(
+        fc.constantFrom(
+          "{",
+          "}",
+          "[",
+          "]",
+          '"',
+          ",",
+          ":",
+          "\\",
+          "0",
+          "-",
+          "{}",
+          "[]",
+          '"":',
+          "\ud83d",
+          "\u0001",
+          " ",
+        ),
+        fc.tuple(fc.nat(), fc.nat({ max: 40 })),
+      ),
+    }),
+    { maxLength: 30 },
+  );
+  fc.assert(
+    fc.property(documents, edits, (texts, changes) => {
+      const known = new Everything();
+      for (const text of [...texts, ...texts]) assertReadAlike(text, known);
+      for (const { document, at, cut, insert } of changes) {
+        const text = texts[document % texts.length] ?? "";
+        const other = texts[(document + 1) % texts.length] ?? "";
+        const from = at % (text.length + 1);
+        const piece = typeof insert === "string"
+          ? insert
+          : other.slice(insert[0] % (other.length + 1)).slice(0, insert[1]);
+        const changed = text.slice(0, from) + piece + text.slice(from + cut);
+        assertReadAlike(changed, known);
+        texts.push(changed);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("a known value is cut out of a text that is malformed at any one place, behind it too", () => {
+  const known = new Everything();
+  const text = '{"a":{"b":[1,{"c":"\\u00e9}"}],"d":{}},"e":[{"c":"\\u00e9}"},2],"b":[1,{"c":"\\u00e9}"}]}';
+  assertReadAlike(text, known);
+  for (let at = 0; at <= text.length; at++) {
+    for (const piece of ["", "{", "}", "]", '"', ",", ":", "1", "\\", '"b":1,', '"a":{"b":1},']) {
+      assertReadAlike(text.slice(0, at) + piece + text.slice(at), known);
+      assertReadAlike(text.slice(0, at) + piece + text.slice(at + 1), known);
+    }
+    assertReadAlike(text.slice(0, at), known);
+  }
+});
+
+Deno.test("a known value is the same object again, and cannot be changed", () => {
+  const known = new Everything();
+  const first = parseStrictJson('{"a":{"b":[1]}}', { known });
+  const second = parseStrictJson(' {"c":{"b":[1]}}', { known });
+  assert.ok(isJsonObject(first) && isJsonObject(second) && isJsonObject(first.a));
+  assert.equal(second.c, first.a);
+  const { a } = first;
+  assert.throws(() => a.b = 1, TypeError);
+});
+
+Deno.test("refuses known values that would be nested too deep", () => {
+  const known = new Everything();
+  assertReadAlike("[[[]]]", known, 3);
+  for (const text of ["[[[[]]]]", '{"a":[[[]]]}', "[[[]]]", "[[[[[]]]]]"]) {
+    for (const depth of [1, 2, 3, 4]) assertReadAlike(text, known, depth);
+  }
+  assert.ok(known.asked > 0);
+});
+
+Deno.test("refuses a duplicate key whose value is known", () => {
+  const known = new Everything();
+  parseStrictJson('{"a":{"b":1}}', { known });
+  for (const text of ['{"a":{"b":1},"a":{"b":1}}', '{"a":1,"a":{"b":1}}', '{"\\u0061":1,"a":{"b":1}}']) {
+    assert.throws(() => parseStrictJson(text, { known }), REFUSED);
+  }
+});

@@ -5,7 +5,7 @@ import { readVerificationKeys } from "@signed-pods/shared/keys";
 import { verifySignature } from "@signed-pods/shared/signature";
 import { type AppOptions, createApp, createMetricsApp, needsLoopbackHost } from "./app.ts";
 import type { AuditRecord } from "./audit.ts";
-import { MAX_BODY_BYTES } from "./body.ts";
+import { MAX_BODY_BYTES, MAX_BODY_DEPTH } from "./body.ts";
 import type { RequestContext } from "./client.ts";
 import { SIGNING_CONCURRENCY } from "./concurrency.ts";
 import type { KeyRing } from "./key_folder.ts";
@@ -201,6 +201,7 @@ Deno.test("refuses bodies that are not declared as JSON", async () => {
 Deno.test("refuses bodies that are not one JSON document in UTF-8", async () => {
   const { request, audit } = makeApp();
   const bodies: BodyInit[] = [
+    "[".repeat(MAX_BODY_DEPTH + 1) + "]".repeat(MAX_BODY_DEPTH + 1),
     "",
     "x",
     "{",

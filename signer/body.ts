@@ -15,7 +15,7 @@ export const MAX_BODY_BYTES: number = 1024 * 1024;
 export const BODY_TIMEOUT_MS = 10_000;
 
 /** A request for a signature is `{"payload": "…"}`; deeper nesting is refused before it is looked at. */
-const MAX_BODY_DEPTH = 4;
+export const MAX_BODY_DEPTH = 4;
 
 /**
  * Checks that a body is said to be JSON.

@@ -2,16 +2,24 @@
  * Writes docs/bounds.md, the table of all bounds, from the constants and their comments: `deno task generate`. With
  * `--check` it writes nothing and fails if the table is out of date.
  *
- * A bound is an exported constant of proxy/, shared/ or signer/ with MAX or TIMEOUT_MS in its name. Each needs a reason, which
+ * A bound is an exported constant of proxy/, shared/, signer/ or cli/ with MAX or TIMEOUT_MS in its name. Each needs a reason, which
  * is its comment, and a test: one that names it, or one that is listed here because it sets an option in its place.
  */
 
 const ROOT = new URL("../", import.meta.url);
 const PAGE = new URL("docs/bounds.md", ROOT);
-const FOLDERS = ["proxy", "shared", "signer"];
+const FOLDERS = ["proxy", "shared", "signer", "cli"];
 
 /** Tests that reach a bound through an option, by constant: file, and the title's beginning. */
 const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
+  "cli/port_forward.ts READY_TIMEOUT_MS": [
+    "cli/port_forward_test.ts",
+    "refuses when kubectl does not get ready in time, and stops it",
+  ],
+  "cli/manifest.ts MAX_DEPTH": [
+    "cli/manifest_test.ts",
+    "refuses nesting that is too deep, without overflowing the stack",
+  ],
   "proxy/judge.ts MAX_TRACKED_PODS": ["proxy/judge_test.ts", "refuses more pods than can be kept track of"],
   "proxy/ledger.ts MAX_LEDGER_ENTRIES": [
     "proxy/ledger_test.ts",

@@ -8,34 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export DENO_DIR="$PWD/.tools/deno_dir"
 deno="$PWD/.tools/deno"
-target=${TARGET:-}
-runtime_folder=/run/kubelet-proxy
-signer_folder=/var/lib/signing-server
-
-folder_of() {
-  case $1 in
-    kubelet-proxy) echo proxy ;;
-    signing-server) echo signer ;;
-    podsign) echo cli ;;
-    *) echo "build: there is no program $1" >&2; exit 2 ;;
-  esac
-}
-
-frozen_permissions() {
-  case $1 in
-    kubelet-proxy) echo "--allow-net --allow-read --allow-write=$runtime_folder --deny-run --deny-ffi --deny-sys" ;;
-    signing-server) echo "--allow-net --allow-read --allow-write=$signer_folder --deny-run --deny-ffi --deny-sys" ;;
-    podsign) echo "--allow-net --allow-read --allow-env=SIGNING_SERVER_URL --allow-run=kubectl --deny-write --deny-ffi --deny-sys" ;;
-  esac
-}
-
-# Deno's own settings of a program, beside its permissions: libraries that look at the environment see an empty one.
-settings() {
-  case $1 in
-    kubelet-proxy) echo "--ignore-env" ;;
-    signing-server) echo "--ignore-env" ;;
-  esac
-}
+# shellcheck source=tools/programs.sh
+source tools/programs.sh
+check_exec_plugin
 
 # Deno trusts its default certificate authorities beside those it is given; the node trusts the kubeconfig's alone.
 environment() {
@@ -58,7 +33,7 @@ if [ ! -x "\$deno" ]; then
   echo "$1: this is a launcher, which needs the folder that it was made in: \$deno is missing. Run make setup there, or make a symbolic link to the launcher instead of copying it" >&2
   exit 2
 fi
-permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
+permissions=\$("\$deno" run --quiet --frozen --cached-only --no-prompt --ignore-env --allow-read --allow-env=SIGNING_SERVER_URL,NOTIFY_SOCKET --config "\$root/deno.json" "\$root/$2/permissions.ts" "\$@")
 IFS='
 '
 exec "\$deno" run --quiet --frozen --cached-only --no-prompt --config "\$root/deno.json" $(settings "$1") \$permissions "\$root/$2/main.ts" "\$@"
@@ -70,21 +45,15 @@ for name in "$@"; do
   folder=$(folder_of "$name")
   "$deno" check --quiet --frozen "$folder/main.ts" "$folder/permissions.ts"
   # shellcheck disable=SC2046  # the flags are words
-  if "$deno" compile --quiet --frozen --no-prompt ${target:+--target "$target"} $(settings "$name") $(frozen_permissions "$name") \
+  if "$deno" compile --quiet --frozen --no-prompt $(settings "$name") $(frozen_permissions "$name") \
       --output "bin/$name.new" "$folder/main.ts" >"build/compile-$name.log" 2>&1; then
     form="one file, can be copied"
   else
-    if [ -n "$target" ]; then
-      echo "build: cannot compile $name for $target: see build/compile-$name.log" >&2
-      exit 1
-    fi
     launcher "$name" "$folder" >"bin/$name.new"
     chmod 755 "bin/$name.new"
     form="a launcher that needs this folder, since deno compile has no base binary here; see build/compile-$name.log"
   fi
   mv -f "bin/$name.new" "bin/$name"
-  if [ -z "$target" ]; then
-    said=$("bin/$name" --version)
-    echo "build: bin/$name ($form): $said"
-  fi
+  said=$("bin/$name" --version)
+  echo "build: bin/$name ($form): $said"
 done

@@ -32,6 +32,7 @@ import { generateSigningKey, sign } from "@signed-pods/shared/signing";
 import { DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS } from "@signed-pods/shared/strict-json";
 import { DENY_CODES, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 import { PODSIGN_FLAGS } from "../cli/options.ts";
+import { type MetricDescription, METRICS } from "../proxy/operability/metrics.ts";
 import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
@@ -52,6 +53,17 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "deny-codes": table(
       ["code", "meaning"],
       Object.entries(DENY_CODES).map(([name, meaning]) => [code(name), meaning]),
+    ),
+  },
+  "docs/metrics.md": {
+    "metrics": table(
+      ["metric", "type", "labels", "meaning"],
+      Object.entries(METRICS).map(([name, { type, labels, help }]: [string, MetricDescription]) => [
+        code(name),
+        type,
+        labels.map(code).join(", "),
+        help,
+      ]),
     ),
   },
   "docs/signature-format.md": {

@@ -21,7 +21,7 @@ type Form =
 export const MAX_EXTRA_TEXT_CHARACTERS: number = 64 * 1024;
 
 /** Longest path in a container (Linux, PATH_MAX). */
-const MAX_PATH_CHARACTERS = 4096;
+export const MAX_PATH_CHARACTERS: number = 4096;
 
 const text: Form = (value) =>
   typeof value === "string" && value.length <= MAX_EXTRA_TEXT_CHARACTERS && value.isWellFormed() &&

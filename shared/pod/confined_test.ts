@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../json.ts";
-import { containerMisfits, MAX_EXTRA_TEXT_CHARACTERS, volumeMisfits } from "./confined.ts";
+import {
+  containerMisfits,
+  MAX_EXTRA_TEXT_CHARACTERS,
+  MAX_PATH_CHARACTERS,
+  volumeMisfits,
+} from "./confined.ts";
 import { IMAGE, named, ownerSpec, part } from "./fixture_test.ts";
 import { expand } from "./normal_form.ts";
 import { fieldsOf } from "./schema.ts";
@@ -141,6 +146,11 @@ const SPOILT: [string, JsonObject, string][] = [
   [
     "a mount path upwards",
     { volumeMounts: [{ name: "a", mountPath: "/a/../b" }] },
+    "c.volumeMounts[0].mountPath",
+  ],
+  [
+    "a mount path without end",
+    { volumeMounts: [{ name: "a", mountPath: `/${"a".repeat(MAX_PATH_CHARACTERS)}` }] },
     "c.volumeMounts[0].mountPath",
   ],
   ["a relative mount path", { volumeMounts: [{ name: "a", mountPath: "a" }] }, "c.volumeMounts[0].mountPath"],

@@ -28,8 +28,11 @@ export const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 
 export const COMPLETION_INDEX_KEY = "batch.kubernetes.io/job-completion-index";
 
-/** Longest value of an allow-listed annotation; the limit range's has about 60 characters a container. */
-const MAX_ANNOTATION_CHARACTERS = 16 * 1024;
+/**
+ * Longest unsigned annotation, in UTF-16 code units, be it on the list or allowed by the owner. The limit range's has about 60
+ * characters a container.
+ */
+export const MAX_UNSIGNED_ANNOTATION_CHARACTERS: number = 16 * 1024;
 
 /**
  * Reads UID (RFC 4122, lower case), namespace (DNS label) and name (DNS subdomain) of a pod.
@@ -225,7 +228,7 @@ const LIMIT_RANGER_NOTE = new RegExp(
 
 /** For example `LimitRanger plugin set: cpu, memory request for container app; cpu limit for init container b`. */
 function isLimitRangerNote(value: string): boolean {
-  return value.length <= MAX_ANNOTATION_CHARACTERS && LIMIT_RANGER_NOTE.test(value);
+  return value.length <= MAX_UNSIGNED_ANNOTATION_CHARACTERS && LIMIT_RANGER_NOTE.test(value);
 }
 
 export function unsignedLabels(

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { getOwn, type JsonObject } from "../json.ts";
+import { deepFreeze, getOwn, isDeeplyFrozen, type JsonObject, type JsonValue, objectAt } from "../json.ts";
 import type { AllowVerdict } from "../verdict.ts";
 import {
   annotationsOf,
@@ -47,7 +47,79 @@ export interface RebuildOptions extends NodeOptions, SightingOptions {}
 export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): Rebuilt {
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
-  const { name } = metadata;
+  const parts = partsOf(live, verdict, metadata.name, options.nodeName);
+  if (!parts.ok) return parts;
+  const status = forwardedStatus(live, options);
+  if (!status.ok) return status;
+  return {
+    ok: true,
+    pod: {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: {
+        ...withinGracePeriod(metadata.value, verdict.spec),
+        ...parts.metadata,
+      },
+      spec: parts.spec,
+      status: status.status,
+    },
+  };
+}
+
+/** What of a pod neither its versions and times nor its status change. */
+interface Parts {
+  ok: true;
+  /** Labels and annotations, if there are any. */
+  metadata: JsonObject;
+  spec: JsonObject;
+}
+
+/** What was built for verdicts that cannot change, and of what. */
+const built = new WeakMap<
+  AllowVerdict,
+  {
+    name: string;
+    nodeName: string;
+    labels: JsonValue | undefined;
+    annotations: JsonValue | undefined;
+    spec: JsonValue | undefined;
+    parts: Parts;
+  }
+>();
+
+/** Builds these parts, or finds them, if the same verdict is about the same live parts. */
+function partsOf(
+  live: JsonObject,
+  verdict: AllowVerdict,
+  name: string,
+  nodeName: string,
+): Parts | RebuildFailure {
+  const { labels, annotations } = objectAt(live, "metadata");
+  const spec = getOwn(live, "spec");
+  const known = built.get(verdict);
+  if (
+    known !== undefined && known.name === name && known.nodeName === nodeName && known.labels === labels &&
+    known.annotations === annotations && known.spec === spec
+  ) {
+    return known.parts;
+  }
+  const parts = buildParts(live, verdict, name, nodeName);
+  const unchangeable = isDeeplyFrozen(verdict) && isDeeplyFrozen(spec) &&
+    [labels, annotations].every((map) => map === undefined || isDeeplyFrozen(map));
+  if (parts.ok && unchangeable) {
+    deepFreeze(parts.metadata);
+    deepFreeze(parts.spec);
+    built.set(verdict, { name, nodeName, labels, annotations, spec, parts });
+  }
+  return parts;
+}
+
+function buildParts(
+  live: JsonObject,
+  verdict: AllowVerdict,
+  name: string,
+  nodeName: string,
+): Parts | RebuildFailure {
   // No permission names a key of what Kubernetes is known to write.
   const labels = { ...verdict.extraLabels, ...unsignedLabels(live, verdict, name) };
   const annotations = { ...verdict.extraAnnotations, ...unsignedAnnotations(live, verdict) };
@@ -62,23 +134,15 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
       );
     }
   }
-  const scheduling = readScheduling(live, options.nodeName);
+  const scheduling = readScheduling(live, nodeName);
   if (!scheduling.ok) return scheduling;
-  const status = forwardedStatus(live, options);
-  if (!status.ok) return status;
   return {
     ok: true,
-    pod: {
-      apiVersion: "v1",
-      kind: "Pod",
-      metadata: {
-        ...withinGracePeriod(metadata.value, verdict.spec),
-        ...nonEmpty("labels", { ...labels, ...statefulSetLabels(verdict, name), ...verdict.labels }),
-        ...nonEmpty("annotations", { ...annotations, ...verdict.annotations }),
-      },
-      spec: { ...verdict.spec, ...scheduling.fields },
-      status: status.status,
+    metadata: {
+      ...nonEmpty("labels", { ...labels, ...statefulSetLabels(verdict, name), ...verdict.labels }),
+      ...nonEmpty("annotations", { ...annotations, ...verdict.annotations }),
     },
+    spec: { ...verdict.spec, ...scheduling.fields },
   };
 }
 

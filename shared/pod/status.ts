@@ -4,7 +4,15 @@
  * @module
  */
 import type { Problem } from "../errors.ts";
-import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectAt } from "../json.ts";
+import {
+  deepFreeze,
+  getOwn,
+  isDeeplyFrozen,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectAt,
+} from "../json.ts";
 import { isIpAddress } from "./grammar.ts";
 import { failure, type RebuildFailure } from "./rebuild_failure.ts";
 import { decode, type Field, fieldSegment, fieldsOf } from "./schema.ts";
@@ -52,14 +60,30 @@ export function forwardedStatus(
   live: JsonObject,
   { now, first }: SightingOptions,
 ): { ok: true; status: JsonObject } | RebuildFailure {
-  const whole = rebuildPodStatus(getOwn(live, "status"));
+  const whole = rebuildOnce(getOwn(live, "status"));
   const { phase } = objectAt(live, "status");
   const rebuilt = whole.ok ? whole : rebuildPodStatus(phase === undefined ? {} : { phase });
   if (!rebuilt.ok) return rebuilt;
+  const { startTime } = rebuilt.status;
+  const fromFuture = typeof startTime === "string" && !(new Date(startTime) <= now);
+  const ranElsewhere = first && (rebuilt.status.phase === "Running" || rebuilt.status.phase === "Unknown");
+  if (!fromFuture && !ranElsewhere) return rebuilt;
   const status = { ...rebuilt.status };
-  if (typeof status.startTime === "string" && !(new Date(status.startTime) <= now)) delete status.startTime;
-  if (first && (status.phase === "Running" || status.phase === "Unknown")) status.phase = "Pending";
+  if (fromFuture) delete status.startTime;
+  if (ranElsewhere) status.phase = "Pending";
   return { ok: true, status };
+}
+
+/** What was built of statuses that cannot change. */
+const built = new WeakMap<object, { ok: true; status: JsonObject }>();
+
+function rebuildOnce(status: JsonValue | undefined): { ok: true; status: JsonObject } | RebuildFailure {
+  if (!isJsonObject(status) || !isDeeplyFrozen(status)) return rebuildPodStatus(status);
+  const known = built.get(status);
+  if (known !== undefined) return known;
+  const rebuilt = rebuildPodStatus(status);
+  if (rebuilt.ok) built.set(status, { ok: true, status: deepFreeze(rebuilt.status) });
+  return rebuilt;
 }
 
 const PHASES: ReadonlySet<string> = new Set(["Pending", "Running", "Succeeded", "Failed", "Unknown"]);

@@ -5,8 +5,8 @@
  */
 import type { DenyVerdict } from "../verdict.ts";
 
-/** Most signed texts that are remembered: a node runs some hundreds of pods of fewer workloads. */
-export const MAX_REMEMBERED = 4096;
+/** Most signed texts that are remembered, at some 2 KiB and more each: a node runs some hundreds of pods of fewer workloads. */
+export const MAX_REMEMBERED = 1024;
 
 /** Most characters of signed texts that are remembered, all together. */
 export const MAX_REMEMBERED_CHARACTERS = 16 * 1024 * 1024;

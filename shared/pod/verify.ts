@@ -47,13 +47,14 @@ import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { readIdentity } from "./metadata.ts";
+import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
 import {
   type AnsweredReference,
   permissionsUsed,
   signedReferences,
   unansweredText,
 } from "./reference_answer.ts";
+import { JudgedPods } from "./judged_pods.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
   findPodTemplates,
@@ -178,6 +179,14 @@ interface ReadTemplate {
   usedByReferences: readonly string[];
 }
 
+/** An admissible pod: its verdict, and what decides at which times it holds. */
+interface Admissible {
+  verdict: AllowVerdict;
+  signers: readonly Signer[];
+  /** Absent in the spec form. */
+  template?: SignedTemplate;
+}
+
 class PodVerifier implements Verifier {
   readonly #keys: readonly VerificationKey[];
   readonly #revoked: readonly VerificationKey[];
@@ -191,6 +200,7 @@ class PodVerifier implements Verifier {
   readonly #specReferences = new WeakMap<SignedText, readonly AnsweredReference[]>();
   /** By hash; their keys are gone, but they were verified once. */
   readonly #admittedTemplates = new VerifiedMemory<ReadTemplate>();
+  readonly #judged = new JudgedPods<Admissible>();
 
   constructor(
     { keys, revoked = [], acceptForms, requireDigests, references = "off" }: VerifierOptions,
@@ -239,6 +249,46 @@ class PodVerifier implements Verifier {
   }
 
   async #judge(subject: Subject, time: JudgementTime): Promise<Verdict> {
+    return this.#judgeAgain(subject, time) ?? await this.#judgeAnew(subject, time);
+  }
+
+  /**
+   * The same pod again, by the same keys: only the time can have changed. Nothing, if that would lead elsewhere; then the
+   * refusal is found in its proper order.
+   */
+  #judgeAgain(subject: Subject, time: JudgementTime): Verdict | undefined {
+    if (subject.kind !== "pod" || this.#isKeyGone(time.admitted)) return undefined;
+    const known = this.#judged.get(subject);
+    if (known === undefined) return undefined;
+    const { verdict, signers, template } = known;
+    const signer = signerAt(signers, time, subject.namespace);
+    if ("decision" in signer || signer.id !== verdict.keyId) return undefined;
+    return template === undefined || checkDates(template, time) === undefined ? verdict : undefined;
+  }
+
+  #remember(
+    subject: Subject,
+    time: JudgementTime,
+    verdict: Verdict,
+    facts: Omit<Admissible, "verdict">,
+  ): Verdict {
+    // What only its admission excuses is no conclusion about another pod of the same parts.
+    const excused = this.#references === "enforce" && verdict.decision === "allow" &&
+      unansweredReferences(verdict.references).length > 0;
+    if (
+      subject.kind === "pod" && verdict.decision === "allow" && !excused && !this.#isKeyGone(time.admitted)
+    ) {
+      this.#judged.set(subject, { ...facts, verdict });
+    }
+    return verdict;
+  }
+
+  /** The key that admitted a pod is neither trusted nor revoked any more. */
+  #isKeyGone(admission: Admission | undefined): boolean {
+    return admission?.keyId !== undefined && !this.#keyIds.has(admission.keyId);
+  }
+
+  async #judgeAnew(subject: Subject, time: JudgementTime): Promise<Verdict> {
     const signed = readAnnotations(subject.metadata);
     if ("decision" in signed) return signed;
     // A pod with a signed template is never judged by its spec alone: that would be a downgrade.
@@ -275,7 +325,7 @@ class PodVerifier implements Verifier {
     const { permissions, ...comparison } = compareSpecs(spec, live.spec, { ...binding.context, allow });
     const { labels, annotations } = template.metadata;
     const extra = extraMetadata(template, allow, subject.metadata);
-    return this.#conclude(comparison, {
+    const verdict = this.#conclude(comparison, {
       form: "template",
       keyId: signer.id,
       signedHash: hash,
@@ -289,6 +339,7 @@ class PodVerifier implements Verifier {
       references,
       warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
     }, time);
+    return this.#remember(subject, time, verdict, { signers, template });
   }
 
   /**
@@ -322,7 +373,7 @@ class PodVerifier implements Verifier {
         : { source: "pod" };
       const signedSpec = spec === undefined ? live.spec : expand(spec);
       const { permissions, ...comparison } = compareSpecs(signedSpec, live.spec, context);
-      return this.#conclude(comparison, {
+      const verdict = this.#conclude(comparison, {
         form: "spec",
         keyId: signer.id,
         signedHash: verified.hash,
@@ -334,6 +385,7 @@ class PodVerifier implements Verifier {
         references: this.#referencesOf(verified, signedSpec),
         warnings: [],
       }, time);
+      return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
     return refusal ?? deny("signature-invalid", "no trusted key made the signature");
   }
@@ -412,7 +464,7 @@ class PodVerifier implements Verifier {
     text: string,
     admission: Admission | undefined,
   ): Promise<SignedText | undefined> {
-    if (admission?.keyId === undefined || this.#keyIds.has(admission.keyId)) return undefined;
+    if (admission?.keyId === undefined || !this.#isKeyGone(admission)) return undefined;
     const hash = await sha256Hex(new TextEncoder().encode(text));
     return hash === admission.signedHash ? { signers: [{ id: admission.keyId }], hash } : undefined;
   }
@@ -663,15 +715,12 @@ function metadataWarnings(template: SignedTemplate, metadata: JsonObject): strin
   return warnings;
 }
 
-/** Longest unsigned annotation of a key that the owner allowed, in UTF-16 code units. */
-const MAX_EXTRA_ANNOTATION_CHARACTERS: number = 16 * 1024;
-
 /** Controls other than tabs and line ends. */
 // deno-lint-ignore no-control-regex
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 
 function isExtraAnnotation(value: string): boolean {
-  return value.length <= MAX_EXTRA_ANNOTATION_CHARACTERS && value.isWellFormed() && !CONTROLS.test(value);
+  return value.length <= MAX_UNSIGNED_ANNOTATION_CHARACTERS && value.isWellFormed() && !CONTROLS.test(value);
 }
 
 /** Labels and annotations that are not signed, but whose keys the owner allowed. Values of no proper form are left out. */

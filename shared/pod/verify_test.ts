@@ -36,6 +36,7 @@ import {
   statefulSet,
   templateAnnotations,
 } from "./fixture_test.ts";
+import { MAX_UNSIGNED_ANNOTATION_CHARACTERS } from "./metadata.ts";
 import { minimal } from "./normal_form.ts";
 import { rebuildPod } from "./rebuild.ts";
 import { type Admission, createVerifier, type Verifier, type VerifierOptions } from "./verify.ts";
@@ -928,7 +929,7 @@ Deno.test("refuses to forward values of allowed keys that have no proper form: t
       ["labels", "tier", "a b"],
       ["annotations", "mesh.example/status", "a\u001b[2J"],
       ["annotations", "mesh.example/status", "\ud800"],
-      ["annotations", "mesh.example/status", "x".repeat(16 * 1024 + 1)],
+      ["annotations", "mesh.example/status", "x".repeat(MAX_UNSIGNED_ANNOTATION_CHARACTERS + 1)],
       ["annotations", "mesh.example/status", 1],
     ] as const
   ) {

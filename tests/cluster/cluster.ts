@@ -19,10 +19,14 @@ import { Watch } from "./watch.ts";
 /** Name of the one node. */
 export const NODE_NAME = "worker";
 
-const API_SERVER = "https://127.0.0.1:6443";
+/** Where the API server listens, in the node's network. */
+export const API_SERVER = "https://127.0.0.1:6443";
 const API_SERVER_PORT = 6443;
 const PROXY = "https://127.0.0.1:6444";
-const PROXY_PORT = 6444;
+/** Where the proxy listens. */
+export const PROXY_PORT = 6444;
+/** Where the proxy tells those who watch it. */
+export const METRICS_PORT = 10450;
 const KUBELET_PORT = 10250;
 const LOOPBACK = "127.0.0.1";
 const PROXY_RUNTIME_DIR = "/run/kubelet-proxy";
@@ -154,10 +158,16 @@ export class Cluster {
    * Starts the proxy and waits until it listens.
    *
    * @param front whether it stands before the kubelet's own API as well
+   * @param credentials its kubeconfig, and what it serves with; by default those that openssl made
    */
-  async startProxy(extraArgs: string[] = [], { front = true }: FrontChoice = {}): Promise<void> {
+  async startProxy(
+    extraArgs: string[] = [],
+    { front = true, credentials = credentialArguments(this.options.runDir) }: FrontChoice & {
+      credentials?: string[];
+    } = {},
+  ): Promise<void> {
     const proxy = this.program("kubelet-proxy");
-    proxy.start([...(front ? frontArguments(this.options.runDir) : []), ...extraArgs]);
+    proxy.start([...credentials, ...(front ? frontArguments(this.options.runDir) : []), ...extraArgs]);
     await proxy.listening(PROXY_PORT);
     if (front) await proxy.listening(KUBELET_PORT, { address: NODE_ADDRESS });
   }
@@ -166,10 +176,13 @@ export class Cluster {
    * Starts the kubelet and waits until it serves its own port.
    *
    * @param front whether something stands before its API, so that it listens on loopback and trusts that alone
+   * @param extraArgs after the others, which they overrule
    */
-  async startKubelet({ front = this.options.proxy !== undefined }: FrontChoice = {}): Promise<void> {
+  async startKubelet(
+    { front = this.options.proxy !== undefined, extraArgs = [] }: FrontChoice & { extraArgs?: string[] } = {},
+  ): Promise<void> {
     const kubelet = this.program("kubelet");
-    kubelet.start([`--config=${kubeletConfigurationFile(this.options.runDir, front)}`]);
+    kubelet.start([`--config=${kubeletConfigurationFile(this.options.runDir, front)}`, ...extraArgs]);
     await kubelet.listening(KUBELET_PORT, { address: front ? LOOPBACK : NODE_ADDRESS });
   }
 
@@ -229,8 +242,19 @@ state = "${runDir}/containerd/state"
 }
 
 /** The configuration of a kubelet with something before its API, or of one that the cluster reaches itself. */
-function kubeletConfigurationFile(runDir: string, front: boolean): string {
+export function kubeletConfigurationFile(runDir: string, front: boolean): string {
   return `${runDir}/kubelet${front ? "" : "-in-the-open"}.json`;
+}
+
+/** Arguments with the proxy's own credentials as openssl made them. */
+function credentialArguments(runDir: string): string[] {
+  const pki = `${runDir}/pki`;
+  return [
+    `--kubeconfig=${runDir}/node.kubeconfig`,
+    `--tls-cert=${pki}/kubelet-proxy.crt`,
+    `--tls-key=${pki}/kubelet-proxy.key`,
+    `--client-ca=${pki}/node-ca.crt`,
+  ];
 }
 
 /** Arguments by which the proxy stands before the kubelet's own API. */
@@ -333,6 +357,8 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
         `--kubeconfig=${runDir}/kube-controller-manager.kubeconfig`,
         `--service-account-private-key-file=${pki}/service-accounts.key`,
         `--root-ca-file=${pki}/cluster-ca.crt`,
+        `--cluster-signing-cert-file=${pki}/cluster-ca.crt`,
+        `--cluster-signing-key-file=${pki}/cluster-ca.key`,
         "--use-service-account-credentials",
         "--leader-elect=false",
         // A claim that comes before its volume is seen again after this period, by default 15 s.
@@ -366,13 +392,11 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
   const all = new Map(specs.map((spec) => [spec.name, new Program({ ...spec, runDir, namespace: network })]));
   if (proxy !== undefined) {
     const args = [
-      `--kubeconfig=${runDir}/node.kubeconfig`,
       `--listen-addr=127.0.0.1:${PROXY_PORT}`,
-      `--tls-cert=${pki}/kubelet-proxy.crt`,
-      `--tls-key=${pki}/kubelet-proxy.key`,
-      `--client-ca=${pki}/node-ca.crt`,
       `--signature-verification-cert=${runDir}/trusted`,
       `--runtime-dir=${PROXY_RUNTIME_DIR}`,
+      `--metrics-addr=127.0.0.1:${METRICS_PORT}`,
+      `--decision-log=${PROXY_RUNTIME_DIR}/decisions.log`,
     ];
     // A compiled proxy may write to this one folder only. The machine's own stays untouched.
     const bind = { source: `${runDir}/proxy`, target: PROXY_RUNTIME_DIR };

@@ -123,10 +123,19 @@ export async function createCertificates(dir: string, nodeName: string, nodeAddr
   await Promise.all(leaves.map((leaf) => createLeaf(dir, leaf)));
 }
 
-/** Writes a kubeconfig with certificate files of `dir`. */
+/** What a kubeconfig names; certificate files are those of `dir`, unless one file holds certificate and key. */
+interface KubeconfigContent {
+  server: string;
+  dir: string;
+  authority: string;
+  user: string;
+  credentialFile?: string;
+}
+
+/** Writes a kubeconfig. */
 export async function writeKubeconfig(
   file: string,
-  { server, dir, authority, user }: { server: string; dir: string; authority: string; user: string },
+  { server, dir, authority, user, credentialFile }: KubeconfigContent,
 ): Promise<void> {
   const config = {
     apiVersion: "v1",
@@ -134,7 +143,10 @@ export async function writeKubeconfig(
     clusters: [{ name: "cluster", cluster: { server, "certificate-authority": `${dir}/${authority}.crt` } }],
     users: [{
       name: user,
-      user: { "client-certificate": `${dir}/${user}.crt`, "client-key": `${dir}/${user}.key` },
+      user: {
+        "client-certificate": credentialFile ?? `${dir}/${user}.crt`,
+        "client-key": credentialFile ?? `${dir}/${user}.key`,
+      },
     }],
     contexts: [{ name: "context", context: { cluster: "cluster", user } }],
     "current-context": "context",

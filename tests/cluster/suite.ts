@@ -10,12 +10,16 @@
 import assert from "node:assert/strict";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { deployTests } from "./deploy.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
+import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
+import { testSignerImage } from "./signer_image.ts";
 import { done, notYet, until } from "./wait.ts";
 import type { WatchEvent } from "./watch.ts";
+import { watchingTests } from "./watching.ts";
 import {
   cronJob,
   daemonSet,
@@ -660,6 +664,23 @@ nodeApiTests({
   isReady,
 });
 
+watchingTests({
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  signed: SHOP,
+  refused: FLOOD,
+});
+
+// ---- the certificates between kubelet and proxy
+
+ownLegTests({
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  runSigned,
+});
+// ---- the signing-server's container
+
+test("the signing-server's image runs as it is built: not root, nothing writable but its volume", ({ cluster }) =>
+  testSignerImage(cluster));
+
 // ---- the whole record
 
 test(
@@ -729,4 +750,13 @@ test("the tests would see it: what is refused does run when nothing refuses it",
   const running = await cluster.untilPod(SHOP, "seen", "is Ready", isReady);
   const recorded = await cluster.containers.ofPod(uidOf(running));
   assert.equal(containersOfImage(recorded, cluster.images.intruder).length, 1);
+});
+
+// ---- install, upgrade, uninstall: last, since the node is for a while one without a proxy
+
+deployTests({
+  namespace: SHOP,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  create,
+  isReady,
 });

@@ -1,6 +1,6 @@
 /**
  * The soak: `make soak`. The real program between an API server and a kubelet of the fakes, over TLS on loopback, for
- * SOAK_SECONDS (an hour without it), while pods come and go, the API server restarts, the network is cut, and the proxy is
+ * SOAK_SECONDS (an hour without it) and with SOAK_SEED, while pods come and go, the API server restarts, the network is cut, and the proxy is
  * restarted by SIGTERM and SIGKILL.
  *
  * What must hold at every moment: whatever the kubelet is shown was signed by the owner, container by container. What must
@@ -16,6 +16,7 @@ import { FakeApiServer } from "../fakes/api_server.ts";
 import { assertNoCanary, CANARY } from "../fakes/canary.ts";
 import { FakeKubelet } from "../fakes/kubelet.ts";
 import { makePod, NODE_NAME, objectOf, Owner, withImage } from "../fakes/owner.ts";
+import { Random } from "../hostile/mutations.ts";
 import { serveTls } from "./api.ts";
 import { watchLeaks } from "./leaks.ts";
 import { Network } from "./network.ts";
@@ -54,7 +55,17 @@ let port = 0;
 const signed = new Map<string, string>();
 /** UIDs that may leave the kubelet: deleted, or altered. */
 const leaving = new Set<string>();
-const counts = { made: 0, refused: 0, deleted: 0, altered: 0, events: 0, checks: 0, faults: 0, restarts: 0 };
+const counts = {
+  made: 0,
+  refused: 0,
+  deleted: 0,
+  altered: 0,
+  events: 0,
+  checks: 0,
+  unanswered: 0,
+  faults: 0,
+  restarts: 0,
+};
 const failures: string[] = [];
 let stopping = false;
 
@@ -62,8 +73,12 @@ const kubelet = new FakeKubelet({
   fetch: (path, init) => fetch(`https://127.0.0.1:${port}${path}`, { ...init, client }),
 });
 
+/** The same order of actions and faults for the same seed; when each falls is the machine's. */
+const seed = Number(Deno.env.get("SOAK_SEED") ?? Math.floor(Math.random() * 2 ** 31));
+const source = new Random(seed);
+
 function random(below: number): number {
-  return Math.floor(Math.random() * below);
+  return source.below(below);
 }
 
 async function sleep(ms: number): Promise<void> {
@@ -234,7 +249,8 @@ function checkInvariant(): void {
     }
   }
   kubelet.images.clear();
-  kubelet.failures.length = 0;
+  // Of the faults; whether all was asked again shows when things calm down.
+  counts.unanswered += kubelet.failures.splice(0).length;
 }
 
 /** All is quiet: every signed pod that is neither deleted nor altered is there, and nothing else but what is ending. */
@@ -323,7 +339,7 @@ try {
     await makeSignedPod();
   }
   await checkComplete();
-  say(`${PODS} pods are there; ${seconds} s to go`);
+  say(`${PODS} pods are there; ${seconds} s to go, SOAK_SEED=${seed}`);
   await churn(endAt - seconds * 800, all);
   // Both kinds, whatever chance has chosen.
   await restartProxy("SIGTERM");

@@ -66,7 +66,7 @@ export class ProxyProcess {
   }
 
   /** Starts it, and waits until it listens. */
-  static async start(folder: string, port = 0): Promise<ProxyProcess> {
+  static async start(folder: string, port = 0, more: readonly string[] = []): Promise<ProxyProcess> {
     const args = [
       `--kubeconfig=${folder}/kubeconfig`,
       `--signature-verification-cert=${folder}/owner.pem`,
@@ -78,6 +78,7 @@ export class ProxyProcess {
       `--runtime-dir=${folder}/run`,
       "--log-format=json",
       "--log-requests=false",
+      ...more,
     ];
     const permissions = await proxyPermissions(args, (path) => Deno.readTextFile(path));
     const started = new ProxyProcess(
@@ -99,14 +100,15 @@ export class ProxyProcess {
       }).spawn(),
       folder,
     );
-    await until(() => started.#ended || started.#line("listening") !== undefined);
+    await until(() => started.#ended || started.line("listening") !== undefined);
     if (started.#ended) {
       throw new Error(`kubelet-proxy did not start:\n${started.lines.join("\n")}`);
     }
     return started;
   }
 
-  #line(event: string): Record<string, unknown> | undefined {
+  /** The first line of an event. */
+  line(event: string): Record<string, unknown> | undefined {
     for (const line of this.lines) {
       if (line.includes(`"event":"${event}"`)) {
         return Object.fromEntries(Object.entries(JSON.parse(line)));
@@ -117,7 +119,7 @@ export class ProxyProcess {
 
   /** Where it listens. */
   get url(): string {
-    return String(this.#line("listening")?.["address"]);
+    return String(this.line("listening")?.["address"]);
   }
 
   get port(): number {

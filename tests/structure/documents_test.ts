@@ -10,7 +10,9 @@ const DOCUMENTS = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  "docs/metrics.md",
   "docs/signature-format.md",
+  "docs/operations.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];

@@ -9,10 +9,12 @@ const PROGRAMS: Record<string, string[]> = {
     "@bufbuild/protobuf",
     "@logtape/logtape",
     "@optique/core",
+    "@peculiar/asn1-csr",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-rsa",
     "@peculiar/asn1-schema",
     "@peculiar/asn1-x509",
+    "prom-client",
     "yaml",
   ],
   signer: [

@@ -1,6 +1,6 @@
 /** What the kubelet asks for and writes beside its list and watch, and what must not be asked for. */
 import { objectAt } from "@signed-pods/shared/json";
-import type { JsonObject } from "@signed-pods/shared/json";
+import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import {
   makeMirror,
   makePod,
@@ -403,9 +403,122 @@ function verdict(status: unknown, over: JsonObject = {}): string {
   );
 }
 
+const TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews";
+const TOKEN = "canary-of-a-token";
+
+/** The kubelet asks whose a token is, and the API server answers in some way. */
+function token(slug: string, does: string, answered: string, known?: string): Case {
+  return {
+    name: `9-token-${slug}`,
+    does,
+    async run(setting) {
+      await started(setting);
+      let asked = 0;
+      setting.server.lie = ({ target }) =>
+        target === TOKENS
+          ? (wire) => {
+            asked++;
+            return finish(wire, answered);
+          }
+          : undefined;
+      const { text } = await setting.fetch(TOKENS, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({
+          kind: "TokenReview",
+          apiVersion: "authentication.k8s.io/v1",
+          metadata: {},
+          spec: { token: TOKEN },
+        }),
+      });
+      const { authenticated, user } = objectAt(JSON.parse(text), "status");
+      if (
+        known === undefined
+          ? authenticated === true
+          : objectAt({ user: user ?? null }, "user").username !== known
+      ) {
+        throw new Error(`the kubelet was told ${text}`);
+      }
+      if (asked !== 1) throw new Error(`the API server was asked ${asked} times`);
+      if (text.includes(TOKEN) || setting.logs.some(({ lines }) => JSON.stringify(lines).includes(TOKEN))) {
+        throw new Error("the token is shown");
+      }
+      setting.notes.add(`the kubelet was told ${known ?? "nobody"}`);
+      setting.server.lie = () => undefined;
+    },
+  };
+}
+
+function user(status: JsonValue, more: JsonObject = {}): string {
+  const object = { kind: "TokenReview", apiVersion: "authentication.k8s.io/v1", ...more, status };
+  return answer(JSON.stringify(object), "201 Created");
+}
+
+const JANE: JsonObject = { username: "jane", groups: ["developers"] };
+
 export const reviews: CaseGroup = {
   title: "Reviews",
   cases: [
+    token("known", "says whose the token is", user({ authenticated: true, user: JANE }), "jane"),
+    token(
+      "echoed",
+      "repeats the token in its answer",
+      user({ authenticated: true, user: JANE }, { spec: { token: TOKEN } }),
+      "jane",
+    ),
+    token("unknown", "does not know the token, and names a user", user({ authenticated: false, user: JANE })),
+    token(
+      "unknown-with-token",
+      "puts the token into its reason",
+      user({ authenticated: false, error: `no ${TOKEN}` }),
+    ),
+    token("no-word", "names a user, and does not say that the token is good", user({ user: JANE })),
+    token("yes-as-text", "says yes in text", user({ authenticated: "true", user: JANE })),
+    token(
+      "yes-and-error",
+      "says yes, and why not",
+      user({ authenticated: true, user: JANE, error: "expired" }),
+    ),
+    token(
+      "nobody",
+      "says yes, and names nobody",
+      user({ authenticated: true, user: { groups: ["system:masters"] } }),
+    ),
+    token(
+      "certificate",
+      "says that the user has shown a certificate, as the front does",
+      user({
+        authenticated: true,
+        user: {
+          ...JANE,
+          extra: { "authentication.kubernetes.io/credential-id": [`X509SHA256=${"0".repeat(64)}`] },
+        },
+      }),
+    ),
+    token(
+      "many-groups",
+      "names groups without end",
+      user({ authenticated: true, user: { ...JANE, groups: Array(5000).fill("g") } }),
+    ),
+    token(
+      "other-kind",
+      "answers with another kind",
+      user({ authenticated: true, user: JANE }, { kind: "SelfSubjectReview" }),
+    ),
+    token(
+      "twice",
+      "answers twice, in one object",
+      answer(
+        '{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"authenticated":false},"status":{"authenticated":true,"user":{"username":"jane"}}}',
+        "201 Created",
+      ),
+    ),
+    token(
+      "failure",
+      "answers 500 with a user",
+      user({ authenticated: true, user: JANE }).replace("201 Created", "500 X"),
+    ),
+    token("redirected", "redirects the token", answer("", "307 X", ["Location: https://127.0.0.1:1/"])),
     review(
       "exec-allowed",
       "allows somebody all of nodes/proxy, which is exec",

@@ -1,0 +1,167 @@
+/**
+ * Renews the node's own client certificate, the one that the cluster knows the node by. The kubelet did this before; behind
+ * the proxy it never sees that certificate, so that who holds the kubelet's files opens the proxy and nothing else.
+ *
+ * The cluster issues the certificate, and the cluster is not trusted: what it sends is used only if it belongs to the key that
+ * was made here, names this node, and holds now and longer than the one that it replaces.
+ *
+ * @module
+ */
+import { messageOf } from "@signed-pods/shared/errors";
+import { formatTime } from "@signed-pods/shared/time";
+import type { Clock } from "../clock.ts";
+import { nodeNameInCertificate } from "../credentials.ts";
+import type { Log } from "../log.ts";
+import type { ReloadCounts } from "../reload_counts.ts";
+import { readTlsIdentity } from "../tls_identity.ts";
+import { makeNodeCertificateRequest } from "./certificate_request.ts";
+import type { NodeCertificateClient } from "./node_certificate_client.ts";
+import { makeOwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";
+import { isDue } from "./own_leg_plan.ts";
+import type { PrivateFolder } from "./private_folder.ts";
+
+/** Time between two looks at the certificate, and between two tries, in milliseconds. */
+export const NODE_CERTIFICATE_INTERVAL_MS = 60_000;
+
+/** Time between two questions whether the certificate was issued, in milliseconds. */
+export const ISSUE_POLL_MS = 2_000;
+
+/** How long a request is waited for, in milliseconds: a kubelet waits as long, then makes another one. */
+export const ISSUE_TIMEOUT_MS: number = 15 * 60_000;
+
+/** What renews. */
+export interface NodeCertificateRenewal {
+  nodeName: string;
+  /** Name of the file in `folder`. */
+  file: string;
+  folder: PrivateFolder<string>;
+  client: NodeCertificateClient;
+  clock: Clock;
+  log: Log;
+  counts: ReloadCounts;
+}
+
+/** Looks at once, and then again and again, and renews what has lived two thirds of its life. */
+export function renewNodeCertificate(options: NodeCertificateRenewal): { close(): void } {
+  const { nodeName, file, folder, client, clock, log, counts } = options;
+  const count = counts.of("node-certificate");
+  let closed = false;
+  let told = "";
+  let wake = () => {};
+
+  /** Waits, or until it is closed. */
+  function pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.after(delayMs, resolve);
+      wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  async function readOwn(): Promise<ReadCertificate> {
+    const [own] = readCertificatesOf((await folder.read()).get(file) ?? "");
+    if (own === undefined) throw new Error("holds no certificate");
+    return own;
+  }
+
+  async function renew(): Promise<void> {
+    const old = await readOwn();
+    if (!isDue(old, clock.now())) return;
+    const key = await makeOwnKey();
+    const name = await client.request(await makeNodeCertificateRequest(key, nodeName));
+    log.info("node-certificate-requested", "a new client certificate of this node was asked for", { name });
+    const certificate = await untilIssued(name);
+    if (certificate === undefined) return;
+    const { notAfter } = checkIssued(certificate, key.pem, nodeName, old, clock.now());
+    await folder.write(file, readTlsIdentity(certificate, key.pem).certificate + key.pem);
+    count.taken++;
+    log.info("node-certificate-renewed", "the node has a new client certificate", {
+      name,
+      notAfter: formatTime(notAfter),
+    });
+  }
+
+  /** The certificate; undefined if the proxy stops. */
+  async function untilIssued(name: string): Promise<string | undefined> {
+    const deadlineMs = clock.now().getTime() + ISSUE_TIMEOUT_MS;
+    while (!closed) {
+      const state = await client.state(name);
+      switch (state.kind) {
+        case "issued":
+          return state.certificate;
+        case "refused":
+          throw new Error(`the request "${name}" was refused: ${state.problem}`);
+        case "pending":
+          break;
+        default: {
+          const never: never = state;
+          return never;
+        }
+      }
+      if (clock.now().getTime() >= deadlineMs) {
+        throw new Error(
+          `the request "${name}" was not answered within ${ISSUE_TIMEOUT_MS / 60_000} minutes; ` +
+            "approve it, or see why the controller of the cluster does not",
+        );
+      }
+      await pause(ISSUE_POLL_MS);
+    }
+    return undefined;
+  }
+
+  async function run(): Promise<void> {
+    while (!closed) {
+      try {
+        await renew();
+        told = "";
+        count.stale = false;
+      } catch (error) {
+        const problem = messageOf(error);
+        count.stale = true;
+        if (problem !== told) {
+          told = problem;
+          count.refused++;
+          log.error("node-certificate-not-renewed", problem, { file });
+        }
+      }
+      if (!closed) await pause(NODE_CERTIFICATE_INTERVAL_MS);
+    }
+  }
+
+  void run();
+  return {
+    close() {
+      closed = true;
+      wake();
+    },
+  };
+}
+
+/**
+ * Checks what the cluster issued.
+ *
+ * @throws {Error} with what is wrong with it
+ */
+export function checkIssued(
+  certificate: string,
+  keyPem: string,
+  nodeName: string,
+  old: Pick<ReadCertificate, "notAfter">,
+  now: Date,
+): ReadCertificate {
+  // Throws if the certificate is another key's.
+  const { der } = readTlsIdentity(certificate, keyPem);
+  const [own] = readCertificatesOf(certificate);
+  if (own === undefined || nodeNameInCertificate(der) !== nodeName) {
+    throw new Error("the issued certificate is not this node's; the old one stays");
+  }
+  if (now < own.notBefore || now >= own.notAfter || own.notAfter <= old.notAfter) {
+    throw new Error(
+      `the issued certificate holds from ${formatTime(own.notBefore)} until ${formatTime(own.notAfter)}, ` +
+        "which is no renewal; the old one stays",
+    );
+  }
+  return own;
+}

@@ -1,0 +1,74 @@
+/**
+ * Renews the certificates between kubelet and proxy while the proxy runs. What is written is put in force by those who follow
+ * the files: the proxy within seconds, the kubelet at its next connection, or within five minutes.
+ *
+ * @module
+ */
+import { messageOf } from "@signed-pods/shared/errors";
+import { formatTime } from "@signed-pods/shared/time";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import type { ReloadCounts } from "../reload_counts.ts";
+import { type OwnLegFile, type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
+import type { PrivateFolder } from "./private_folder.ts";
+
+/** Time between two looks, in milliseconds: a day's certificate has eight hours left when it is due. */
+export const RENEWAL_INTERVAL_MS = 60_000;
+
+/** What renews. */
+export interface OwnLegRenewal {
+  folder: PrivateFolder<OwnLegFile>;
+  wishes: OwnLegWishes;
+  clock: Clock;
+  log: Log;
+  counts: ReloadCounts;
+}
+
+/** Looks at once, and then again and again, and renews what is due. */
+export function renewOwnLeg({ folder, wishes, clock, log, counts }: OwnLegRenewal): { close(): void } {
+  const count = counts.of("own-leg");
+  let closed = false;
+  let cancel = () => {};
+  let told = "";
+
+  async function renew(): Promise<void> {
+    const plan = await planOwnLeg(await folder.read(), wishes, clock.now());
+    if (!plan.ok) {
+      throw new Error(plan.problems.map(({ path, message }) => `"${path}" ${message}`).join("; "));
+    }
+    for (const { file, text, reason, notAfter } of plan.writes) {
+      await folder.write(file, text);
+      count.taken++;
+      log.info("own-leg-renewed", `"${file}" was written anew: it ${reason}`, {
+        folder: wishes.folder,
+        ...(notAfter === undefined ? {} : { notAfter: formatTime(notAfter) }),
+      });
+    }
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await renew();
+      told = "";
+      count.stale = false;
+    } catch (error) {
+      const problem = messageOf(error);
+      count.stale = true;
+      // Once for each problem, however often it is met.
+      if (problem !== told) {
+        told = problem;
+        count.refused++;
+        log.error("own-leg-not-renewed", problem, { folder: wishes.folder });
+      }
+    }
+    if (!closed) cancel = clock.after(RENEWAL_INTERVAL_MS, () => void look());
+  }
+
+  void look();
+  return {
+    close() {
+      closed = true;
+      cancel();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * The JSON text of a pod that was built, with the text of parts that cannot change made once.
+ *
+ * @module
+ */
+import { isDeeplyFrozen, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+
+/** Texts of values that cannot change; they go with the values. */
+const texts = new WeakMap<object, string>();
+
+/** What `JSON.stringify` makes of a pod. */
+export function podText(pod: JsonObject): string {
+  const members: string[] = [];
+  for (const [key, value] of Object.entries(pod)) {
+    members.push(`${JSON.stringify(key)}:${textOf(value)}`);
+  }
+  return `{${members.join(",")}}`;
+}
+
+function textOf(value: JsonValue): string {
+  if (typeof value !== "object" || value === null || !isDeeplyFrozen(value)) {
+    return JSON.stringify(value);
+  }
+  let text = texts.get(value);
+  if (text === undefined) {
+    text = JSON.stringify(value);
+    texts.set(value, text);
+  }
+  return text;
+}
