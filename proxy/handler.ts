@@ -7,6 +7,7 @@
  * known route? ─no─> 403, and the flag that would allow it
  *   │
  *   ├─ pods ──────> the pod gate, which judges every pod
+ *   ├─ objects ───> the object gate, which judges every object that a kubelet reads by the rule of its kind
  *   ├─ reviews ───> the review gate, which knows what may be allowed at all
  *   └─ others ────> relayed: known headers, bodies streamed both ways, no redirects
  * ```
@@ -18,6 +19,7 @@ import type { Clock } from "./clock.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
 import { type RequestObserver, routeName } from "./operability/request_observer.ts";
+import type { ObjectGate } from "./objects/object_gate.ts";
 import type { PodGate } from "./pod_gate.ts";
 import { parseTarget } from "./request_target.ts";
 import type { RequestTarget } from "./request_target.ts";
@@ -40,6 +42,7 @@ export const MAX_OPEN_REQUESTS = 8192;
 export interface HandlerOptions {
   router: Router;
   gate: PodGate;
+  objects: ObjectGate;
   reviews: ReviewGate;
   upstream: Upstream;
   log: Log;
@@ -60,13 +63,13 @@ export interface Handler {
    * @param delivered settles when the answer has been sent, or cannot be
    */
   handle(request: Request, delivered: Promise<void>): Promise<Response>;
-  /** Ends the relayed watches cleanly. The pod gate is closed on its own. */
+  /** Ends the watches of objects and the relayed ones cleanly. The pod gate is closed on its own. */
   close(): void;
 }
 
 /** Makes the handler of one proxy. */
 export function createHandler(options: HandlerOptions): Handler {
-  const { router, gate, reviews, upstream, log, logRequests, elapsedMs, clock, observer } = options;
+  const { router, gate, objects, reviews, upstream, log, logRequests, elapsedMs, clock, observer } = options;
   const closing = new AbortController();
 
   let open = 0;
@@ -149,6 +152,8 @@ export function createHandler(options: HandlerOptions): Handler {
           return await gate.get(route.namespace, route.name, route.query, request.signal);
         case "pod-write":
           return await gate.write(request, { ...route, path: target.target }, request.signal);
+        case "object":
+          return await objects.answer(request, route.asked, request.signal);
         case "review":
           return await reviews.answer(route.review, request);
         case "relay":
@@ -247,11 +252,17 @@ export function createHandler(options: HandlerOptions): Handler {
     return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
   }
 
-  return { handle, close: () => closing.abort() };
+  return { handle, close };
+
+  function close(): void {
+    objects.close();
+    closing.abort();
+  }
 }
 
 function isWatch(route: Route): boolean {
-  return route.kind === "pod-watch" || (route.kind === "relay" && route.stream);
+  return route.kind === "pod-watch" || (route.kind === "object" && route.asked.verb === "watch") ||
+    (route.kind === "relay" && route.stream);
 }
 
 /** Why an answer must not be relayed; undefined if it may. */

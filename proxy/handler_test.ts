@@ -33,8 +33,13 @@ function setUp(answer: Answer = () => new Response("ok"), logRequests = true) {
     close: () => Promise.resolve(),
   };
   const handler = createHandler({
-    router: createRouter("worker", []),
+    router: createRouter("worker", [{ method: "GET", path: "/apis/example.com/v1/things", prefix: false }]),
     gate,
+    objects: {
+      answer: (_request, { verb, resource }) => answerAs("object", verb, resource),
+      close: () => void gated.push(["close"]),
+      refresh: () => {},
+    },
     reviews: { answer: (review) => answerAs("review", review) },
     upstream: {
       send(request) {
@@ -67,8 +72,9 @@ async function status(response: Response): Promise<{ code: number; reason: strin
   return { code, reason, message };
 }
 
-const NODE = "/api/v1/nodes/worker";
-const WATCH = "/apis/node.k8s.io/v1/runtimeclasses?watch=true";
+const LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker";
+const EVENT = "/api/v1/namespaces/a/events/b";
+const WATCH = "/apis/example.com/v1/things?watch=true";
 
 Deno.test("pods go to the gate and nowhere else", async () => {
   const { ask, gated, sent } = setUp();
@@ -103,7 +109,7 @@ Deno.test("known routes stream both ways, with known headers only", async () => 
       headers: { "content-type": "x/y", "set-cookie": "a=b", "content-length": "6" },
     })
   );
-  const response = await ask("PATCH", `${NODE}/status?timeout=10s`, {
+  const response = await ask("PATCH", `${EVENT}?timeout=10s`, {
     body: "patch",
     headers: { "content-type": "p/q" },
   });
@@ -111,10 +117,25 @@ Deno.test("known routes stream both ways, with known headers only", async () => 
   assert.deepEqual([...response.headers], [["content-type", "x/y"]]);
   assert.equal(await response.text(), "answer");
   const [request] = sent;
-  assert.equal(request?.path, `${NODE}/status?timeout=10s`);
+  assert.equal(request?.path, `${EVENT}?timeout=10s`);
   assert.ok(request?.body instanceof ReadableStream);
   assert.equal(await new Response(request.body).text(), "patch");
   assert.ok(request?.signal instanceof AbortSignal);
+});
+
+Deno.test("objects that a kubelet reads go to their gate and nowhere else", async () => {
+  const { ask, gated, sent, handler } = setUp();
+  await ask("GET", "/api/v1/services");
+  await ask("GET", "/apis/node.k8s.io/v1/runtimeclasses?watch=true");
+  await ask("PATCH", "/api/v1/nodes/worker/status", { body: "{}" });
+  handler.close();
+  assert.deepEqual(gated, [
+    ["object", "list", "services"],
+    ["object", "watch", "runtimeclasses"],
+    ["object", "write", "nodes"],
+    ["close"],
+  ]);
+  assert.equal(sent.length, 0);
 });
 
 Deno.test("reviews go to their gate and nowhere else", async () => {
@@ -127,7 +148,7 @@ Deno.test("reviews go to their gate and nowhere else", async () => {
 
 Deno.test("errors of known routes are relayed as they are", async () => {
   const { ask } = setUp(() => new Response("not found", { status: 404, headers: { "retry-after": "3" } }));
-  const response = await ask("GET", NODE);
+  const response = await ask("GET", LEASE);
   assert.deepEqual([response.status, response.headers.get("retry-after"), await response.text()], [
     404,
     "3",
@@ -137,11 +158,14 @@ Deno.test("errors of known routes are relayed as they are", async () => {
 
 Deno.test("answers without a body", async () => {
   const { ask } = setUp(() => new Response(null, { status: 204 }));
-  const response = await ask("DELETE", "/apis/storage.k8s.io/v1/csinodes/worker");
+  const response = await ask(
+    "DELETE",
+    "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dworker",
+  );
   assert.deepEqual([response.status, response.body], [204, null]);
   const odd = new Response("body");
   Object.defineProperty(odd, "status", { value: 204 });
-  assert.equal((await setUp(() => odd).ask("GET", NODE)).body, null);
+  assert.equal((await setUp(() => odd).ask("GET", LEASE)).body, null);
 });
 
 Deno.test("refuses paths that are not canonical", async () => {
@@ -174,11 +198,11 @@ Deno.test("refuses redirects and other answers that are no plain answers", async
   };
   for (const code of [301, 302, 304, 307, 308, 101, 103, 199, 600, 999]) {
     const { ask, log } = setUp(() => odd(code));
-    assert.equal((await status(await ask("GET", NODE))).code, 502, String(code));
+    assert.equal((await status(await ask("GET", LEASE))).code, 502, String(code));
     assert.equal(log.events[0]?.event, "answer-refused");
   }
   const { ask } = setUp(() => new Response("x", { headers: { "content-encoding": "gzip" } }));
-  assert.equal((await status(await ask("GET", NODE))).code, 502);
+  assert.equal((await status(await ask("GET", LEASE))).code, 502);
 });
 
 Deno.test("no answer of the API server becomes a Status", async () => {
@@ -193,7 +217,7 @@ Deno.test("no answer of the API server becomes a Status", async () => {
     const { ask, log } = setUp(() => {
       throw new UpstreamError(failure, "why");
     });
-    assert.equal((await status(await ask("GET", NODE))).code, code);
+    assert.equal((await status(await ask("GET", LEASE))).code, code);
     assert.equal(log.events[0]?.event, event);
   }
 });
@@ -203,7 +227,7 @@ Deno.test("refuses to show a defect to the client", async () => {
     const { ask, log } = setUp(() => {
       throw defect;
     });
-    const { code, message } = await status(await ask("GET", NODE));
+    const { code, message } = await status(await ask("GET", LEASE));
     assert.equal(code, 500);
     assert.doesNotMatch(message, /canary/);
     assert.equal(log.events[0]?.event, "request-failed");
@@ -212,15 +236,15 @@ Deno.test("refuses to show a defect to the client", async () => {
 
 Deno.test("one line per request, without its query; none if not wanted", async () => {
   const { ask, log } = setUp();
-  await ask("GET", `${NODE}?resourceVersion=canary`);
+  await ask("GET", `${LEASE}?resourceVersion=canary`);
   assert.deepEqual(log.events, [{
     level: "info",
     event: "request",
     message: "answered",
-    fields: { method: "GET", path: NODE, route: "relay", code: 200, ms: 0 },
+    fields: { method: "GET", path: LEASE, route: "relay", code: 200, ms: 0 },
   }]);
   const quiet = setUp(undefined, false);
-  await quiet.ask("GET", NODE);
+  await quiet.ask("GET", LEASE);
   assert.equal(quiet.log.events.length, 0);
 });
 
@@ -279,7 +303,7 @@ Deno.test("a client that leaves a relayed watch ends it upstream", async () => {
 Deno.test("refuses to wait for ever for the rest of an answer, and says so", async () => {
   const { body, state } = endless();
   const { ask, log, clock, sent } = setUp(() => new Response(body));
-  const response = await ask("GET", NODE);
+  const response = await ask("GET", LEASE);
   await clock.advance(ANSWER_TIMEOUT_MS - 1);
   assert.equal(sent[0]?.signal?.aborted, false);
   await clock.advance(1);
@@ -296,7 +320,7 @@ Deno.test("refuses to wait for ever for the rest of an answer, and says so", asy
 
 Deno.test("an answer that was delivered is not timed any more, nor is a watch", async () => {
   const { ask, log, clock, delivered, sent } = setUp(() => new Response("ok"));
-  await ask("GET", NODE);
+  await ask("GET", LEASE);
   assert.equal(clock.timers, 1);
   delivered.resolve();
   await settle();
@@ -337,7 +361,7 @@ Deno.test("a relayed watch of which nothing is heard ends cleanly, and the log s
   assert.equal((await second)?.done, true);
   assert.equal(state.cancelled, true);
   assert.deepEqual(log.events.map(({ event, fields }) => [event, fields["path"]]), [
-    ["watch-silent", "/apis/node.k8s.io/v1/runtimeclasses"],
+    ["watch-silent", "/apis/example.com/v1/things"],
   ]);
   assert.equal(clock.timers, 0);
 });

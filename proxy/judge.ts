@@ -38,6 +38,7 @@ import {
 } from "./live_pod.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import type { PodReferences } from "./objects/pod_references.ts";
 import type { DecisionKind, JudgeObserver } from "./operability/pod_decision.ts";
 import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
@@ -147,6 +148,8 @@ export interface JudgeOptions {
   /** Takes hidden pods; without one (audit) nothing is done about them. */
   rejector: Rejector | undefined;
   log: Log;
+  /** What pods refer to; without it references are not looked at. */
+  references?: PodReferences;
   /** In audit nothing is ever stopped: refusals are logged, and the pod stays admitted. */
   mode: Mode;
   nodeName: string;
@@ -218,6 +221,7 @@ class NodeJudge implements Judge {
   readonly #verifier: PodVerifier;
   readonly #ledger: Ledger;
   readonly #rejector: Rejector | undefined;
+  readonly #references: PodReferences | undefined;
   readonly #log: Log;
   readonly #enforce: boolean;
   readonly #nodeName: string;
@@ -235,6 +239,7 @@ class NodeJudge implements Judge {
     this.#verifier = options.verifier;
     this.#ledger = options.ledger;
     this.#rejector = options.rejector;
+    this.#references = options.references;
     this.#log = options.log;
     this.#enforce = options.mode === "enforce";
     this.#nodeName = options.nodeName;
@@ -258,7 +263,12 @@ class NodeJudge implements Judge {
           showings.push({ kind: "hide" });
         } else {
           await this.#verifyAgain(candidate);
-          showings.push(this.#apply(candidate, this.#decide(candidate, snapshot), snapshot));
+          const reserved = await this.#reserveReferences(candidate);
+          const decision = this.#decide(candidate, snapshot);
+          if (reserved && decision.kind !== "admit") {
+            this.#references?.forget(candidate.identity.uid);
+          }
+          showings.push(this.#apply(candidate, decision, snapshot));
         }
       }
       await this.#ledger.flush();
@@ -461,6 +471,33 @@ class NodeJudge implements Judge {
       candidate.datesSkipped = false;
       candidate.verdict = await this.#verify(candidate);
     }
+  }
+
+  /**
+   * Refuses a pod whose references do not fit what the kubelet holds; one that runs already is only remembered.
+   *
+   * @returns whether its references are remembered since now
+   */
+  async #reserveReferences(candidate: Candidate): Promise<boolean> {
+    const { identity, verdict, refusal, object } = candidate;
+    const references = this.#references;
+    if (hasTerminalPhase(object)) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      references?.forget(identity.uid);
+      return false;
+    }
+    if (
+      references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
+      references.knows(identity.uid)
+    ) {
+      return false;
+    }
+    const running = !this.#enforce || this.#ledger.get(identity.uid) !== undefined;
+    const denied = await references.reserve(identity, verdict, running);
+    if (denied !== undefined) {
+      candidate.verdict = denied;
+    }
+    return denied === undefined;
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
@@ -795,6 +832,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
+    this.#references?.forget(uid);
     this.#rejector?.forget(uid);
   }
 

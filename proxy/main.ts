@@ -10,6 +10,7 @@ import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
+import { formatDifference } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
@@ -55,6 +56,10 @@ import {
   PLUGIN_TIMEOUT_MS,
   type PluginCredential,
 } from "./plugin_credential.ts";
+import { createObjectGate } from "./objects/object_gate.ts";
+import { createObjectKinds } from "./objects/object_kinds.ts";
+import { createRefusalEvents } from "./objects/refusal_events.ts";
+import { createPodReferences } from "./objects/pod_references.ts";
 import { createPodGate } from "./pod_gate.ts";
 import { createReviewClient } from "./review_client.ts";
 import { createReviewGate } from "./review_gate.ts";
@@ -236,10 +241,37 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       revoked,
       acceptForms: options.acceptForms,
       requireDigests: options.requireDigests,
+      references: options.objects.references,
     });
   const verifier = createReplaceableVerifier(makeVerifier(keys));
+  const references = createPodReferences({
+    mode: options.objects.references,
+    keys: keys.trusted,
+    runtimeClasses: options.objects.runtimeClasses,
+    clock: systemClock,
+    refresh: (kind, namespace, name) =>
+      objects.refresh(kind === "ConfigMap" ? "configmaps" : "secrets", namespace, name),
+    refreshRuntimeClasses: () => objects.refresh("runtimeclasses"),
+    warn: (kind, namespace, name, differences) =>
+      log.warn("content-not-signed", "the content is not what was signed, and is passed on", {
+        kind,
+        namespace,
+        name,
+        differences: differences.map(formatDifference),
+      }),
+  });
+  const objects = createObjectGate({
+    upstream,
+    kinds: createObjectKinds({ nodeName, ...options.objects, signedHandlers: references.handlersOf }),
+    log,
+    mode: options.mode,
+    clock: systemClock,
+    references,
+    events: createRefusalEvents({ upstream, nodeName, clock: systemClock, log }),
+  });
   const gate = createPodGate({
     upstream,
+    references,
     verifier: operability.verifier(options.logPodPayloads ? withPayloadLog(verifier, log) : verifier),
     ledger: await openLedger(ledgerFile(options.runtimeDir), log),
     log,
@@ -254,6 +286,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
   const handler = createHandler({
     router: createRouter(nodeName, options.allowedPaths),
     gate,
+    objects,
     reviews: createReviewGate({
       nodeName,
       access: options.nodeApiAccess,
@@ -329,6 +362,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     loaded: configuration.files.keys,
     apply(next) {
       verifier.replace(makeVerifier(next));
+      references.setKeys(next.trusted);
       gate.judgeAgain();
       tellKeys(next, log);
       keyExpiry.watch(next.trusted);

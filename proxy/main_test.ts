@@ -81,6 +81,9 @@ async function node(
   }
 }
 
+/** A request that is relayed, whatever its answer. */
+const LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker";
+
 /** Starts the program. */
 function start(
   folder: string,
@@ -206,7 +209,7 @@ Deno.test("serves, goes round a proxy in the environment, and stops cleanly with
     const pods = `${address}/api/v1/pods?fieldSelector=spec.nodeName%3Dworker`;
     const list = await fetch(pods, { client: kubelet });
     assert.deepEqual([list.status, (await list.json()).kind], [200, "PodList"]);
-    const relayed = await fetch(`${address}/api/v1/nodes/worker`, {
+    const relayed = await fetch(`${address}${LEASE}`, {
       client: kubelet,
       headers: { authorization: "Bearer canary" },
     });
@@ -272,7 +275,7 @@ Deno.test("refuses a folder or an address that another one uses; takes over from
     const third = start(folder, [...GOOD(folder), "--listen-addr=:0"]);
     const { port } = new URL(await third.address());
     using kubelet = client(pki);
-    const response = await fetch(`https://127.0.0.1:${port}/api/v1/nodes/worker`, { client: kubelet });
+    const response = await fetch(`https://127.0.0.1:${port}${LEASE}`, { client: kubelet });
     assert.deepEqual([response.status, await response.json()], [200, { answer: true }]);
     third.kill("SIGINT");
     assert.equal(await third.status(), 0);
@@ -287,7 +290,7 @@ Deno.test("insecure-skip-tls-verify is obeyed with a warning", async () => {
       "--log-pod-payloads",
     ]);
     using kubelet = client(pki);
-    const response = await fetch(`${await program.address()}/api/v1/nodes/worker`, { client: kubelet });
+    const response = await fetch(`${await program.address()}${LEASE}`, { client: kubelet });
     assert.deepEqual([response.status, await response.json()], [200, { answer: true }]);
     program.kill("SIGTERM");
     assert.equal(await program.status(), 0);
@@ -439,7 +442,7 @@ Deno.test("every certificate and key is renewed under load and under a watch, wi
     const load = Promise.all([0, 1, 2].map(async () => {
       while (loading) {
         try {
-          const response = await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet });
+          const response = await fetch(`${address}${LEASE}`, { client: kubelet });
           if (!response.ok || await response.text() !== '{"answer":true}') failures.push(response.status);
         } catch (error) {
           failures.push(error);
@@ -515,7 +518,7 @@ Deno.test("a dead API server of two is left, and taken back; watches on the othe
     const program = start(folder, [...GOOD(folder), `--server=${second}`]);
     const address = await program.address();
     using kubelet = client(pki);
-    const ask = async () => await (await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet })).text();
+    const ask = async () => await (await fetch(`${address}${LEASE}`, { client: kubelet })).text();
     assert.equal(await ask(), '{"first":true}');
     const logged = (event: string) =>
       program.output.lines.filter((line) => parse(line)["event"] === event).length;
@@ -565,7 +568,7 @@ Deno.test("a credential plugin gives the node's certificate; garbage leaves the 
     const flags = [...GOOD(folder), "--node-name=worker"];
     const bad = start(folder, flags);
     using kubelet = client(pki);
-    const refused = await fetch(`${await bad.address()}/api/v1/nodes/worker`, { client: kubelet });
+    const refused = await fetch(`${await bad.address()}${LEASE}`, { client: kubelet });
     assert.equal(refused.status, 503);
     assert.doesNotMatch(await refused.text() + bad.output.lines.join(), /canary/);
     assert.equal(seen.length, 0);
@@ -585,7 +588,7 @@ Deno.test("a credential plugin gives the node's certificate; garbage leaves the 
       }),
     );
     const program = start(folder, flags);
-    const response = await fetch(`${await program.address()}/api/v1/nodes/worker`, { client: kubelet });
+    const response = await fetch(`${await program.address()}${LEASE}`, { client: kubelet });
     assert.deepEqual([response.status, await response.json()], [200, { answer: true }]);
     assert.equal(seen[0]?.client, pki.node.der.toHex());
     assert.equal(seen[0]?.headers["authorization"], "Bearer canary-token");
@@ -623,7 +626,7 @@ Deno.test("a token that the API server does not take any more is read again, and
     const address = await program.address();
     using kubelet = client(pki);
     const ask = async () => {
-      const response = await fetch(`${address}/api/v1/nodes/worker`, { client: kubelet });
+      const response = await fetch(`${address}${LEASE}`, { client: kubelet });
       await response.body?.cancel();
       return response.status;
     };

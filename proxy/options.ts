@@ -25,6 +25,7 @@ import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_option
 import { parseServer } from "./kubeconfig.ts";
 import type { Mode } from "./mode.ts";
 import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import { OBJECT_FLAGS, type ObjectOptions, readObjectOptions } from "./objects/object_options.ts";
 import {
   OPERABILITY_FLAGS,
   type OperabilityOptions,
@@ -132,6 +133,7 @@ export const FLAGS = [
     description:
       "Let a request through that kubelets are not known to make; `/*` at the end means everything under the path. Never opens pods. Repeatable.",
   },
+  ...OBJECT_FLAGS,
   {
     name: "--node-api-access",
     value: "WORDS",
@@ -190,6 +192,8 @@ export interface Options {
   acceptForms: ReadonlySet<SignatureForm>;
   requireDigests: boolean;
   allowedPaths: readonly AllowedPath[];
+  /** What objects other than pods may be. */
+  objects: ObjectOptions;
   /** Local ceiling for the kubelet's own API. */
   nodeApiAccess: NodeApiAccess;
   /** Not given if nothing is to stand before the kubelet's own API. */
@@ -216,6 +220,9 @@ const REPEATABLE: ReadonlySet<string> = new Set([
   "--signature-verification-cert",
   "--allow-path",
   "--server",
+  "--allow-volume",
+  "--runtime-class",
+  "--allow-device-driver",
 ]);
 
 const BOOLEANS = booleanFlags(FLAGS);
@@ -244,6 +251,12 @@ const parser = object({
   acceptForms: withDefault(textOption("--accept-forms"), defaultOf("--accept-forms")),
   requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
   allowPaths: multiple(textOption("--allow-path")),
+  objects: object({
+    allowVolumes: multiple(textOption("--allow-volume")),
+    runtimeClasses: multiple(textOption("--runtime-class")),
+    deviceDrivers: multiple(textOption("--allow-device-driver")),
+    references: withDefault(textOption("--references"), defaultOf("--references")),
+  }),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
   front: object({
     listen: optional(textOption("--kubelet-api-listen")),
@@ -435,6 +448,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
   if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {
     report("--kubelet-api-listen", "has the port of --listen-addr; give each its own");
   }
+  const objects = readObjectOptions(flags.objects, report);
   const allowedPaths: AllowedPath[] = [];
   for (const path of flags.allowPaths) {
     const parsed = parseAllowedPath(path);
@@ -470,6 +484,7 @@ function validate(flags: Flags, problems: Problem[]): Options {
     acceptForms,
     requireDigests: boolean("--require-digests", flags.requireDigests),
     allowedPaths,
+    objects,
     nodeApiAccess,
     ...(front === undefined ? {} : { front }),
     runtimeDir: flags.runtimeDir.replace(/(?<=.)\/+$/, ""),

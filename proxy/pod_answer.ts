@@ -18,6 +18,9 @@ export const MAX_FAILURE_BYTES = 64 * 1024;
 /** The only content type of pods that is read; kube-apiserver sends no parameters. */
 const JSON_CONTENT_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset=utf-8[ \t]*)?$/i;
 
+/** A continue token: base64url without padding (apiserver `pkg/storage/continue.go`). */
+export const CONTINUE_TOKEN = /^[A-Za-z0-9_-]{1,4096}$/;
+
 /** Headers of every request for pods: JSON that is not compressed, so that it can be read. */
 export function podRequestHeaders(): Headers {
   return new Headers({ "accept": "application/json", "accept-encoding": "identity" });
@@ -70,6 +73,11 @@ export function badAnswer(route: string, problem: string, log: Log, signal?: Abo
     "InternalError",
     `kubelet-proxy: the API server's answer is not passed on: ${problem}`,
   );
+}
+
+/** An answer that was built here. */
+export function jsonResponse(text: string, status: number): Response {
+  return new Response(text + "\n", { status, headers: { "content-type": "application/json" } });
 }
 
 /** The JSON object that a body is, or what is wrong with it. */

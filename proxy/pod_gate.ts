@@ -21,6 +21,7 @@ import { createKnownPods, type KnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
+import type { PodReferences } from "./objects/pod_references.ts";
 import type { JudgeObserver } from "./operability/pod_decision.ts";
 import { createPodLists } from "./pod_list.ts";
 import { createPodObjects, type PodWrite } from "./pod_object.ts";
@@ -34,6 +35,8 @@ export interface PodGateOptions {
   upstream: Upstream;
   /** Judges one pod by its signature; `createVerifier` of shared/pod/verify makes it. */
   verifier: PodVerifier;
+  /** What pods refer to; without it references are not looked at. */
+  references?: PodReferences;
   /** What was admitted before; `openLedger` makes it. */
   ledger: Ledger;
   log: Log;
@@ -77,7 +80,19 @@ export interface PodGate {
 
 /** Makes the gate; one per process, since it remembers what the kubelet has been shown. */
 export function createPodGate(options: PodGateOptions): PodGate {
-  const { upstream, verifier, ledger, log, mode, nodeName, clock, random, observer, maxListBytes } = options;
+  const {
+    upstream,
+    verifier,
+    ledger,
+    log,
+    mode,
+    nodeName,
+    clock,
+    random,
+    observer,
+    maxListBytes,
+    references,
+  } = options;
   const { known = createKnownPods() } = options;
   const rejector = mode === "enforce"
     ? createRejector({ upstream, log, clock, random, nodeName })
@@ -91,6 +106,7 @@ export function createPodGate(options: PodGateOptions): PodGate {
     nodeName,
     clock,
     ...(observer === undefined ? {} : { observer }),
+    ...(references === undefined ? {} : { references }),
   });
   const served = createServedVersions();
   const lists = createPodLists({

@@ -14,6 +14,7 @@ import type { Mode } from "./mode.ts";
 import {
   badAnswer,
   checkAnswer,
+  CONTINUE_TOKEN,
   isKind,
   podRequestHeaders,
   queryText,
@@ -39,9 +40,6 @@ export const MAX_OPEN_LISTS = 8;
 
 /** Lists that are read at the same time: each may be as long as one may be. A kubelet reads one. */
 export const MAX_CONCURRENT_LISTS = 4;
-
-/** A continue token: base64url without padding (apiserver `pkg/storage/continue.go`). */
-const CONTINUE_TOKEN = /^[A-Za-z0-9_-]{1,4096}$/;
 
 /** Around each pod of a list there are the list and its items. */
 const POD_DEPTH = 2;

@@ -18,6 +18,7 @@ import {
   badAnswer,
   checkAnswer,
   isKind,
+  jsonResponse,
   parseObject,
   podRequestHeaders,
   queryText,
@@ -276,8 +277,4 @@ function refuse(code: number, reason: string, message: string): RewrittenPatch {
 /** What the API server answers for a pod that does not exist, word for word. */
 function notFound(name: string): Response {
   return statusResponse(404, "NotFound", `pods "${name}" not found`, { name, kind: "pods" });
-}
-
-function jsonResponse(text: string, status: number): Response {
-  return new Response(text + "\n", { status, headers: { "content-type": "application/json" } });
 }

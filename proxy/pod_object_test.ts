@@ -136,7 +136,7 @@ for (
   });
 }
 
-Deno.test("writes go up as they are, and come back as identity", async () => {
+Deno.test("writes go up as they are, and come back as identity and phase", async () => {
   const bench = await makeBench(() =>
     jsonAnswer(withMetadata(EVIL, { deletionTimestamp: "2026-01-01T00:00:00Z" }))
   );
@@ -156,6 +156,7 @@ Deno.test("writes go up as they are, and come back as identity", async () => {
       resourceVersion: "1",
       deletionTimestamp: "2026-01-01T00:00:00Z",
     },
+    status: { phase: "Pending" },
   });
   assert.deepEqual(bench.sent, [{
     method: "POST",

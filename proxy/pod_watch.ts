@@ -6,25 +6,29 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { Clock } from "./clock.ts";
 import { createLineSplitter, type LineSplitter } from "./json_lines.ts";
 import type { Judge, Showing, Sighting, Snapshot } from "./judge.ts";
 import type { KnownPods } from "./known_pods.ts";
 import type { Log } from "./log.ts";
 import type { Mode } from "./mode.ts";
-import { checkAnswer, isKind, parseObject, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
+import { checkAnswer, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
 import { coversNode } from "./pod_list.ts";
 import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
-import { rebuildStatus, statusResponse } from "./status.ts";
+import { statusResponse } from "./status.ts";
 import type { Upstream } from "./upstream.ts";
 import { afterSilence } from "./watch_silence.ts";
-
-/**
- * Longest line, in bytes. etcd takes requests of 1.5 MiB, so no pod is longer; written as JSON with escapes, and within
- * an event, it stays below this.
- */
-export const MAX_WATCH_LINE_BYTES = 8 * 1024 * 1024;
+import {
+  decodeEvent,
+  encodeBookmark,
+  encodeEvent,
+  isTrue,
+  linesOf,
+  MAX_WATCH_LINE_BYTES,
+  type Piece,
+  type ReadEvent,
+  relayed,
+} from "./watch_stream.ts";
 
 /** Watches that are open at the same time. A kubelet has one of pods; a few more end by time-out. */
 export const MAX_OPEN_WATCHES = 32;
@@ -33,9 +37,6 @@ export const MAX_OPEN_WATCHES = 32;
 const POD_DEPTH = 1;
 
 const PODS_PATH = "/api/v1/pods";
-
-/** Annotation of the BOOKMARK that ends the initial events; its only value is "true". */
-const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
 
 /** Serves watches. */
 export interface PodWatches {
@@ -59,14 +60,6 @@ export interface PodWatchOptions {
   nodeName: string;
   clock: Clock;
 }
-
-/** One event, read but not judged. */
-type WatchEvent =
-  | { kind: "pod"; sighting: Sighting }
-  | { kind: "bookmark"; resourceVersion: string; initialEventsEnd: boolean }
-  | { kind: "error"; status: JsonObject };
-
-type DecodedEvent = { ok: true; event: WatchEvent } | { ok: false; problem: string };
 
 /** Makes the server of watches. */
 export function createPodWatches(options: PodWatchOptions): PodWatches {
@@ -182,10 +175,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       return await audit(run, chunk);
     }
     const { lines, problem: cut } = linesOf(run.splitter, chunk);
-    const events: WatchEvent[] = [];
+    const events: ReadEvent[] = [];
     let problem = cut;
     for (const line of lines) {
-      const decoded = decodeEvent(line, known);
+      const decoded = decodeEvent(line, "v1", "Pod", known.forDocument(POD_DEPTH));
       if (!decoded.ok) {
         problem = decoded.problem;
         break;
@@ -216,7 +209,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
   }
 
   /** Judges events in order; those between two bookmarks at once. */
-  async function* show(run: WatchRun, events: readonly WatchEvent[]): AsyncGenerator<string> {
+  async function* show(run: WatchRun, events: readonly ReadEvent[]): AsyncGenerator<string> {
     let batch: Sighting[] = [];
     const judgeBatch = async () => {
       const sightings = batch;
@@ -226,8 +219,8 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       return showings.map((showing) => encodeShowing(run, showing, moment)).join("");
     };
     for (const event of events) {
-      if (event.kind === "pod") {
-        batch.push(event.sighting);
+      if (event.kind === "present" || event.kind === "deleted") {
+        batch.push(event);
         continue;
       }
       yield await judgeBatch();
@@ -242,7 +235,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         await judge.completeSnapshot(snapshot);
       }
       remember(run, event.resourceVersion, moment);
-      yield encodeEvent("BOOKMARK", JSON.stringify(bookmark(event)));
+      yield encodeBookmark(event, "v1", "Pod");
     }
     yield await judgeBatch();
   }
@@ -283,7 +276,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const { lines, problem } = linesOf(run.splitter, chunk);
     try {
       for (const line of lines) {
-        const decoded = decodeEvent(line, known);
+        const decoded = decodeEvent(line, "v1", "Pod", known.forDocument(POD_DEPTH));
         if (!decoded.ok) {
           throw new TypeError(decoded.problem);
         }
@@ -308,166 +301,4 @@ interface WatchRun {
   /** In audit: still readable. */
   audited: boolean;
   readonly ending: AbortSignal;
-}
-
-/** What is to be sent, and whether the watch ends with it. */
-interface Piece {
-  bytes: Uint8Array;
-  ended: boolean;
-}
-
-/**
- * A body that is read only as the kubelet takes it, one chunk at a time, so that a slow kubelet slows down the API server
- * instead of filling memory. It ends cleanly whatever happens upstream: to client-go a watch that ends is one to resume.
- *
- * @param end ends the upstream request, or says that it has been ended
- * @param release called once, when nothing more will be sent
- * @param hear waits for bytes: calls back when they do not come, and is told when they do
- * @param take makes of a chunk, or of the end, what is sent; without it, chunks are sent as they are
- */
-function relayed(
-  upstream: ReadableStream<Uint8Array> | null,
-  end: AbortSignal,
-  release: () => void,
-  hear: (end: () => void) => () => void,
-  take: (chunk: Uint8Array | undefined) => Promise<Piece> = (chunk) =>
-    Promise.resolve({ bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined }),
-): ReadableStream<Uint8Array> | null {
-  if (upstream === null) {
-    release();
-    return null;
-  }
-  const reader = upstream.getReader();
-  let released = false;
-  const finish = () => {
-    if (!released) {
-      released = true;
-      release();
-      // The request is aborted by now; this is for streams that do not know of it.
-      reader.cancel().catch(() => {});
-    }
-  };
-
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      const endNow = () => {
-        if (!released) {
-          finish();
-          controller.close();
-        }
-      };
-      end.addEventListener("abort", endNow, { once: true });
-      if (end.aborted) {
-        endNow();
-      }
-    },
-    async pull(controller) {
-      while (!released) {
-        // A failure upstream is the same to the kubelet as an end; what was not complete is dropped.
-        // A silence that is too long is an end too: the connection may be dead, and the kubelet resumes the watch.
-        const cancelTimer = hear(() => void reader.cancel().catch(() => {}));
-        const read = await reader.read().catch(() => undefined);
-        cancelTimer();
-        const piece = read === undefined || released ? undefined : await take(read.value);
-        if (released) {
-          return;
-        }
-        const sends = piece !== undefined && piece.bytes.length > 0;
-        if (sends) {
-          controller.enqueue(piece.bytes);
-        }
-        if (piece === undefined || piece.ended) {
-          finish();
-          controller.close();
-        }
-        if (sends) {
-          return;
-        }
-      }
-    },
-    cancel: finish,
-  }, { highWaterMark: 0 });
-}
-
-/** The complete lines of a chunk, or the last line if there is no chunk, and what is wrong after them. */
-function linesOf(
-  splitter: LineSplitter,
-  chunk: Uint8Array | undefined,
-): { lines: Uint8Array[]; problem: string | undefined } {
-  if (chunk === undefined) {
-    // A last line may lack its line feed. If it is not complete it does not parse, and is dropped like any such line.
-    const rest = splitter.rest();
-    return { lines: rest.length === 0 ? [] : [rest], problem: undefined };
-  }
-  const { lines, tooLong } = splitter.push(chunk);
-  return { lines, problem: tooLong ? `a line is longer than ${MAX_WATCH_LINE_BYTES} bytes` : undefined };
-}
-
-function decodeEvent(line: Uint8Array, known: KnownPods): DecodedEvent {
-  const parsed = parseObject(line, known.forDocument(POD_DEPTH));
-  if (!parsed.ok) {
-    return parsed;
-  }
-  const { type, object } = parsed.object;
-  if (!isJsonObject(object)) {
-    return { ok: false, problem: "it has no object" };
-  }
-  switch (type) {
-    case "ADDED":
-    case "MODIFIED":
-    case "DELETED":
-      return isKind(object, "Pod")
-        ? {
-          ok: true,
-          event: { kind: "pod", sighting: { kind: type === "DELETED" ? "deleted" : "present", object } },
-        }
-        : { ok: false, problem: "its object is not a v1 Pod" };
-    case "BOOKMARK":
-      return decodeBookmark(object);
-    case "ERROR":
-      return isKind(object, "Status")
-        ? { ok: true, event: { kind: "error", status: rebuildStatus(errorCode(object["code"]), object) } }
-        : { ok: false, problem: "its object is not a v1 Status" };
-    default:
-      return { ok: false, problem: "its type is not one of a watch" };
-  }
-}
-
-function decodeBookmark(object: JsonObject): DecodedEvent {
-  if (!isKind(object, "Pod")) {
-    return { ok: false, problem: "its object is not a v1 Pod" };
-  }
-  const metadata = objectAt(object, "metadata");
-  const { resourceVersion } = metadata;
-  if (!isResourceVersion(resourceVersion)) {
-    return { ok: false, problem: "its resourceVersion is not a number" };
-  }
-  const initialEventsEnd = objectAt(metadata, "annotations")[INITIAL_EVENTS_END] === "true";
-  return { ok: true, event: { kind: "bookmark", resourceVersion, initialEventsEnd } };
-}
-
-function bookmark(event: { resourceVersion: string; initialEventsEnd: boolean }): JsonObject {
-  const { resourceVersion, initialEventsEnd } = event;
-  return {
-    kind: "Pod",
-    apiVersion: "v1",
-    metadata: {
-      resourceVersion,
-      ...(initialEventsEnd ? { annotations: { [INITIAL_EVENTS_END]: "true" } } : {}),
-    },
-  };
-}
-
-function encodeEvent(type: string, object: string): string {
-  return `{"type":"${type}","object":${object}}\n`;
-}
-
-/** The code of a Status in an ERROR event; client-go decides by the reason, so any failure will do. */
-function errorCode(code: JsonValue | undefined): number {
-  return typeof code === "number" && Number.isInteger(code) && code >= 400 && code <= 599 ? code : 500;
-}
-
-/** What Go's strconv.ParseBool takes for true. */
-function isTrue(text: string | null): boolean {
-  return text !== null && ["1", "t", "T", "true", "TRUE", "True"].includes(text);
 }

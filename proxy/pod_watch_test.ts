@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
-import { MAX_OPEN_WATCHES, MAX_WATCH_LINE_BYTES } from "./pod_watch.ts";
+import { MAX_OPEN_WATCHES } from "./pod_watch.ts";
+import { MAX_WATCH_LINE_BYTES } from "./watch_stream.ts";
 import { WATCH_SILENCE_TIMEOUT_MS } from "./watch_silence.ts";
 import { settle } from "../tests/fakes/clock.ts";
 import { makeGate, type TestGate } from "../tests/fakes/gate.ts";

@@ -8,6 +8,8 @@
  * @module
  */
 import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
+import type { ObjectRequest } from "./objects/object_gate.ts";
+import type { ResourceName } from "./objects/object_kind.ts";
 import type { RequestTarget } from "./request_target.ts";
 
 /** The methods that Kubernetes resources have. */
@@ -15,8 +17,18 @@ export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 const METHODS: ReadonlySet<string> = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 
-/** How a row is handled. `pod-read` is a list or a watch, as its query says. */
-export type Handling = "pod-read" | "pod-get" | "pod-write" | "token-review" | "access-review" | "relay";
+/**
+ * How a row is handled. `pod-read` is a list or a watch, as its query says; `object` is a list, a watch, a get or a
+ * write, as method, path and query say; `relay` decides nothing, and nothing that the node does hangs on the answer.
+ */
+export type Handling =
+  | "pod-read"
+  | "pod-get"
+  | "pod-write"
+  | "object"
+  | "token-review"
+  | "access-review"
+  | "relay";
 
 /** What a row demands of the query's fieldSelector. */
 export type SelectorRule =
@@ -38,6 +50,8 @@ export interface RouteRow {
    */
   path: string;
   handling: Handling;
+  /** With `object`: whose rule the answer is judged by. */
+  resource?: ResourceName;
   /** If given, the request must have such a fieldSelector. */
   selector?: SelectorRule;
   /** Part of the kubelet that asks. */
@@ -58,10 +72,10 @@ export const ROUTES: readonly RouteRow[] = [
   }),
 
   // The node itself.
-  row(["GET"], "/api/v1/nodes", "node informer", { selector: "named-this-node" }),
-  row(["POST"], "/api/v1/nodes", "registration"),
-  row(["GET", "PATCH"], "/api/v1/nodes/{node}", "node status, volume manager"),
-  row(["PATCH"], "/api/v1/nodes/{node}/status", "node status, CSI"),
+  row(["GET"], "/api/v1/nodes", "node informer", { selector: "named-this-node", resource: "nodes" }),
+  row(["POST"], "/api/v1/nodes", "registration", { resource: "nodes" }),
+  row(["GET", "PATCH"], "/api/v1/nodes/{node}", "node status, volume manager", { resource: "nodes" }),
+  row(["PATCH"], "/api/v1/nodes/{node}/status", "node status, CSI", { resource: "nodes" }),
   row(
     ["POST"],
     "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
@@ -76,57 +90,83 @@ export const ROUTES: readonly RouteRow[] = [
   row(["PATCH"], "/api/v1/namespaces/{namespace}/events/{name}", "event recorder"),
 
   // What pods refer to.
-  row(["GET"], "/api/v1/namespaces/{namespace}/{configmaps|secrets}", "per-object informers", {
+  row(["GET"], "/api/v1/namespaces/{namespace}/configmaps", "per-object informers", {
     selector: "named",
+    resource: "configmaps",
   }),
-  row(["GET"], "/api/v1/namespaces/{namespace}/{configmaps|secrets}/{name}", "volumes, environment"),
-  row(["GET"], "/api/v1/services", "service environment"),
-  row(["GET"], "/api/v1/namespaces/{namespace}/serviceaccounts/{name}", "credential providers"),
-  row(["POST"], "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", "token manager"),
-  row(["GET"], "/apis/node.k8s.io/v1/runtimeclasses", "runtime classes"),
+  row(["GET"], "/api/v1/namespaces/{namespace}/configmaps/{name}", "volumes, environment", {
+    resource: "configmaps",
+  }),
+  row(["GET"], "/api/v1/namespaces/{namespace}/secrets", "per-object informers", {
+    selector: "named",
+    resource: "secrets",
+  }),
+  row(["GET"], "/api/v1/namespaces/{namespace}/secrets/{name}", "volumes, environment", {
+    resource: "secrets",
+  }),
+  row(["GET"], "/api/v1/services", "service environment", { resource: "services" }),
+  row(["GET"], "/api/v1/namespaces/{namespace}/serviceaccounts/{name}", "credential providers", {
+    resource: "serviceaccounts",
+  }),
+  row(["POST"], "/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", "token manager", {
+    resource: "serviceaccounts/token",
+  }),
+  row(["GET"], "/apis/node.k8s.io/v1/runtimeclasses", "runtime classes", { resource: "runtimeclasses" }),
 
   // Storage.
-  row(["GET"], "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}", "volume manager"),
-  row(["PATCH"], "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}/status", "volume expansion"),
-  row(["GET"], "/api/v1/persistentvolumes/{name}", "volume manager"),
-  row(["GET"], "/apis/storage.k8s.io/v1/volumeattachments/{name}", "CSI"),
-  row(["GET"], "/apis/storage.k8s.io/v1/csidrivers", "CSI"),
-  row(["POST"], "/apis/storage.k8s.io/v1/csinodes", "CSI"),
-  row(["GET", "PUT", "DELETE"], "/apis/storage.k8s.io/v1/csinodes/{node}", "CSI"),
+  row(["GET"], "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}", "volume manager", {
+    resource: "persistentvolumeclaims",
+  }),
+  row(["PATCH"], "/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}/status", "volume expansion", {
+    resource: "persistentvolumeclaims",
+  }),
+  row(["GET"], "/api/v1/persistentvolumes/{name}", "volume manager", { resource: "persistentvolumes" }),
+  row(["GET"], "/apis/storage.k8s.io/v1/volumeattachments/{name}", "CSI", { resource: "volumeattachments" }),
+  row(["GET"], "/apis/storage.k8s.io/v1/csidrivers", "CSI", { resource: "csidrivers" }),
+  row(["POST"], "/apis/storage.k8s.io/v1/csinodes", "CSI", { resource: "csinodes" }),
+  row(["GET", "PUT", "DELETE"], "/apis/storage.k8s.io/v1/csinodes/{node}", "CSI", { resource: "csinodes" }),
   // 1.37 and later.
-  row(["PUT"], "/apis/storage.k8s.io/v1/csinodes/{node}/status", "CSI"),
+  row(["PUT"], "/apis/storage.k8s.io/v1/csinodes/{node}/status", "CSI", { resource: "csinodes" }),
 
   // Dynamic resource allocation; v1beta1 in 1.32 and 1.33, v1 in 1.34 and later.
   row(
     ["GET"],
     "/apis/resource.k8s.io/{v1|v1beta1|v1beta2}/namespaces/{namespace}/resourceclaims/{name}",
     "resource claims",
+    { resource: "resourceclaims" },
   ),
   row(["DELETE"], "/apis/resource.k8s.io/{v1|v1beta1|v1beta2}/resourceslices", "device plugins", {
     selector: "this-node",
   }),
 
   // Certificates: the kubelet's own, and projected volumes.
-  row(["POST"], "/apis/certificates.k8s.io/v1/certificatesigningrequests", "certificate rotation"),
+  row(["POST"], "/apis/certificates.k8s.io/v1/certificatesigningrequests", "certificate rotation", {
+    resource: "certificatesigningrequests",
+  }),
   row(["GET"], "/apis/certificates.k8s.io/v1/certificatesigningrequests", "certificate rotation", {
     selector: "named",
+    resource: "certificatesigningrequests",
   }),
-  row(["GET"], "/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}", "certificate rotation"),
+  row(["GET"], "/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}", "certificate rotation", {
+    resource: "certificatesigningrequests",
+  }),
   row(
     ["GET"],
     "/apis/certificates.k8s.io/{v1|v1beta1|v1alpha1}/clustertrustbundles",
     "clusterTrustBundle volumes",
+    { resource: "clustertrustbundles" },
   ),
   row(
     ["GET"],
     "/apis/certificates.k8s.io/{v1|v1beta1|v1alpha1}/podcertificaterequests",
     "podCertificate volumes",
-    { selector: "this-node" },
+    { selector: "this-node", resource: "podcertificaterequests" },
   ),
   row(
     ["POST"],
     "/apis/certificates.k8s.io/{v1|v1beta1|v1alpha1}/namespaces/{namespace}/podcertificaterequests",
     "podCertificate volumes",
+    { resource: "podcertificaterequests" },
   ),
 
   // Discovery: asked for when an API is missing, to say so.
@@ -154,6 +194,8 @@ export type Route =
     name?: string;
     subresource?: string;
   }
+  /** Anything that is judged by the rule of its kind. */
+  | { kind: "object"; asked: ObjectRequest }
   /** Asks who a client of the kubelet is (TokenReview) or what it may do (SubjectAccessReview). */
   | { kind: "review"; review: "token" | "access" }
   /** Goes up and comes back as it is. `stream` if the answer may go on for hours. */
@@ -333,6 +375,8 @@ function resolve(
       return { kind: "review", review: "token" };
     case "access-review":
       return { kind: "review", review: "access" };
+    case "object":
+      return resolveObject(row, method, segments, target, watch);
     case "pod-read":
       return { kind: watch ? "pod-watch" : "pod-list", query };
     case "pod-get":
@@ -360,6 +404,41 @@ function resolve(
     namespace,
     ...(name === undefined ? {} : { name }),
     ...(subresource === undefined ? {} : { subresource }),
+  };
+}
+
+/** `/api/v1/…` or `/apis/{group}/{version}/…`, then `[namespaces/{namespace}/]{resource}[/{name}[/{subresource}]]`. */
+function resolveObject(
+  { resource }: RouteRow,
+  method: Method,
+  segments: readonly string[],
+  { path, query }: RequestTarget,
+  watch: boolean,
+): Route {
+  if (resource === undefined) {
+    return refuse(403, "no rule is known for this kind of object");
+  }
+  const [api, group = "", version = ""] = segments;
+  const apiVersion = api === "api" ? group : `${group}/${version}`;
+  const rest = segments.slice(api === "api" ? 2 : 3);
+  const namespace = rest[0] === "namespaces" ? rest[1] : undefined;
+  const named = rest[namespace === undefined ? 1 : 3];
+  const selected = /^metadata\.name=(.*)$/.exec(query.get("fieldSelector") ?? "")?.[1];
+  const name = named ?? selected;
+  if (named !== undefined && watch) {
+    return refuse(400, "kubelets do not watch single objects by their path");
+  }
+  return {
+    kind: "object",
+    asked: {
+      verb: method !== "GET" ? "write" : named !== undefined ? "get" : watch ? "watch" : "list",
+      resource,
+      apiVersion,
+      path,
+      query,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(name === undefined ? {} : { name }),
+    },
   };
 }
 
@@ -429,13 +508,14 @@ function row(
   methods: readonly Method[],
   path: string,
   who: string,
-  more: { handling?: Handling; selector?: SelectorRule } = {},
+  more: { handling?: Handling; selector?: SelectorRule; resource?: ResourceName } = {},
 ): RouteRow {
   return {
     methods,
     path,
-    handling: more.handling ?? "relay",
+    handling: more.handling ?? (more.resource === undefined ? "relay" : "object"),
     who,
+    ...(more.resource === undefined ? {} : { resource: more.resource }),
     ...(more.selector === undefined ? {} : { selector: more.selector }),
   };
 }

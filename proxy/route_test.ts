@@ -19,15 +19,15 @@ const SEEN: [string, string, Route["kind"]][] = [
   [
     "GET",
     "/api/v1/namespaces/default/configmaps?allowWatchBookmarks=true&fieldSelector=metadata.name%3Dkube-root-ca.crt&resourceVersionMatch=NotOlderThan&sendInitialEvents=true&timeout=45m12s&timeoutSeconds=2712&watch=true",
-    "relay",
+    "object",
   ],
   ["GET", "/api/v1/namespaces/default/pods/p1", "pod-get"],
-  ["GET", "/api/v1/nodes/worker", "relay"],
-  ["GET", "/api/v1/nodes/worker?resourceVersion=0", "relay"],
+  ["GET", "/api/v1/nodes/worker", "object"],
+  ["GET", "/api/v1/nodes/worker?resourceVersion=0", "object"],
   [
     "GET",
     "/api/v1/nodes?allowWatchBookmarks=true&fieldSelector=metadata.name%3Dworker&resourceVersion=5&timeout=6m0s&timeoutSeconds=360&watch=true",
-    "relay",
+    "object",
   ],
   [
     "GET",
@@ -43,26 +43,26 @@ const SEEN: [string, string, Route["kind"]][] = [
   [
     "GET",
     "/api/v1/services?allowWatchBookmarks=true&fieldSelector=spec.clusterIP%21%3DNone&resourceVersion=5&timeout=5m17s&timeoutSeconds=317&watch=true",
-    "relay",
+    "object",
   ],
   ["GET", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker?timeout=10s", "relay"],
   [
     "GET",
     "/apis/node.k8s.io/v1/runtimeclasses?allowWatchBookmarks=true&resourceVersion=5&timeout=5m30s&timeoutSeconds=330&watch=true",
-    "relay",
+    "object",
   ],
   [
     "GET",
     "/apis/storage.k8s.io/v1/csidrivers?allowWatchBookmarks=true&resourceVersion=5&timeout=6m58s&timeoutSeconds=418&watch=true",
-    "relay",
+    "object",
   ],
-  ["GET", "/apis/storage.k8s.io/v1/csinodes/worker?resourceVersion=0", "relay"],
+  ["GET", "/apis/storage.k8s.io/v1/csinodes/worker?resourceVersion=0", "object"],
   ["PATCH", "/api/v1/namespaces/default/events/p1.17ab", "relay"],
   ["PATCH", "/api/v1/namespaces/default/pods/p1/status", "pod-write"],
-  ["PATCH", "/api/v1/nodes/worker/status?timeout=10s", "relay"],
+  ["PATCH", "/api/v1/nodes/worker/status?timeout=10s", "object"],
   ["POST", "/api/v1/namespaces/default/events", "relay"],
-  ["POST", "/api/v1/namespaces/default/serviceaccounts/default/token", "relay"],
-  ["POST", "/api/v1/nodes", "relay"],
+  ["POST", "/api/v1/namespaces/default/serviceaccounts/default/token", "object"],
+  ["POST", "/api/v1/nodes", "object"],
   ["POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", "review"],
   ["POST", "/apis/authentication.k8s.io/v1/tokenreviews", "review"],
   ["PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker?timeout=10s", "relay"],
@@ -116,6 +116,53 @@ Deno.test("pod routes carry what the gate needs", () => {
   assert.deepEqual([get.namespace, get.name, get.query.get("resourceVersion")], ["a", "b", "1"]);
 });
 
+Deno.test("object routes carry what their rules need", () => {
+  const brief = (method: string, target: string) => {
+    const found = route(method, target);
+    assert.ok(found.kind === "object", target);
+    const { verb, resource, apiVersion, namespace, name, path } = found.asked;
+    assert.equal(target.split("?")[0], path);
+    return [verb, resource, apiVersion, namespace, name];
+  };
+  assert.deepEqual(brief("GET", "/api/v1/services"), ["list", "services", "v1", undefined, undefined]);
+  const named = "/api/v1/namespaces/a/configmaps?fieldSelector=metadata.name%3Dx";
+  assert.deepEqual(brief("GET", named), ["list", "configmaps", "v1", "a", "x"]);
+  assert.deepEqual(brief("GET", `${named}&watch=1`), ["watch", "configmaps", "v1", "a", "x"]);
+  assert.deepEqual(brief("GET", "/api/v1/namespaces/a/secrets/x"), ["get", "secrets", "v1", "a", "x"]);
+  assert.deepEqual(brief("PATCH", "/api/v1/nodes/worker/status"), [
+    "write",
+    "nodes",
+    "v1",
+    undefined,
+    "worker",
+  ]);
+  assert.deepEqual(
+    brief("POST", "/api/v1/namespaces/a/serviceaccounts/x/token"),
+    ["write", "serviceaccounts/token", "v1", "a", "x"],
+  );
+  assert.deepEqual(
+    brief("GET", "/apis/resource.k8s.io/v1beta1/namespaces/a/resourceclaims/x"),
+    ["get", "resourceclaims", "resource.k8s.io/v1beta1", "a", "x"],
+  );
+  assert.equal(route("GET", "/api/v1/namespaces/a/secrets/x?watch=true").kind, "refuse");
+});
+
+Deno.test("refuses to relay what a kubelet reads: every row of a resource has its rule", () => {
+  const relayed = ROUTES.filter(({ handling }) => handling === "relay").map(({ methods, path }) =>
+    `${methods.join()} ${path}`
+  );
+  assert.deepEqual(relayed, [
+    "POST /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
+    "GET,PUT /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{node}",
+    "POST /api/v1/namespaces/{namespace}/events",
+    "PATCH /api/v1/namespaces/{namespace}/events/{name}",
+    "DELETE /apis/resource.k8s.io/{v1|v1beta1|v1beta2}/resourceslices",
+    "GET /api/v1",
+    "GET /apis/certificates.k8s.io/{v1|v1beta1|v1alpha1}",
+    "GET /healthz",
+  ]);
+});
+
 Deno.test("watches are told from lists as kube-apiserver does, in spellings that cannot be misread", () => {
   const pods = "/api/v1/pods?fieldSelector=spec.nodeName%3Dworker&watch=";
   assert.equal(route("GET", pods + "1").kind, "pod-watch");
@@ -126,11 +173,10 @@ Deno.test("watches are told from lists as kube-apiserver does, in spellings that
     const refused = route("GET", pods + value);
     assert.ok(refused.kind === "refuse" && refused.code === 400, value);
   }
-  assert.deepEqual(route("GET", "/apis/node.k8s.io/v1/runtimeclasses?watch=true"), {
-    kind: "relay",
-    stream: true,
-  });
-  assert.deepEqual(route("GET", "/apis/node.k8s.io/v1/runtimeclasses"), { kind: "relay", stream: false });
+  const watch = route("GET", "/apis/node.k8s.io/v1/runtimeclasses?watch=true");
+  assert.ok(watch.kind === "object" && watch.asked.verb === "watch");
+  const list = route("GET", "/apis/node.k8s.io/v1/runtimeclasses");
+  assert.ok(list.kind === "object" && list.asked.verb === "list");
 });
 
 Deno.test("other parameters go up with pods, and decide nothing", () => {
@@ -208,7 +254,7 @@ Deno.test("refuses methods that Kubernetes does not use", () => {
 
 Deno.test("a namespace may be called pods", () => {
   assert.equal(route("POST", "/api/v1/namespaces/pods/events").kind, "relay");
-  assert.equal(route("GET", "/api/v1/namespaces/pods/configmaps/pods").kind, "relay");
+  assert.equal(route("GET", "/api/v1/namespaces/pods/configmaps/pods").kind, "object");
   assert.equal(route("GET", "/api/v1/namespaces/pods/pods/pods").kind, "pod-get");
 });
 

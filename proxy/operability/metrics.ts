@@ -51,7 +51,7 @@ export const METRICS = {
   kubelet_proxy_requests_open: {
     type: "gauge",
     labels: ["route"],
-    help: "Requests that run. Those of the routes pod-watch and relay-stream are watches.",
+    help: "Requests that run. Those of the routes pod-watch, object-watch and relay-stream are watches.",
   },
   kubelet_proxy_node_api_requests_total: {
     type: "counter",

@@ -11,6 +11,8 @@ export const REQUEST_ROUTES = [
   "pod-watch",
   "pod-get",
   "pod-write",
+  "object",
+  "object-watch",
   "review",
   "relay",
   "relay-stream",
@@ -35,5 +37,12 @@ export interface RequestObserver {
 
 /** The name of a route. */
 export function routeName(route: Route): RequestRoute {
-  return route.kind === "relay" && route.stream ? "relay-stream" : route.kind;
+  switch (route.kind) {
+    case "relay":
+      return route.stream ? "relay-stream" : "relay";
+    case "object":
+      return route.asked.verb === "watch" ? "object-watch" : "object";
+    default:
+      return route.kind;
+  }
 }

@@ -21,7 +21,7 @@ import {
 } from "./metadata.ts";
 import { failure, type RebuildFailure } from "./rebuild_failure.ts";
 import { readNodeName, readScheduling } from "./scheduling.ts";
-import { forwardedStatus, rebuildPodStatus, type SightingOptions } from "./status.ts";
+import { forwardedStatus, isPhase, rebuildPodStatus, type SightingOptions } from "./status.ts";
 
 /** A pod to forward, or why there is none. */
 export type Rebuilt = { ok: true; pod: JsonObject } | RebuildFailure;
@@ -211,7 +211,8 @@ export function rebuildMirror(live: JsonObject, options: NodeOptions): Rebuilt {
 
 /**
  * Builds the answer to a write: from it the kubelet learns which pod it has written, whether that is being deleted,
- * and whether it is a mirror. Specs in such answers are not run, so there is none.
+ * whether it is a mirror, and whether its phase is a last one: only then does it send the deletion that ends a pod
+ * (`pkg/kubelet/status/status_manager.go` canBeDeleted). Specs in such answers are not run, so there is none.
  *
  * @param live the pod as the API server sent it
  */
@@ -219,6 +220,7 @@ export function rebuildIdentityOnly(live: JsonObject): Rebuilt {
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
   const { creationTimestamp: _creation, generation: _generation, ...kept } = metadata.value;
+  const phase = getOwn(objectAt(live, "status"), "phase");
   const mirror = getOwn(annotationsOf(live), MIRROR_ANNOTATION);
   if (mirror !== undefined && (typeof mirror !== "string" || !isStaticPodHash(mirror))) {
     return failure(
@@ -233,6 +235,7 @@ export function rebuildIdentityOnly(live: JsonObject): Rebuilt {
       apiVersion: "v1",
       kind: "Pod",
       metadata: mirror === undefined ? kept : { ...kept, annotations: { [MIRROR_ANNOTATION]: mirror } },
+      ...(isPhase(phase) ? { status: { phase } } : {}),
     },
   };
 }

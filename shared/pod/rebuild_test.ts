@@ -543,8 +543,16 @@ Deno.test("the answer to a write is identity and deletion, and whether it is a m
       deletionGracePeriodSeconds: 0,
       annotations: { [MIRROR_ANNOTATION]: "abc" },
     },
+    status: { phase: "Pending" },
   });
   assert.equal(part(rebuilt(rebuildIdentityOnly(livePod("web", {}))), "metadata").annotations, undefined);
+});
+
+Deno.test("the answer to a write has the phase, by which the kubelet ends a deletion, and nothing else of the status", () => {
+  const answer = (phase: JsonValue) =>
+    rebuilt(rebuildIdentityOnly({ ...livePod("web", {}), status: { phase, qosClass: "Guaranteed" } })).status;
+  assert.deepEqual(answer("Failed"), { phase: "Failed" });
+  assert.deepEqual([answer("Ended"), answer(null), answer(1)], [undefined, undefined, undefined]);
 });
 
 Deno.test("refuses an answer to a write with a mirror annotation out of form", () => {

@@ -38,7 +38,7 @@ export function rebuildPodStatus(
   const { value, problems } = decode("PodStatus", knownFields("PodStatus", status ?? {}), "status");
   if (problems.length > 0) return { ok: false, code: "pod-malformed", problems };
   const { phase } = value;
-  if (phase !== undefined && (typeof phase !== "string" || !PHASES.has(phase))) {
+  if (phase !== undefined && !isPhase(phase)) {
     return failure("pod-malformed", "status.phase", `is none of ${[...PHASES].join(", ")}`);
   }
   checkStatusTexts("PodStatus", value, "status", problems);
@@ -84,6 +84,11 @@ function rebuildOnce(status: JsonValue | undefined): { ok: true; status: JsonObj
   const rebuilt = rebuildPodStatus(status);
   if (rebuilt.ok) built.set(status, { ok: true, status: deepFreeze(rebuilt.status) });
   return rebuilt;
+}
+
+/** Whether this is one of the five phases of pods. */
+export function isPhase(value: JsonValue | undefined): value is string {
+  return typeof value === "string" && PHASES.has(value);
 }
 
 const PHASES: ReadonlySet<string> = new Set(["Pending", "Running", "Succeeded", "Failed", "Unknown"]);

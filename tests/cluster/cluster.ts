@@ -14,6 +14,7 @@ import { createNamespace, inNamespace, NODE_ADDRESS } from "./network.ts";
 import { createCertificates, writeKubeconfig } from "./pki.ts";
 import { attempt, type CommandOptions, type CommandResult, Program, run, tail } from "./programs.ts";
 import { done, notYet, type Progress, until } from "./wait.ts";
+import { FOLDER_DRIVER, installFolderDriver } from "./volume_plugin.ts";
 import { Watch } from "./watch.ts";
 
 /** Name of the one node. */
@@ -397,6 +398,8 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       `--runtime-dir=${PROXY_RUNTIME_DIR}`,
       `--metrics-addr=127.0.0.1:${METRICS_PORT}`,
       `--decision-log=${PROXY_RUNTIME_DIR}/decisions.log`,
+      `--allow-volume=flexVolume/${FOLDER_DRIVER}`,
+      "--runtime-class=pinned=runc",
     ];
     // A compiled proxy may write to this one folder only. The machine's own stays untouched.
     const bind = { source: `${runDir}/proxy`, target: PROXY_RUNTIME_DIR };
@@ -453,6 +456,7 @@ export async function startCluster(
       JSON.stringify(kubeletConfiguration(runDir, network, front), null, 2),
     );
   }
+  await installFolderDriver(`${runDir}/volume-plugins`);
   await Deno.writeTextFile(`${runDir}/resolv.conf`, `nameserver ${NODE_ADDRESS}\n`);
   await Deno.writeTextFile(
     `${runDir}/cni/10-pods.conflist`,

@@ -25,6 +25,10 @@ export interface SignOptions {
   /** A private key file instead of the signing server. */
   key?: string;
   form?: "template" | "spec";
+  /** Permissions, as --allow takes them. */
+  allow?: readonly string[];
+  /** Objects whose content is signed with the manifest. */
+  withConfig?: readonly JsonObject[];
 }
 
 /** Somebody who signs workloads. Made by {@linkcode startOwner}. */
@@ -49,13 +53,22 @@ export class Owner {
   /** Signs one manifest and returns it as podsign prints it. */
   async sign(
     manifest: JsonObject,
-    { namespace, notAfter, key, form }: SignOptions = {},
+    { namespace, notAfter, key, form, allow = [], withConfig = [] }: SignOptions = {},
   ): Promise<JsonObject> {
     const args = ["sign-spec", "--output=json"];
     args.push(key === undefined ? `--server=${this.server}` : `--key=${key}`);
     if (namespace !== undefined) args.push(`--namespace=${namespace}`);
     if (notAfter !== undefined) args.push(`--not-after=${formatTime(notAfter)}`);
     if (form !== undefined) args.push(`--form=${form}`);
+    args.push(...allow.map((permission) => `--allow=${permission}`));
+    if (withConfig.length > 0) {
+      const file = `${this.#options.runDir}/with-config.json`;
+      await Deno.writeTextFile(
+        file,
+        JSON.stringify({ kind: "List", apiVersion: "v1", items: [...withConfig] }),
+      );
+      args.push(`--with-config=${file}`);
+    }
     return parseObject(await this.podsign([...args, "-"], JSON.stringify(manifest)));
   }
 }

@@ -13,6 +13,7 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import { deployTests } from "./deploy.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
+import { objectTests } from "./objects.ts";
 import { ownLegTests } from "./own_leg.ts";
 import { formatTime, type Owner, type SignOptions, startOwner } from "./owner.ts";
 import { run } from "./programs.ts";
@@ -233,7 +234,7 @@ test("a signed StatefulSet runs, each pod with its own claim", async ({ cluster 
   for (const ordinal of [0, 1]) {
     await cluster.create(persistentVolume(`volume-${ordinal}`, `${runDir}/volumes/${ordinal}`));
   }
-  await create(statefulSet(SHOP, "db", 2, cluster.images.app));
+  await create(statefulSet(SHOP, "db", 2, cluster.images.app), { allow: ["claim=data"] });
   const pods = await untilRunning("db", 2);
   assert.deepEqual(pods.map(nameOf).sort(), ["db-0", "db-1"]);
   const written = [0, 1].map((ordinal) => Deno.readTextFileSync(`${runDir}/volumes/${ordinal}/owner`).trim());
@@ -680,6 +681,16 @@ ownLegTests({
 
 test("the signing-server's image runs as it is built: not root, nothing writable but its volume", ({ cluster }) =>
   testSignerImage(cluster));
+
+// ---- what pods refer to
+
+objectTests({
+  namespace: SHOP,
+  runDir,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  create,
+  isReady,
+});
 
 // ---- the whole record
 

@@ -4,6 +4,7 @@
  * @module
  */
 import type { JsonObject } from "@signed-pods/shared/json";
+import { FOLDER_DRIVER } from "./volume_plugin.ts";
 
 /** Value of every variable of these workloads; where it is found outside of a spec, something has leaked. */
 export const ENV_CANARY = "canary-7f3a9d-value";
@@ -78,7 +79,7 @@ export function statefulSet(namespace: string, name: string, replicas: number, i
   };
 }
 
-/** A volume in a folder of this machine. */
+/** A volume in a folder of this machine, by the test node's volume plugin. */
 export function persistentVolume(name: string, folder: string): JsonObject {
   return {
     apiVersion: "v1",
@@ -88,7 +89,7 @@ export function persistentVolume(name: string, folder: string): JsonObject {
       storageClassName: "by-hand",
       accessModes: ["ReadWriteOnce"],
       capacity: { storage: "1Mi" },
-      hostPath: { path: folder, type: "DirectoryOrCreate" },
+      flexVolume: { driver: FOLDER_DRIVER, options: { folder } },
     },
   };
 }

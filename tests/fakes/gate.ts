@@ -2,6 +2,7 @@
 import type { PodVerifier } from "../../proxy/judge.ts";
 import type { Ledger } from "../../proxy/ledger.ts";
 import type { Mode } from "../../proxy/mode.ts";
+import type { PodReferences } from "../../proxy/objects/pod_references.ts";
 import { createPodGate, type PodGate } from "../../proxy/pod_gate.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { ManualClock } from "./clock.ts";
@@ -25,6 +26,7 @@ export interface TestGateOptions {
   verifier?: PodVerifier;
   mode?: Mode;
   ledger?: Ledger;
+  references?: PodReferences;
   clock?: ManualClock;
   maxListBytes?: number;
 }
@@ -42,6 +44,7 @@ export async function makeGate(options: TestGateOptions): Promise<TestGate> {
     nodeName: NODE_NAME,
     clock,
     random: () => 0.5,
+    ...(options.references === undefined ? {} : { references: options.references }),
     ...(options.maxListBytes === undefined ? {} : { maxListBytes: options.maxListBytes }),
   });
   return { gate, log, clock, ledger, fetch: fetchFrom(gate) };

@@ -18,6 +18,8 @@ export interface Told {
 export interface KubeletOptions {
   fetch: Fetch;
   nodeName?: string;
+  /** What it lists and watches, and with which fieldSelector, if not its pods. */
+  resource?: { path: string; selector?: string };
   /** Kubelets from 1.35 on begin with a watch, older ones with a list. */
   start?: "watch-list" | "list";
   /** Pods in a page of a list. */
@@ -43,7 +45,8 @@ export class FakeKubelet {
   /** Lists, or watches with initial events, that came to their end. */
   syncs = 0;
   readonly #fetch: Fetch;
-  readonly #nodeName: string;
+  readonly #path: string;
+  readonly #selector: string | undefined;
   readonly #start: "watch-list" | "list";
   readonly #limit: number;
   readonly #onChange: () => void;
@@ -54,7 +57,10 @@ export class FakeKubelet {
 
   constructor(options: KubeletOptions) {
     this.#fetch = options.fetch;
-    this.#nodeName = options.nodeName ?? NODE_NAME;
+    const pods = { path: "/api/v1/pods", selector: `spec.nodeName=${options.nodeName ?? NODE_NAME}` };
+    const { path, selector } = options.resource ?? pods;
+    this.#path = path;
+    this.#selector = selector;
     this.#start = options.start ?? "watch-list";
     this.#limit = options.limit ?? 500;
     this.#onChange = options.onChange ?? (() => {});
@@ -136,19 +142,25 @@ export class FakeKubelet {
     }
   }
 
+  #query(parameters: Record<string, string>): URLSearchParams {
+    return new URLSearchParams({
+      ...(this.#selector === undefined ? {} : { fieldSelector: this.#selector }),
+      ...parameters,
+    });
+  }
+
   async #list(): Promise<boolean> {
     const found = new Map<string, JsonObject>();
     let continueToken = "";
     do {
-      const query = new URLSearchParams({
-        fieldSelector: `spec.nodeName=${this.#nodeName}`,
+      const query = this.#query({
         limit: String(this.#limit),
         resourceVersion: "0",
       });
       if (continueToken !== "") {
         query.set("continue", continueToken);
       }
-      const response = await this.#get(`/api/v1/pods?${query}`);
+      const response = await this.#get(`${this.#path}?${query}`);
       if (response === undefined) {
         return false;
       }
@@ -169,9 +181,8 @@ export class FakeKubelet {
 
   async #watchList(): Promise<boolean> {
     const found = new Map<string, JsonObject>();
-    const query = new URLSearchParams({
+    const query = this.#query({
       allowWatchBookmarks: "true",
-      fieldSelector: `spec.nodeName=${this.#nodeName}`,
       resourceVersionMatch: "NotOlderThan",
       sendInitialEvents: "true",
       watch: "true",
@@ -196,9 +207,8 @@ export class FakeKubelet {
   }
 
   async #watch(): Promise<boolean> {
-    const query = new URLSearchParams({
+    const query = this.#query({
       allowWatchBookmarks: "true",
-      fieldSelector: `spec.nodeName=${this.#nodeName}`,
       resourceVersion: this.#version,
       watch: "true",
     });
@@ -207,7 +217,7 @@ export class FakeKubelet {
 
   /** Reads a watch to its end; false if a new list is needed. */
   async #follow(query: URLSearchParams, take: (told: Told) => void): Promise<boolean> {
-    const response = await this.#get(`/api/v1/pods?${query}`);
+    const response = await this.#get(`${this.#path}?${query}`);
     if (response === undefined || response.body === null) {
       return false;
     }

@@ -30,7 +30,7 @@ export const ATTACKS: readonly Attack[] = [
   { number: 14, title: "Mirror pods that are none" },
   { number: 15, title: "Specs that are not what was signed" },
   { number: 16, title: "Signatures of something else, of somebody else, of another time" },
-  { number: 17, title: "What a signed pod refers to", elsewhere: "not covered yet: see SECURITY.md" },
+  { number: 17, title: "What a signed pod refers to" },
   { number: 18, title: "Refused pods that block their successors" },
   { number: 19, title: "Rejections that fail, or that meet another pod" },
   { number: 20, title: "Rejections without the node's credential" },

@@ -5,6 +5,7 @@ import { json } from "./cases/json.ts";
 import { lists, order, watches } from "./cases/lists.ts";
 import { exemptions, keys, rejection, secrets } from "./cases/operation.ts";
 import { changed, identity, metadataGroup, mirrors, podStatuses, signatures, specs } from "./cases/pods.ts";
+import { followed, read } from "./cases/objects.ts";
 import { gets, paths, reviews, streams, writes } from "./cases/requests.ts";
 import { starts } from "./cases/start.ts";
 import { transport } from "./cases/transport.ts";
@@ -36,4 +37,6 @@ export const GROUPS: readonly CaseGroup[] = [
   keys,
   secrets,
   starts,
+  followed,
+  read,
 ];

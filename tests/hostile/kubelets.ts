@@ -33,8 +33,21 @@ export interface Request {
   body?: JsonObject;
 }
 
+/** Objects other than pods that a kubelet has an informer of. */
+export interface Followed {
+  resource: "services" | "configmaps" | "secrets";
+  namespace?: string;
+  name?: string;
+}
+
 export interface Kubelet {
   ask(request: Request): Promise<Asked>;
+  /**
+   * Begins to list and watch objects other than pods.
+   *
+   * @param onStore called with all that it holds of them, after each change
+   */
+  follow(followed: Followed, onStore: (objects: JsonObject[]) => void): void;
   stop(): Promise<void>;
 }
 
@@ -118,6 +131,7 @@ class GoProcess {
   readonly #stores = new Map<string, (pods: JsonObject[]) => void>();
   readonly #stopped = new Map<string, () => void>();
   readonly #answers = new Map<string, (answer: JsonObject) => void>();
+  readonly #followers = new Map<string, (objects: JsonObject[]) => void>();
   readonly #reading: Promise<void>;
   #asked = 0;
   #closing = false;
@@ -143,6 +157,11 @@ class GoProcess {
         const answer = await this.#ask({ id, ...request, ...(body === undefined ? {} : { body }) });
         const { answer: pod, refused } = answer;
         return isJsonObject(pod) ? { ok: true, pod } : { ok: false, message: String(refused) };
+      },
+      follow: (followed, onObjects) => {
+        const of = String(++this.#asked);
+        this.#followers.set(of, onObjects);
+        this.#send({ id, of, do: "follow", ...followed });
       },
       stop: async () => {
         const { promise, resolve } = Promise.withResolvers<void>();
@@ -205,8 +224,10 @@ class GoProcess {
   }
 
   #take(report: JsonObject): void {
-    const { id, of, store, stopped } = report;
-    if (typeof of === "string" && of !== "") {
+    const { id, of, store, stopped, objects } = report;
+    if (Array.isArray(objects)) {
+      this.#followers.get(String(of))?.(objects.filter(isJsonObject));
+    } else if (typeof of === "string" && of !== "") {
       this.#answers.get(of)?.(report);
       this.#answers.delete(of);
     } else if (Array.isArray(store)) {
@@ -235,9 +256,25 @@ export function startTypeScriptKubelets(identity: KubeletIdentity): Kubelets {
         onChange: () => onStore([...kubelet.store.values()]),
       });
       kubelet.run();
+      const followers: FakeKubelet[] = [];
       return {
         ask: (request) => ask(fetchPath, request),
-        stop: () => kubelet.stop(),
+        follow({ resource, namespace, name }, onObjects) {
+          const follower = new FakeKubelet({
+            fetch: fetchPath,
+            start,
+            resource: {
+              path: `/api/v1/${namespace === undefined ? "" : `namespaces/${namespace}/`}${resource}`,
+              ...(name === undefined ? {} : { selector: `metadata.name=${name}` }),
+            },
+            onChange: () => onObjects([...follower.store.values()]),
+          });
+          followers.push(follower);
+          follower.run();
+        },
+        async stop() {
+          await Promise.all([kubelet, ...followers].map((each) => each.stop()));
+        },
       };
     },
     normalize: (pods) => Promise.resolve(structuredClone([...pods])),

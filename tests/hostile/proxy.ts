@@ -10,6 +10,8 @@ import { systemClock } from "../../proxy/clock.ts";
 import { createHandler } from "../../proxy/handler.ts";
 import { openLedger } from "../../proxy/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
+import { createObjectGate } from "../../proxy/objects/object_gate.ts";
+import { createObjectKinds } from "../../proxy/objects/object_kinds.ts";
 import { createPodGate } from "../../proxy/pod_gate.ts";
 import { createReviewClient } from "../../proxy/review_client.ts";
 import { createReviewGate } from "../../proxy/review_gate.ts";
@@ -17,6 +19,7 @@ import { createRouter } from "../../proxy/route.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
 import { MemoryLedgerStore } from "../fakes/ledger.ts";
 import { MemoryLog } from "../fakes/log.ts";
+import { makePolicy } from "../fakes/objects.ts";
 import { NODE_NAME } from "../fakes/owner.ts";
 import type { TestPki } from "../../proxy/fixture_test.ts";
 
@@ -77,6 +80,13 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const handler = createHandler({
     router: createRouter(NODE_NAME, []),
     gate,
+    objects: createObjectGate({
+      upstream,
+      kinds: createObjectKinds(makePolicy()),
+      log,
+      mode: "enforce",
+      clock,
+    }),
     reviews: createReviewGate({
       nodeName: NODE_NAME,
       access: new Set(["metrics", "stats"]),

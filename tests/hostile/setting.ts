@@ -30,7 +30,7 @@ import { HostileServer, type HostileServerOptions, type Received, type Wire } fr
 import type { Buffer } from "node:buffer";
 import tls from "node:tls";
 import { Invariant } from "./invariant.ts";
-import type { Asked, Kubelet, Kubelets, Request, Start } from "./kubelets.ts";
+import type { Asked, Followed, Kubelet, Kubelets, Request, Start } from "./kubelets.ts";
 import { type ProxyOptions, type RunningProxy, startProxy } from "./proxy.ts";
 
 /** How long a case waits for a condition before it fails, in milliseconds. */
@@ -219,6 +219,12 @@ export class Setting {
       ...this.way,
       onStore: (pods) => this.#take(pods),
     });
+  }
+
+  /** Has the kubelet follow objects other than pods. */
+  follow(followed: Followed, onStore: (objects: JsonObject[]) => void): void {
+    if (this.#kubelet === undefined) throw new Error("there is no kubelet");
+    this.#kubelet.follow(followed, onStore);
   }
 
   async stopKubelet(): Promise<void> {

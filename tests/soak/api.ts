@@ -12,7 +12,7 @@ export function serveTls(api: FakeApiServer, pki: TestPki): Deno.HttpServer<Deno
     onListen() {},
   }, (request) => {
     const url = new URL(request.url);
-    if (url.pathname === "/apis/node.k8s.io/v1/runtimeclasses") {
+    if (url.pathname === "/apis/example.com/v1/things") {
       // Relayed watches need no content of their own here, only an end.
       url.pathname = "/api/v1/pods";
       return api.handle(new Request(url, request));

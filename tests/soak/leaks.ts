@@ -21,8 +21,8 @@ const NOISE_BYTES = 512 * 1024;
 
 const PODS = `/api/v1/pods?watch=true&resourceVersion=0&fieldSelector=spec.nodeName%3D${NODE_NAME}`;
 
-/** Not of pods: relayed as they are. */
-const RELAYED = "/apis/node.k8s.io/v1/runtimeclasses?watch=true&resourceVersion=0";
+/** Of what no rule knows, relayed as they are. */
+const RELAYED = "/apis/example.com/v1/things?watch=true&resourceVersion=0";
 
 /**
  * @param count watches; half of them of pods

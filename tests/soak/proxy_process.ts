@@ -78,6 +78,8 @@ export class ProxyProcess {
       `--runtime-dir=${folder}/run`,
       "--log-format=json",
       "--log-requests=false",
+      // Watches of what no rule knows are relayed.
+      "--allow-path=GET:/apis/example.com/v1/things",
       ...more,
     ];
     const permissions = await proxyPermissions(args, (path) => Deno.readTextFile(path));

@@ -16,6 +16,9 @@ import type { Request } from "../kubelets.ts";
 import type { Setting } from "../setting.ts";
 import { EVENT, INTRUDER, LIST } from "./answers.ts";
 
+/** What is relayed unread. */
+const LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker";
+
 /** What every body of the API server holds that must not come through. */
 const EVIL = "registry.example/evil";
 
@@ -709,7 +712,7 @@ export const streams: CaseGroup = {
       async run(setting) {
         await started(setting);
         setting.server.lie = ({ target }) =>
-          target.startsWith("/api/v1/nodes/worker")
+          target.startsWith(LEASE)
             ? (wire) =>
               finish(
                 wire,
@@ -723,8 +726,8 @@ export const streams: CaseGroup = {
                 ]),
               )
             : undefined;
-        const text = await setting.request("GET /api/v1/nodes/worker");
-        if (!text.startsWith("HTTP/1.1 200")) throw new Error(`the node was not answered: ${text}`);
+        const text = await setting.request(`GET ${LEASE}`);
+        if (!text.startsWith("HTTP/1.1 200")) throw new Error(`the lease was not answered: ${text}`);
         if (/keep-alive: timeout|proxy-authenticate|set-cookie|x-evil|audit-id/i.test(text)) {
           throw new Error(`a header came through: ${text}`);
         }

@@ -8,6 +8,7 @@
 //	{"id", "do": "patch", "namespace", "name", "body"}     the same, of a strategic merge patch of the status
 //	{"id", "do": "delete", "namespace", "name"}            the same
 //	{"id", "do": "create", "namespace", "body"}            the same, of a mirror pod
+//	{"id", "do": "follow", "resource", "namespace", "name"} lists and watches; {"id", "of", "objects": […]} per change
 //	{"id", "do": "normalize", "body": [pod…]}              {"id", "store": [pod…]}: as this program prints them
 //
 // Answers to get, patch, delete, create and normalize have "of", the command's "of".
@@ -48,6 +49,7 @@ type command struct {
 	Protobuf  bool            `json:"protobuf"`
 	Namespace string          `json:"namespace"`
 	Name      string          `json:"name"`
+	Resource  string          `json:"resource"`
 	Body      json.RawMessage `json:"body"`
 }
 
@@ -59,12 +61,15 @@ type report struct {
 	Answer  *v1.Pod    `json:"answer,omitempty"`
 	Refused string     `json:"refused,omitempty"`
 	Stopped bool       `json:"stopped,omitempty"`
+
+	Objects *[]interface{} `json:"objects,omitempty"`
 }
 
 type node struct {
 	client corev1.CoreV1Interface
+	ctx    context.Context
 	cancel context.CancelFunc
-	done   chan struct{}
+	done   sync.WaitGroup
 }
 
 var (
@@ -116,12 +121,41 @@ func start(c command) (*node, error) {
 		Backoff: &wait.Backoff{Duration: backoff, Factor: 1, Steps: 1},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &node{client: client, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(n.done)
-		reflector.RunWithContext(ctx)
-	}()
+	n := &node{client: client, ctx: ctx, cancel: cancel}
+	n.done.Go(func() { reflector.RunWithContext(ctx) })
 	return n, nil
+}
+
+// The informers of pkg/kubelet/kubelet.go (services) and pkg/kubelet/util/manager/watch_based_manager.go (the others).
+func (n *node) follow(c command) error {
+	var expected runtime.Object
+	switch c.Resource {
+	case "services":
+		expected = &v1.Service{}
+	case "configmaps":
+		expected = &v1.ConfigMap{}
+	case "secrets":
+		expected = &v1.Secret{}
+	default:
+		return fmt.Errorf("there is no resource %q", c.Resource)
+	}
+	selector := fields.Everything()
+	if c.Name != "" {
+		selector = fields.OneTermEqualSelector("metadata.name", c.Name)
+	}
+	lw := cache.NewListWatchFromClient(n.client.RESTClient(), c.Resource, c.Namespace, selector)
+	store := cache.NewUndeltaStore(func(objects []interface{}) {
+		if objects == nil {
+			objects = []interface{}{}
+		}
+		write(report{ID: c.ID, Of: c.Of, Objects: &objects})
+	}, cache.MetaNamespaceKeyFunc)
+	reflector := cache.NewReflectorWithOptions(lw, expected, store, cache.ReflectorOptions{
+		Name:    c.ID + "/" + c.Of,
+		Backoff: &wait.Backoff{Duration: backoff, Factor: 1, Steps: 1},
+	})
+	n.done.Go(func() { reflector.RunWithContext(n.ctx) })
+	return nil
 }
 
 func (n *node) ask(ctx context.Context, c command) (*v1.Pod, error) {
@@ -182,9 +216,14 @@ func main() {
 			delete(nodes, c.ID)
 			go func() {
 				n.cancel()
-				<-n.done
+				n.done.Wait()
 				write(report{ID: c.ID, Stopped: true})
 			}()
+		case c.Do == "follow":
+			if err := n.follow(c); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
 		default:
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -1,0 +1,453 @@
+/**
+ * What the pods of this node refer to, and what the kubelet holds of it: where the pods' gate and the objects' gate meet.
+ *
+ * The kubelet keeps one ConfigMap or Secret for all pods that refer to it, and reads it when it starts a container. So
+ * what is passed on must satisfy every admitted pod; and a pod is admitted only if what the kubelet holds already
+ * satisfies it, too, since nothing takes that back in time.
+ *
+ * @module
+ */
+import type { JsonObject } from "@signed-pods/shared/json";
+import {
+  type ContentVerdict,
+  findConflict,
+  judgeContent,
+  type SignedContentFacts,
+} from "@signed-pods/shared/pod/content";
+import { type AnsweredReference, podReferences } from "@signed-pods/shared/pod/reference-answer";
+import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
+import type { VerificationKey } from "@signed-pods/shared/keys";
+import { type AllowVerdict, deny, type DenyVerdict, type Difference } from "@signed-pods/shared/verdict";
+import type { Clock } from "../clock.ts";
+
+/** The kinds whose content is signed. */
+export type ContentKind = "ConfigMap" | "Secret";
+
+/** How long the kubelet is taken to hold an object after its watch has ended because the kubelet left, in milliseconds. */
+export const HELD_AFTER_LEAVE_MS = 5_000;
+
+/**
+ * How long the kubelet is taken to hold an object after any other sign of interest in it, in milliseconds. A reflector
+ * that fails asks again after 30 s at the latest, twice as long with jitter (client-go `reflector.go`).
+ */
+export const HELD_AFTER_REQUEST_MS = 120_000;
+
+/**
+ * Most objects of which is remembered what the kubelet holds. Beyond it a pod that refers to one more is refused; a node
+ * has some hundred.
+ */
+export const MAX_HELD_OBJECTS = 10_000;
+
+/** How often content is judged anew because pods came or went meanwhile, before it is refused for now. */
+export const MAX_REJUDGEMENTS = 20;
+
+/** A pod that refers to something. */
+export interface ReferringPod {
+  uid: string;
+  namespace: string;
+  name: string;
+}
+
+/** What comes of content. */
+export type JudgedContent =
+  | { ok: true; content: JsonObject }
+  | { ok: false; differences: readonly Difference[] };
+
+/** The references of one node's pods. */
+export interface PodReferences {
+  /**
+   * Asks whether a pod can be admitted, and remembers its references if so.
+   *
+   * @param running the pod was admitted before, so that it is too late to refuse it
+   */
+  reserve(pod: ReferringPod, verdict: AllowVerdict, running: boolean): Promise<DenyVerdict | undefined>;
+  /** Whether the pod's references are known. */
+  knows(uid: string): boolean;
+  /** The pod is gone, or was not admitted after all. */
+  forget(uid: string): void;
+  /**
+   * Judges an object that is about to be passed on; if it is good, the kubelet holds it from now on.
+   *
+   * @param object the whole object, parsed strictly; its namespace and name have their grammar
+   */
+  judge(kind: ContentKind, namespace: string, name: string, object: JsonObject): Promise<JudgedContent>;
+  /** A volume that may be mounted names this Secret for its driver. */
+  usedByVolume(namespace: string, name: string): void;
+  /** Whether one does, and no pod refers to it. */
+  isUsedByVolume(namespace: string, name: string): boolean;
+  /** The kubelet asked for an object. */
+  asked(kind: ContentKind, namespace: string, name: string): void;
+  /** The API server said that an object is gone, and the kubelet was told. */
+  deleted(kind: ContentKind, namespace: string, name: string): void;
+  /** A watch of an object has begun. The function that comes back ends it. */
+  watching(kind: ContentKind, namespace: string, name: string): (left: boolean) => void;
+  /** The kubelet knows a RuntimeClass, and this is its handler. */
+  runtimeClassShown(name: string, handler: string): void;
+  /** A list of RuntimeClasses begins: what it does not hold, the kubelet does not know. */
+  runtimeClassesListed(): void;
+  /** The handlers that owners signed for a RuntimeClass. */
+  handlersOf(runtimeClass: string): ReadonlySet<string>;
+  /** The keys that may have signed ConfigMaps are others from now on. */
+  setKeys(keys: readonly VerificationKey[]): void;
+}
+
+/** What the references are made of. */
+export interface PodReferencesOptions {
+  mode: ReferencesMode;
+  keys: readonly VerificationKey[];
+  /** Handlers that the operator pinned. */
+  runtimeClasses: ReadonlyMap<string, string>;
+  clock: Clock;
+  /** What the kubelet holds of an object is not enough for a new pod: makes it ask again. */
+  refresh: (kind: ContentKind, namespace: string, name: string) => void;
+  /** A RuntimeClass has become known by what an owner signed: makes the kubelet ask again. */
+  refreshRuntimeClasses: () => void;
+  /** In the mode `warn`: content is passed on that would be refused. */
+  warn: (kind: ContentKind, namespace: string, name: string, differences: readonly Difference[]) => void;
+}
+
+interface RememberedPod extends ReferringPod {
+  references: readonly AnsweredReference[];
+}
+
+/** What is known of one ConfigMap or Secret. */
+interface HeldObject {
+  /** Pods that refer to it, by UID. */
+  readonly pods: Map<string, readonly AnsweredReference[]>;
+  /** Changes whenever pods come or go, or other content is passed on. */
+  version: number;
+  watches: number;
+  heldUntilMs: number;
+  /** What was passed on last, as it came, and the text of what was built. */
+  object: JsonObject | undefined;
+  text: string;
+  signed: SignedContentFacts | undefined;
+}
+
+/** Makes the memory of one node. */
+export function createPodReferences(options: PodReferencesOptions): PodReferences {
+  const { mode, clock, runtimeClasses, refresh, refreshRuntimeClasses, warn } = options;
+  let { keys } = options;
+  const pods = new Map<string, RememberedPod>();
+  const objects = new Map<string, HeldObject>();
+  const handlers = new Map<string, Map<string, string>>();
+  /** By the names of RuntimeClasses that the kubelet knows. */
+  const shownHandlers = new Map<string, string>();
+  const volumeSecrets = new Set<string>();
+
+  const keyOf = (kind: ContentKind, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
+  const nowMs = () => clock.now().getTime();
+
+  function heldObject(key: string): HeldObject {
+    const known = objects.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    if (objects.size >= MAX_HELD_OBJECTS) {
+      for (const [other, { pods: users, watches, heldUntilMs }] of objects) {
+        if (users.size === 0 && watches === 0 && heldUntilMs <= nowMs()) {
+          objects.delete(other);
+        }
+      }
+    }
+    const fresh: HeldObject = {
+      pods: new Map(),
+      version: 0,
+      watches: 0,
+      heldUntilMs: 0,
+      object: undefined,
+      text: "",
+      signed: undefined,
+    };
+    objects.set(key, fresh);
+    return fresh;
+  }
+
+  /** What the kubelet may still hold; nothing if it cannot. */
+  function held(one: HeldObject): JsonObject | undefined {
+    return one.pods.size > 0 || one.watches > 0 || one.heldUntilMs > nowMs() ? one.object : undefined;
+  }
+
+  /** By the rules of `--references`: in `warn` what would be refused is passed on, in `off` nothing is compared. */
+  async function judgeBy(
+    kind: ContentKind,
+    object: JsonObject,
+    references: readonly AnsweredReference[],
+    lastSigned: SignedContentFacts | undefined,
+  ): Promise<{ verdict: ContentVerdict; warned: readonly Difference[] }> {
+    if (references.length === 0 && mode !== "enforce") {
+      references = [anyUse(kind)];
+    }
+    const unpinned = mode === "off" ? references.map(asMutable) : references.map(asClusterWide);
+    const settings = {
+      keys,
+      now: clock.now(),
+      missing: mode === "enforce" ? "refuse" as const : "mutable" as const,
+      ...(lastSigned === undefined ? {} : { lastSigned }),
+    };
+    const verdict = await judgeContent(kind, object, unpinned, settings);
+    if (mode !== "warn" || verdict.decision === "allow") {
+      return { verdict, warned: [] };
+    }
+    const milder = await judgeContent(kind, object, references.map(asMutable), settings);
+    return { verdict: milder, warned: milder.decision === "allow" ? verdict.differences : [] };
+  }
+
+  return {
+    async reserve(pod, verdict, running) {
+      const references = podReferences(verdict);
+      if (!running) {
+        const problem = handlerProblem(references) ?? await contentProblem(pod, references);
+        if (problem !== undefined) {
+          return deny(
+            "reference-not-signed",
+            "what the node holds already is not what the pod was signed with",
+            [problem],
+          );
+        }
+      }
+      remember({ ...pod, references });
+      return undefined;
+    },
+    knows: (uid) => pods.has(uid),
+    forget,
+    async judge(kind, namespace, name, object) {
+      const one = heldObject(keyOf(kind, namespace, name));
+      for (let count = 0; count < MAX_REJUDGEMENTS; count++) {
+        const { version } = one;
+        const references = [...one.pods.values()].flat();
+        const { verdict, warned } = await judgeBy(kind, object, references, one.signed);
+        if (one.version !== version) {
+          continue;
+        }
+        if (verdict.decision === "deny") {
+          return { ok: false, differences: verdict.differences };
+        }
+        if (warned.length > 0) {
+          warn(kind, namespace, name, warned);
+        }
+        one.version++;
+        one.object = object;
+        one.text = JSON.stringify(verdict.content);
+        one.signed = verdict.signed ?? one.signed;
+        return { ok: true, content: verdict.content };
+      }
+      return { ok: false, differences: [CHANGES_TOO_OFTEN] };
+    },
+    usedByVolume(namespace, name) {
+      const key = `${namespace}/${name}`;
+      volumeSecrets.delete(key);
+      volumeSecrets.add(key);
+      for (const oldest of volumeSecrets) {
+        if (volumeSecrets.size <= MAX_HELD_OBJECTS) {
+          break;
+        }
+        volumeSecrets.delete(oldest);
+      }
+    },
+    isUsedByVolume: (namespace, name) =>
+      volumeSecrets.has(`${namespace}/${name}`) &&
+      (objects.get(keyOf("Secret", namespace, name))?.pods.size ?? 0) === 0,
+    asked(kind, namespace, name) {
+      const one = heldObject(keyOf(kind, namespace, name));
+      one.heldUntilMs = Math.max(one.heldUntilMs, nowMs() + HELD_AFTER_REQUEST_MS);
+    },
+    deleted(kind, namespace, name) {
+      const one = objects.get(keyOf(kind, namespace, name));
+      if (one !== undefined) {
+        // The event may not have arrived: the object is kept as long as any other that is not watched.
+        one.heldUntilMs = Math.max(one.heldUntilMs, nowMs() + HELD_AFTER_LEAVE_MS);
+      }
+    },
+    watching(kind, namespace, name) {
+      const one = heldObject(keyOf(kind, namespace, name));
+      one.watches++;
+      let ended = false;
+      return (left) => {
+        if (!ended) {
+          ended = true;
+          one.watches--;
+          // The kubelet leaves when no pod refers to the object any more. Whatever else ends a watch, it comes back.
+          one.heldUntilMs = nowMs() + (left ? HELD_AFTER_LEAVE_MS : HELD_AFTER_REQUEST_MS);
+        }
+      };
+    },
+    runtimeClassShown: (name, handler) => void shownHandlers.set(name, handler),
+    runtimeClassesListed: () => shownHandlers.clear(),
+    handlersOf: (runtimeClass) => new Set(handlers.get(runtimeClass)?.values() ?? []),
+    setKeys(next) {
+      keys = next;
+    },
+  };
+
+  function remember(pod: RememberedPod): void {
+    forget(pod.uid);
+    pods.set(pod.uid, pod);
+    for (const [key, { references }] of contentOf(pod.namespace, pod.references)) {
+      const one = heldObject(key);
+      one.pods.set(pod.uid, references);
+      one.version++;
+    }
+    let isNew = false;
+    for (const { reference: { kind, name }, answer } of pod.references) {
+      if (kind === "RuntimeClass" && answer.kind === "handler") {
+        const users = handlers.get(name) ?? new Map<string, string>();
+        isNew ||= users.size === 0;
+        users.set(pod.uid, answer.handler);
+        handlers.set(name, users);
+      }
+    }
+    if (isNew) {
+      refreshRuntimeClasses();
+    }
+  }
+
+  function forget(uid: string): void {
+    const pod = pods.get(uid);
+    if (pod === undefined) {
+      return;
+    }
+    pods.delete(uid);
+    for (const key of contentOf(pod.namespace, pod.references).keys()) {
+      const one = objects.get(key);
+      if (one?.pods.delete(uid)) {
+        one.version++;
+        one.heldUntilMs = Math.max(one.heldUntilMs, nowMs() + HELD_AFTER_LEAVE_MS);
+      }
+    }
+    for (const [name, users] of handlers) {
+      users.delete(uid);
+      if (users.size === 0) {
+        handlers.delete(name);
+      }
+    }
+  }
+
+  /** One class has one handler for all pods of the node. */
+  function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
+    for (const { reference: { kind, name, path }, answer } of references) {
+      if (kind === "RuntimeClass" && answer.kind === "handler") {
+        const pinned = runtimeClasses.get(name);
+        const known = [
+          ...(pinned === undefined ? [] : [pinned]),
+          ...(handlers.get(name)?.values() ?? []),
+          ...(shownHandlers.has(name) ? [shownHandlers.get(name) ?? ""] : []),
+        ];
+        const other = known.find((handler) => handler !== answer.handler);
+        if (other !== undefined) {
+          // What the kubelet knows may be of pods that have gone.
+          refreshRuntimeClasses();
+          return {
+            path,
+            kind: "invalid",
+            detail: `RuntimeClass ${name} means "${other}" on this node, and not "${answer.handler}"`,
+          };
+        }
+      }
+    }
+    return undefined;
+  }
+
+  async function contentProblem(
+    pod: ReferringPod,
+    references: readonly AnsweredReference[],
+  ): Promise<Difference | undefined> {
+    const contents = contentOf(pod.namespace, references);
+    if (mode !== "enforce") {
+      // Variables are looked at in every mode; what differs from a pin is told when the content is passed on.
+      for (const content of contents.values()) {
+        content.references = content.references.map(asMutable);
+      }
+    }
+    for (let count = 0; count < MAX_REJUDGEMENTS; count++) {
+      const versions = new Map<string, number>();
+      const refreshes: (() => void)[] = [];
+      for (const [key, { kind, name, references: own }] of contents) {
+        const one = objects.get(key);
+        if (one === undefined && objects.size >= MAX_HELD_OBJECTS) {
+          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail: TOO_MANY_OBJECTS };
+        }
+        if (one === undefined) {
+          continue;
+        }
+        versions.set(key, one.version);
+        const others = [...one.pods.entries()].flatMap(([uid, theirs]) => uid === pod.uid ? [] : theirs);
+        const conflict = mode === "enforce" ? findConflict(own, others) : undefined;
+        if (conflict !== undefined) {
+          const detail = `another pod on this node was signed with other content of ${conflict}`;
+          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
+        }
+        const object = held(one);
+        if (object === undefined) {
+          continue;
+        }
+        const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
+        if (verdict.decision === "deny") {
+          const [difference] = verdict.differences;
+          const path = own[0]?.reference.path ?? "";
+          const where = difference === undefined
+            ? ""
+            : `${difference.path}: ${difference.detail ?? difference.kind}`;
+          return {
+            path,
+            kind: "invalid",
+            detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
+          };
+        }
+        if (JSON.stringify(verdict.content) !== one.text) {
+          refreshes.push(() => refresh(kind, pod.namespace, name));
+        }
+      }
+      if ([...versions].every(([key, version]) => objects.get(key)?.version === version)) {
+        refreshes.forEach((ask) => ask());
+        return undefined;
+      }
+    }
+    return { ...CHANGES_TOO_OFTEN };
+  }
+
+  /** The ConfigMaps and Secrets among references, each with all that refer to it. */
+  function contentOf(
+    namespace: string,
+    references: readonly AnsweredReference[],
+  ): Map<string, { kind: ContentKind; name: string; references: AnsweredReference[] }> {
+    const contents = new Map<string, { kind: ContentKind; name: string; references: AnsweredReference[] }>();
+    for (const answered of references) {
+      const { kind, name } = answered.reference;
+      if (kind !== "ConfigMap" && kind !== "Secret") {
+        continue;
+      }
+      const key = keyOf(kind, namespace, name);
+      const content = contents.get(key) ?? { kind, name, references: [] };
+      content.references.push(answered);
+      contents.set(key, content);
+    }
+    return contents;
+  }
+}
+
+const TOO_MANY_OBJECTS =
+  `the pods of this node refer to more than ${MAX_HELD_OBJECTS} ConfigMaps and Secrets`;
+
+const CHANGES_TOO_OFTEN: Difference = {
+  path: "",
+  kind: "invalid",
+  detail: "the pods that refer to it change faster than it can be judged",
+};
+
+function asMutable({ reference }: AnsweredReference): AnsweredReference {
+  return { reference, answer: { kind: "mutable", permission: "--references" } };
+}
+
+/** All of an object's content. */
+function anyUse(kind: ContentKind): AnsweredReference {
+  return asMutable({
+    reference: { kind, name: "", path: "", use: "other", optional: true },
+    answer: { kind: "extra" },
+  });
+}
+
+/** kube-root-ca.crt is the API server's word about itself, which tells nobody more than the API server could. */
+function asClusterWide(answered: AnsweredReference): AnsweredReference {
+  return answered.answer.kind === "cluster" ? asMutable(answered) : answered;
+}

@@ -1,0 +1,465 @@
+/** What a signed pod refers to: Services, ConfigMaps, Secrets, volumes, classes, tokens. */
+import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
+import { makeMetadata, makeService } from "../../fakes/objects.ts";
+import { NODE_NAME, objectOf } from "../../fakes/owner.ts";
+import { answer, chunk, type Received, type Wire } from "../api_server.ts";
+import type { Case, CaseGroup } from "../case.ts";
+import type { Followed } from "../kubelets.ts";
+import type { Setting } from "../setting.ts";
+
+/** Stands in every object that must not reach the kubelet, where what is wrong with it stands. */
+const INTRUDER = "intruder";
+
+/** Stands in the object by whose arrival a case knows that the kubelet has taken in all that came before. */
+const LAST = "sentinel";
+
+async function started(setting: Setting): Promise<void> {
+  await setting.startProxy();
+  setting.startKubelet();
+  await setting.untilHeld("web");
+}
+
+// ---- what informers hold
+
+/** Objects that a kubelet follows, and how they look when nobody lies. */
+interface Subject {
+  followed: Followed;
+  kind: string;
+  honest: JsonObject;
+  last: JsonObject;
+}
+
+const SERVICES: Subject = {
+  followed: { resource: "services" },
+  kind: "Service",
+  honest: makeService("honest"),
+  last: makeService(LAST, {}, { resourceVersion: "49" }),
+};
+
+function content(resource: "configmaps" | "secrets", kind: string, value: (text: string) => string): Subject {
+  const make = (text: string, resourceVersion: string): JsonObject => ({
+    kind,
+    apiVersion: "v1",
+    metadata: makeMetadata("web", { namespace: "default", resourceVersion }),
+    data: { value: value(text) },
+  });
+  return {
+    followed: { resource, namespace: "default", name: "web" },
+    kind,
+    honest: make("honest", "41"),
+    last: make(LAST, "49"),
+  };
+}
+
+const CONFIG_MAP = content("configmaps", "ConfigMap", (text) => text);
+const SECRET = content("secrets", "Secret", btoa);
+
+function service(name: string, spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject {
+  return makeService(name, spec, metadata);
+}
+
+function changed({ honest }: Subject, change: JsonObject, metadata: JsonObject = {}): JsonObject {
+  return { ...honest, ...change, metadata: { ...objectOf(honest.metadata), ...metadata } };
+}
+
+/** Shows objects that must not be held, first among the first objects, then in an event. */
+function shows(slug: string, does: string, subject: Subject, bad: JsonObject): Case {
+  return followCase(slug, does, subject, [bad], [line("MODIFIED", bad)]);
+}
+
+function line(type: string, object: JsonValue): string {
+  return `${JSON.stringify({ type, object })}\n`;
+}
+
+function bookmark({ kind }: Subject, initialEventsEnd: boolean): string {
+  const annotations = initialEventsEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {};
+  return line("BOOKMARK", {
+    kind,
+    apiVersion: "v1",
+    metadata: { resourceVersion: "45", creationTimestamp: null, ...annotations },
+  });
+}
+
+/**
+ * Has the kubelet follow objects, lies about them, and is honest then.
+ *
+ * @param initial objects beside the honest one that the first list, or the first initial events, hold
+ * @param events lines that come then, before the last object
+ */
+function followCase(
+  slug: string,
+  does: string,
+  subject: Subject,
+  initial: readonly JsonValue[],
+  events: readonly string[],
+): Case {
+  return {
+    name: `17-${slug}`,
+    does,
+    async run(setting) {
+      await started(setting);
+      const { followed, kind, honest, last } = subject;
+      const { resource, namespace, name } = followed;
+      const path = `/api/v1/${namespace === undefined ? "" : `namespaces/${namespace}/`}${resource}`;
+      let lists = 0;
+      let watches = 0;
+      const objects = () => lists++ === 0 ? [...initial, honest] : [honest, last];
+      const lines = () => watches++ === 0 ? [...events, line("MODIFIED", last)] : [];
+      setting.server.lie = (request) =>
+        request.target.split("?")[0] === path
+          ? (wire) => tell(request, wire, { subject, kind, objects, lines })
+          : undefined;
+      let held = "";
+      setting.follow(followed, (store) => {
+        held = JSON.stringify(store);
+        const shown = resource === "secrets" ? held + store.map(decoded).join() : held;
+        if (shown.includes(INTRUDER)) {
+          setting.violations.push(`the kubelet holds what it must not: ${shown.slice(0, 500)}`);
+        }
+      });
+      const sign = resource === "secrets" ? btoa(LAST) : LAST;
+      await setting.until(
+        `the kubelet holds the last of ${resource} ${name ?? ""}`,
+        () => held.includes(sign),
+      );
+    },
+  };
+}
+
+function decoded(secret: JsonObject): string {
+  return Object.values(objectOf(secret.data ?? {})).map((value) => atob(String(value))).join();
+}
+
+async function tell(
+  { query }: Received,
+  wire: Wire,
+  { subject, kind, objects, lines }: {
+    subject: Subject;
+    kind: string;
+    objects: () => readonly JsonValue[];
+    lines: () => readonly string[];
+  },
+): Promise<void> {
+  if (query.get("watch") !== "true") {
+    const list = {
+      kind: `${kind}List`,
+      apiVersion: "v1",
+      metadata: { resourceVersion: "45" },
+      items: [...objects()],
+    };
+    await wire.write(answer(JSON.stringify(list)));
+    return;
+  }
+  await wire.write("HTTP/1.1 200 X\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+  if (query.get("sendInitialEvents") === "true") {
+    for (const object of objects()) {
+      await wire.write(chunk(line("ADDED", object)));
+    }
+    await wire.write(chunk(bookmark(subject, true)));
+  }
+  for (const text of lines()) {
+    await wire.write(chunk(text));
+  }
+  await wire.closed;
+}
+
+const LONG = "a".repeat(300);
+
+/** Objects that informers hold. */
+export const followed: CaseGroup = {
+  title: "Services, ConfigMaps and Secrets",
+  cases: [
+    shows(
+      "service-name-variable",
+      "names a Service so that it is another variable",
+      SERVICES,
+      service(`bash_env=${INTRUDER}`),
+    ),
+    shows(
+      "service-name-upper-case",
+      "names a Service like a variable",
+      SERVICES,
+      service("LD_PRELOAD", {}, { uid: INTRUDER }),
+    ),
+    shows(
+      "service-name-line",
+      "puts a line feed into a Service's name",
+      SERVICES,
+      service(`a\n${INTRUDER}=x`),
+    ),
+    shows("service-name-digit", "begins a Service's name with a digit", SERVICES, service(`1${INTRUDER}`)),
+    shows("service-name-long", "names a Service with 300 letters", SERVICES, service(`${INTRUDER}${LONG}`)),
+    shows(
+      "service-namespace",
+      "puts a path into a Service's namespace",
+      SERVICES,
+      service("a", {}, { namespace: `../${INTRUDER}` }),
+    ),
+    shows(
+      "service-address-command",
+      "puts a command into a Service's address",
+      SERVICES,
+      service("honest", { clusterIP: `$(${INTRUDER})` }),
+    ),
+    shows(
+      "service-address-host",
+      "puts a host into a Service's address",
+      SERVICES,
+      service("honest", { clusterIP: `${INTRUDER}.example` }),
+    ),
+    shows(
+      "service-address-list",
+      "gives a Service's address as a list",
+      SERVICES,
+      service("honest", { clusterIP: [INTRUDER] }),
+    ),
+    shows(
+      "service-port-name",
+      "puts a variable into the name of a Service's port",
+      SERVICES,
+      service("honest", { ports: [{ port: 80, name: `a=${INTRUDER}` }] }),
+    ),
+    shows(
+      "service-protocol",
+      "puts something else into the protocol of a Service's port",
+      SERVICES,
+      service("honest", { ports: [{ port: 80, protocol: INTRUDER }] }),
+    ),
+    shows(
+      "service-port-text",
+      "gives a Service's port as a text",
+      SERVICES,
+      service("honest", { ports: [{ port: `80 ${INTRUDER}` }] }),
+    ),
+    shows(
+      "service-without-ports",
+      "takes away a Service's ports, which would end the kubelet",
+      SERVICES,
+      service(`${INTRUDER}-without`, { ports: [] }),
+    ),
+    shows(
+      "service-unknown-fields",
+      "puts more into a Service than a kubelet reads",
+      SERVICES,
+      service("plain", { externalIPs: [INTRUDER] }, {
+        annotations: { a: INTRUDER },
+        labels: { a: INTRUDER },
+      }),
+    ),
+    followCase("service-of-another-kind", "puts a Pod among the Services", SERVICES, [{
+      kind: "Pod",
+      metadata: { name: INTRUDER },
+    }], [
+      line("ADDED", { kind: "Pod", apiVersion: "v1", metadata: { name: INTRUDER, namespace: "default" } }),
+    ]),
+    followCase("service-twice", "writes a Service's name twice", SERVICES, [], [
+      line("ADDED", service("twice")).replace('"name":"twice"', `"name":"twice","name":"${INTRUDER}"`),
+    ]),
+    shows(
+      "config-map-path",
+      "puts a path into a ConfigMap's key",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, { data: { "../x": INTRUDER } }),
+    ),
+    shows(
+      "config-map-dots",
+      "names a ConfigMap's key like the kubelet's own folder",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, { data: { "..data": INTRUDER } }),
+    ),
+    shows(
+      "config-map-variable",
+      "puts a variable and its value into a ConfigMap's key",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, { data: { "a=b": INTRUDER } }),
+    ),
+    shows(
+      "config-map-both",
+      "has one key as text and as bytes",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, { data: { value: INTRUDER }, binaryData: { value: "AAAA" } }),
+    ),
+    shows(
+      "config-map-number",
+      "gives a number as a value",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, { data: { a: INTRUDER, b: 1 } }),
+    ),
+    shows(
+      "config-map-of-another-name",
+      "answers with another ConfigMap",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, {}, { name: INTRUDER }),
+    ),
+    shows(
+      "config-map-of-another-namespace",
+      "answers with a ConfigMap of another namespace",
+      CONFIG_MAP,
+      changed(CONFIG_MAP, {}, { namespace: INTRUDER }),
+    ),
+    shows(
+      "secret-path",
+      "puts a path into a Secret's key",
+      SECRET,
+      changed(SECRET, { data: { "a/../../b": btoa(INTRUDER) } }),
+    ),
+    shows(
+      "secret-no-base64",
+      "gives bytes that are no base64",
+      SECRET,
+      changed(SECRET, { data: { value: `${INTRUDER}=` } }),
+    ),
+    shows(
+      "secret-string-data",
+      "gives a Secret's content as stringData",
+      SECRET,
+      changed(SECRET, { stringData: { value: INTRUDER } }),
+    ),
+  ],
+};
+
+// ---- what is read once
+
+/** Answers to a request that must not come through. */
+function reads(
+  slug: string,
+  does: string,
+  request: string,
+  object: JsonObject,
+  init: RequestInit = {},
+): Case {
+  return {
+    name: `17-${slug}`,
+    does,
+    async run(setting) {
+      await started(setting);
+      setting.server.lie = ({ target }) =>
+        target === request ? (wire) => wire.write(answer(JSON.stringify(object))) : undefined;
+      const { status, text } = await setting.fetch(request, init);
+      if (status < 400) {
+        throw new Error(`it came through: ${text.slice(0, 300)}`);
+      }
+    },
+  };
+}
+
+function volume(spec: JsonObject, metadata: JsonObject = {}): JsonObject {
+  return { kind: "PersistentVolume", apiVersion: "v1", metadata: makeMetadata("pv", metadata), spec };
+}
+
+const VOLUME = "/api/v1/persistentvolumes/pv";
+const CLAIM = "/api/v1/namespaces/default/persistentvolumeclaims/data";
+const ATTACHMENT = "/apis/storage.k8s.io/v1/volumeattachments/csi-x";
+const NODE = `/api/v1/nodes/${NODE_NAME}`;
+const TOKEN = "/api/v1/namespaces/default/serviceaccounts/app/token";
+const RESOURCE_CLAIM = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims/gpu";
+
+function claim(spec: JsonObject, name = "data"): JsonObject {
+  return {
+    kind: "PersistentVolumeClaim",
+    apiVersion: "v1",
+    metadata: makeMetadata(name, { namespace: "default" }),
+    spec,
+    status: { phase: "Bound" },
+  };
+}
+
+function node(more: JsonObject): JsonObject {
+  return { kind: "Node", apiVersion: "v1", metadata: makeMetadata(NODE_NAME), ...more };
+}
+
+/** Objects that a kubelet asks for when it needs them. */
+export const read: CaseGroup = {
+  title: "Volumes, claims, nodes, tokens",
+  cases: [
+    reads(
+      "volume-host-path",
+      "switches a volume to a folder of the node",
+      VOLUME,
+      volume({ hostPath: { path: "/" } }),
+    ),
+    reads(
+      "volume-local",
+      "switches a volume to a disk of the node",
+      VOLUME,
+      volume({ local: { path: "/" } }),
+    ),
+    reads(
+      "volume-not-allowed",
+      "switches a volume to NFS, which is not allowed",
+      VOLUME,
+      volume({ nfs: { server: "a", path: "/" } }),
+    ),
+    reads(
+      "volume-csi",
+      "switches a volume to a CSI driver that is not allowed",
+      VOLUME,
+      volume({ csi: { driver: "a.b", volumeHandle: "x" } }),
+    ),
+    reads(
+      "volume-two-sources",
+      "gives a volume two sources",
+      VOLUME,
+      volume({ nfs: {}, hostPath: { path: "/" } }),
+    ),
+    reads(
+      "volume-of-the-future",
+      "gives a volume a source that nobody knows",
+      VOLUME,
+      volume({ future: { path: "/" } }),
+    ),
+    reads("volume-without-source", "gives a volume no source", VOLUME, volume({})),
+    reads("volume-of-another-name", "answers with another volume", VOLUME, {
+      ...volume({}),
+      metadata: makeMetadata("other"),
+    }),
+    reads("claim-path", "leads a claim to a path", CLAIM, claim({ volumeName: "../../x" })),
+    reads("claim-of-another-name", "answers with another claim", CLAIM, claim({ volumeName: "pv" }, "other")),
+    reads("attachment-driver", "attaches by a driver that is not allowed", ATTACHMENT, {
+      kind: "VolumeAttachment",
+      apiVersion: "storage.k8s.io/v1",
+      metadata: makeMetadata("csi-x"),
+      spec: { attacher: "a.b", source: { persistentVolumeName: "pv" }, nodeName: NODE_NAME },
+      status: { attached: true },
+    }),
+    reads("node-network", "gives the node a network that is none", NODE, node({ spec: { podCIDR: "$(x)" } })),
+    reads(
+      "node-device",
+      "attaches a device outside of the node's devices",
+      NODE,
+      node({ status: { volumesAttached: [{ name: "a", devicePath: "/dev/../etc" }] } }),
+    ),
+    reads("token-lines", "answers with a token of several lines", TOKEN, {
+      kind: "TokenRequest",
+      apiVersion: "authentication.k8s.io/v1",
+      status: { token: "a\nb", expirationTimestamp: "2026-01-01T00:00:00Z" },
+    }, { method: "POST", body: "{}" }),
+    reads("device-driver", "allocates a device of a driver that is not allowed", RESOURCE_CLAIM, {
+      kind: "ResourceClaim",
+      apiVersion: "resource.k8s.io/v1",
+      metadata: makeMetadata("gpu", { namespace: "default" }),
+      status: {
+        allocation: { devices: { results: [{ request: "a", driver: "a.b", pool: "p", device: "d" }] } },
+      },
+    }),
+    {
+      name: "17-runtime-class",
+      does: "tells of a RuntimeClass that nobody pinned",
+      async run(setting) {
+        await started(setting);
+        const path = "/apis/node.k8s.io/v1/runtimeclasses";
+        const version = { apiVersion: "node.k8s.io/v1" };
+        const list = {
+          kind: "RuntimeClassList",
+          ...version,
+          metadata: { resourceVersion: "1" },
+          items: [{ metadata: makeMetadata("kata"), handler: INTRUDER }],
+        };
+        setting.server.lie = ({ target }) =>
+          target === path ? (wire) => wire.write(answer(JSON.stringify(list))) : undefined;
+        const { status, text } = await setting.fetch(path);
+        if (status !== 200 || text.includes(INTRUDER)) throw new Error(`${status} ${text}`);
+      },
+    },
+  ],
+};
