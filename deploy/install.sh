@@ -209,9 +209,14 @@ put_program() { # FOLDER
     done
     find "$new/proxy" "$new/shared" -name '*_test.ts' -delete
   fi
-  chmod -R u=rwX,go=rX -- "$new"
-  "$new/bin/kubelet-proxy" --version >/dev/null
+  rm -rf -- "$1"
   mv -T -- "$new" "$1"
+  # In its place: Deno keeps compiled code by path, and the service, which must not write there, starts faster with it.
+  if ! "$1/bin/kubelet-proxy" --version >/dev/null; then
+    rm -rf -- "$1"
+    die "the copy of $program does not work"
+  fi
+  chmod -R u=rwX,go=rX -- "$1"
 }
 
 choose_program() { # ID

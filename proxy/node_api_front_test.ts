@@ -17,7 +17,12 @@ import type { Mode } from "./mode.ts";
 import { isNodeApiWord } from "./node_api_access.ts";
 import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { Authorization } from "./node_api_authorizer.ts";
-import { MAX_FRONT_HEADER_BYTES, type NodeApiOutcome, openNodeApiFront } from "./node_api_front.ts";
+import {
+  MAX_FRONT_HEADER_BYTES,
+  type NodeApiFront,
+  type NodeApiOutcome,
+  openNodeApiFront,
+} from "./node_api_front.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import type { NoVerdict, TokenVerdict } from "./review_client.ts";
 import { UpstreamError, type UpstreamFailure } from "./upstream.ts";
@@ -76,6 +81,7 @@ interface Stage {
   kubeletConnections: () => number;
   connections: () => number;
   close: (deadlineMs: number) => Promise<void>;
+  reload: NodeApiFront["reload"];
 }
 
 function fields(message: IncomingMessage): Record<string, string[]> {
@@ -177,6 +183,7 @@ async function front(setting: Setting, test: (stage: Stage) => Promise<void>): P
       kubeletConnections: () => sockets.size,
       connections: running.connections,
       close: running.close,
+      reload: running.reload,
     });
   } finally {
     await running.close(0);
@@ -1046,5 +1053,34 @@ Deno.test("at the end, what finishes by itself is answered; streams and followed
     await closed;
     await until(() => stream.closed() && connections() === 0 && kubeletConnections() === 0);
     await assert.rejects(ask(port, "GET", "/metrics"));
+  });
+});
+
+Deno.test("renewed certificates are for new connections; clients of the authority of before are nobody", async () => {
+  await front({}, async ({ port, reload, seen }) => {
+    assert.equal((await ask(port, "GET", "/metrics")).code, 200);
+    const authority = await issue({ commonName: "next authority", authority: true });
+    const server = await issue({ commonName: "next", issuer: authority, addresses: [[127, 0, 0, 1]] });
+    const client = await issue({ commonName: "kube-apiserver-kubelet-client", issuer: authority });
+    const kept = await connect(port);
+    reload({
+      certificate: server.certificate,
+      key: server.key,
+      clientAuthorities: [authority.certificate],
+    });
+    const ca = authority.certificate;
+    const { certificate: cert, key } = client;
+    assert.equal((await ask(port, "GET", "/metrics", { ca, cert, key })).code, 200);
+    assert.equal(seen.length, 2);
+    assert.equal((await ask(port, "GET", "/metrics", { ca })).code, 401, "the client of before");
+    // An open connection lives on, but its client's authority is not one any more.
+    kept.socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    await until(() => kept.text().includes("\r\n\r\n"));
+    assert.match(kept.text(), /^HTTP\/1.1 401/);
+    assert.equal(seen.length, 2);
+    kept.socket.destroy();
+    // What cannot be used changes nothing.
+    assert.throws(() => reload({ certificate: "", key: "", clientAuthorities: ["x"] }));
+    assert.equal((await ask(port, "GET", "/metrics", { ca, cert, key })).code, 200);
   });
 });

@@ -33,6 +33,7 @@ Deno.test("defaults", () => {
     runtimeDir: "/run/kubelet-proxy",
     operability: {},
     servers: [],
+    renewNodeCertificate: false,
     logRequests: true,
     logPodPayloads: false,
     logFormat: "text",
@@ -49,6 +50,7 @@ Deno.test("every flag", () => {
       "--tls-cert=/s",
       "--tls-key=/t",
       "--client-ca=/ca",
+      "--renew-node-certificate",
       "--signature-verification-cert=/d",
       "--mode=audit",
       "--node-name=worker.example",
@@ -72,6 +74,7 @@ Deno.test("every flag", () => {
     ),
     {
       kubeconfig: "/k",
+      renewNodeCertificate: true,
       context: "x",
       listenAddress: { hostname: undefined, port: 16443 },
       tls: { certificateFile: "/s", keyFile: "/t", clientCaFile: "/ca" },
@@ -233,4 +236,20 @@ Deno.test("-h is --help", () => {
   const line = parseCommandLine(["-h"]);
   assert.ok(line.kind === "print");
   assert.match(line.text, /--kubeconfig/);
+});
+
+Deno.test("the own leg stands for the certificates that it holds", () => {
+  const { tls, ownLegFolder } = run("--own-leg=/var/lib/kubelet-proxy/pki/");
+  assert.equal(ownLegFolder, "/var/lib/kubelet-proxy/pki");
+  assert.deepEqual(tls, {
+    certificateFile: "/var/lib/kubelet-proxy/pki/serving.pem",
+    keyFile: "/var/lib/kubelet-proxy/pki/serving.pem",
+    clientCaFile: "/var/lib/kubelet-proxy/pki/ca.crt",
+  });
+});
+
+Deno.test("refuses an own leg beside other certificates, or without a full path", () => {
+  const paths = (...args: string[]) => problemPaths(parseCommandLine([...NEEDED, ...args]));
+  assert.deepEqual(paths("--own-leg=/x", "--tls-cert=/s", "--tls-key=/t"), ["--own-leg"]);
+  assert.deepEqual(paths("--own-leg=pki"), ["--own-leg"]);
 });

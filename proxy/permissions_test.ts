@@ -146,3 +146,27 @@ Deno.test("the socket of a service manager may be written to, and no other; an a
     assert.deepEqual(await proxyPermissions(args, readText, notify), await proxyPermissions(args, readText));
   }
 });
+
+Deno.test("permissions of the own leg, and of a node's certificate in one file, let their folders be written", async () => {
+  const files: Record<string, string> = {
+    "/node/k": JSON.stringify({
+      "current-context": "x",
+      contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+      clusters: [{ name: "c", cluster: { server: "https://api:6443", "certificate-authority": "/ca" } }],
+      users: [{ name: "u", user: { "client-certificate": "/node/a.pem", "client-key": "/node/a.pem" } }],
+    }),
+  };
+  const flags = ["--kubeconfig=/node/k", "--own-leg=/leg", "--runtime-dir=/run/p"];
+  const read = (path: string) => Promise.resolve(files[path] ?? "");
+  const writeOf = async (...more: string[]) =>
+    (await proxyPermissions([...flags, ...more], read)).find((flag) => flag.startsWith("--allow-write"));
+  assert.equal(await writeOf("--renew-node-certificate"), "--allow-write=/run/p,/leg,/node");
+  assert.equal(await writeOf(), "--allow-write=/run/p,/leg");
+});
+
+Deno.test("permissions of init are for its folder alone, and none to write for a dry run", async () => {
+  const init = ["init", "--node-name=n", "--dir=/leg"];
+  assert.deepEqual(await proxyPermissions(init, readText), ["--allow-read=/leg", "--allow-write=/leg"]);
+  assert.deepEqual(await proxyPermissions([...init, "--dry-run"], readText), ["--allow-read=/leg"]);
+  assert.deepEqual(await proxyPermissions(["init"], readText), []);
+});

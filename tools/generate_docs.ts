@@ -34,6 +34,7 @@ import { DENY_CODES, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@s
 import { PODSIGN_FLAGS } from "../cli/options.ts";
 import { type MetricDescription, METRICS } from "../proxy/operability/metrics.ts";
 import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
+import { INIT_FLAGS } from "../proxy/own_leg/init_options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
 
@@ -65,6 +66,9 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
         help,
       ]),
     ),
+  },
+  "docs/own-leg.md": {
+    "flags: kubelet-proxy init": flagTable(INIT_FLAGS),
   },
   "docs/signature-format.md": {
     "algorithms": algorithmTable(),

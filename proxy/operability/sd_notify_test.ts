@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/fakes/clock.ts";
-import { issue, memoryLog, testPki, until } from "../fixture_test.ts";
+import { done, notYet, until } from "../../tests/cluster/wait.ts";
+import { issue, memoryLog, testPki } from "../fixture_test.ts";
 import { proxyPermissions } from "../permissions.ts";
 import { createNotifier, notifySocket, readServiceManager } from "./sd_notify.ts";
 
@@ -145,12 +146,21 @@ Deno.test({
     }).spawn();
     const heard: string[] = [];
     const reading = (async () => {
+      let rest = "";
       for await (const text of receiver.stdout.pipeThrough(new TextDecoderStream())) {
-        heard.push(...text.split("\n").filter((line) => line !== ""));
+        const lines = (rest + text).split("\n");
+        rest = lines.pop() ?? "";
+        heard.push(...lines);
       }
     })();
+    // A program takes its time to start on a machine that is busy.
+    const hears = (message: string, times = 1) =>
+      until(`the manager hears ${message}`, () => {
+        const count = heard.filter((line) => line.endsWith(message)).length;
+        return count >= times ? done(undefined) : notYet(heard.join("\n"));
+      });
     try {
-      await until(() => heard.includes("bound"));
+      await hears("bound");
       const args = [
         `--kubeconfig=${folder}/kubeconfig`,
         "--node-name=worker",
@@ -176,12 +186,12 @@ Deno.test({
       }).spawn();
       const log = new Response(proxy.stderr).text();
       try {
-        await until(() => heard.filter((line) => line.endsWith(" WATCHDOG=1")).length >= 3);
+        await hears(" WATCHDOG=1", 3);
       } finally {
         proxy.kill("SIGTERM");
       }
       assert.equal((await proxy.status).code, 0, await log);
-      await until(() => heard.some((line) => line.endsWith(" STOPPING=1")));
+      await hears(" STOPPING=1");
       const from = `${proxy.pid} `;
       assert.equal(heard[1], `${from}READY=1 STATUS=serves node "worker", mode enforce`);
       assert.ok(heard.slice(1).every((line) => line.startsWith(from)), heard.join("\n"));

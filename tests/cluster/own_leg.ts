@@ -153,6 +153,8 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     await startProxy();
     await cluster.untilNodeReady(new Date());
     await runSigned("after-renewal");
+    const kubeletLog = await Deno.readTextFile(cluster.program("kubelet").logFile);
+    assert.match(kubeletLog, /Certificate rotation detected/, "the kubelet took its file's new certificate");
     const lapses = cluster.readinessSince(since).filter(({ status }) => status !== "True");
     assert.deepEqual(lapses, [], "the node was not Ready in between");
     await cluster.program("kubelet").stop();
@@ -165,7 +167,10 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     await cluster.startKubelet({ extraArgs: [...kubeletArgs.slice(0, 2), `--cert-dir=${own}`] });
     await cluster.until("the proxy refuses a kubelet that rotates by itself", async () => {
       const text = (await Deno.readTextFile(cluster.program("kubelet-proxy").logFile)).slice(logged);
-      return /handshake-failed|connection-refused/.test(text) ? done(undefined) : notYet(text);
+      const line = /^.*(?:handshake-failed|connection-refused).*$/m.exec(text)?.[0];
+      if (line === undefined) return notYet(text);
+      console.log(`a kubelet that rotates by itself: ${line}`);
+      return done(undefined);
     });
     await cluster.program("kubelet").stop();
     await cluster.program("kubelet-proxy").stop();

@@ -11,6 +11,7 @@ const DOCUMENTS = [
   "SECURITY.md",
   "CHANGELOG.md",
   "docs/metrics.md",
+  "docs/own-leg.md",
   "docs/signature-format.md",
   "docs/operations.md",
   "tests/vectors/README.md",
