@@ -6,6 +6,9 @@ Deno.test("permissions: the files of the command line and the server's address",
     podsignPermissions(["sign-spec", "--key=/k", "--cert=/c", "--token-file=/t", "m.yaml"], undefined),
     ["--allow-read=m.yaml,/k,/c,/t", "--allow-net=localhost:8080", "--allow-env=SIGNING_SERVER_URL"],
   );
+  assert.deepEqual(podsignPermissions(["show", "--with-config=/a", "--with-config=-", "m.yaml"], undefined), [
+    "--allow-read=m.yaml,/a",
+  ]);
   assert.deepEqual(podsignPermissions(["get-cert", "--server=https://s.example"], "http://other:1"), [
     "--allow-net=s.example:443",
     "--allow-env=SIGNING_SERVER_URL",

@@ -60,6 +60,12 @@ export async function pinReferences(
       if (typeof handler === "string") runtimeClasses.push([name, handler]);
       continue;
     }
+    if (answer.kind === "signed" && objects.inInput(name).length === 0) {
+      warnings.push(
+        `${reference.path}: ConfigMap ${name} is not in this input: nodes refuse its content until it is signed, with ` +
+          `podsign sign-spec --allow signed-config=${name}`,
+      );
+    }
     if ((kind !== "ConfigMap" && kind !== "Secret") || answer.kind !== "missing") continue;
     const object = objects.find(kind, name, namespace);
     if (object === undefined) continue;

@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import type { JsonValue } from "@signed-pods/shared/json";
 import { isSameButForSignatures } from "./same_manifest.ts";
 
-const SIGNATURES = { "kubelet-proxy.io/signature": "a", "kubelet-proxy.io/signed-template": "b" };
+const SIGNATURES = {
+  "kubelet-proxy.io/signature": "a",
+  "kubelet-proxy.io/signed-template": "b",
+  "kubelet-proxy.io/signed-content": "c",
+  "kubelet-proxy.io/salt": "d",
+};
 
 Deno.test("signatures in a place where they belong make no difference", () => {
   const cases: [JsonValue, JsonValue][] = [

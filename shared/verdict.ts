@@ -44,7 +44,7 @@ export type DenyCode = keyof typeof DENY_CODES;
 
 /** One field in which the pod differs from what was signed. */
 export interface Difference {
-  /** Path of the field, for example `spec.containers[app].image`. */
+  /** Path of the field, for example `spec.containers[app].image`; empty for the object as a whole. */
   path: string;
   /** How it differs. */
   kind: "changed" | "missing" | "unexpected" | "invalid";
@@ -129,7 +129,7 @@ export function formatDifference(difference: Difference): string {
     case "unexpected":
       return `${path}: not signed, found ${found ?? "(not shown)"}`;
     case "invalid":
-      return `${path}: ${detail ?? "not valid"}`;
+      return path === "" ? detail ?? "not valid" : `${path}: ${detail ?? "not valid"}`;
     default: {
       const never: never = kind;
       return never;

@@ -24,6 +24,8 @@ Deno.test("refuses to show values that a difference does not hold", () => {
   assert.equal(formatDifference({ path, kind: "missing" }), `${path}: signed (not shown), found nothing`);
   assert.equal(formatDifference({ path, kind: "unexpected" }), `${path}: not signed, found (not shown)`);
   assert.equal(formatDifference({ path, kind: "invalid" }), `${path}: not valid`);
+  assert.equal(formatDifference({ path: "", kind: "invalid", detail: "it is no pod" }), "it is no pod");
+  assert.equal(formatDifference({ path: "", kind: "invalid" }), "not valid");
 });
 
 Deno.test("a refusal tells all its differences if they fit", () => {

@@ -245,12 +245,22 @@ Deno.test("a ConfigMap gets a signature of its own where the owner says so", asy
 });
 
 Deno.test("a ConfigMap is signed alone, when its content has changed", async () => {
-  const pods = output(await sign(pod(VOLUME), ["--allow=signed-config=web", "--references=enforce"]));
+  const podsAlone = await sign(pod(VOLUME), ["--allow=signed-config=web", "--references=enforce"]);
+  const pods = output(podsAlone);
+  assert.match(
+    podsAlone.errors,
+    /ConfigMap web is not in this input: .*podsign sign-spec --allow signed-config=web/,
+  );
   const outcome = await sign(CONFIG_MAP.replace("debug", "trace"), ["--allow=signed-config=web"]);
   const configMap = output(outcome);
   assert.equal(outcome.errors, "");
   output(await verify(join(configMap, pods)));
-  assert.equal((await verify(join(CONFIG_MAP, pods))).code, 1);
+  const unsigned = await verify(join(CONFIG_MAP, pods));
+  assert.equal(unsigned.code, 1);
+  assert.match(
+    unsigned.out,
+    /spec\.volumes\[conf\]\.configMap: ConfigMap web: it carries no signature; sign it with podsign/,
+  );
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: documents(CONFIG_MAP) });
   output(
     await verify(pods, ["--with-config=c.json"], {

@@ -244,7 +244,7 @@ async function checkConfigMaps(
     const reference = { kind: "ConfigMap", name, path: "", use: "files", optional: false } as const;
     const verdict = await judgeContent("ConfigMap", asServed(object, namespace), [{
       reference,
-      answer: { kind: "signed" },
+      answer: { kind: "signed", permission: `signed-config=${name}` },
     }], { keys, now });
     if (verdict.decision === "allow") continue;
     throw new InputError([

@@ -292,7 +292,7 @@ Deno.test("refuses more differences than are told", async () => {
 
 // ---------------------------------------------------------------------------------------------------------------
 
-const SIGNED = [to({ kind: "signed" })];
+const SIGNED = [to({ kind: "signed", permission: "signed-config=web" })];
 const SIGNED_AT = new Date("2026-06-01T00:00:00Z");
 
 async function signedConfig(

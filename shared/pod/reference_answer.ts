@@ -5,7 +5,7 @@
  */
 import type { JsonObject } from "../json.ts";
 import type { AllowVerdict } from "../verdict.ts";
-import type { Permission, ReferencePermissionKind } from "./permissions.ts";
+import { formatPermission, type Permission, type ReferencePermissionKind } from "./permissions.ts";
 import type { ContentPin, Pins } from "./pins.ts";
 import { type Reference, type ReferenceKind, referencesOf } from "./references.ts";
 import type { StatefulSetShape } from "./workload.ts";
@@ -17,7 +17,7 @@ export type Answer =
   /** A RuntimeClass: the handler that it has to mean. */
   | { readonly kind: "handler"; readonly handler: string }
   /** It carries a signature of its own. */
-  | { readonly kind: "signed" }
+  | { readonly kind: "signed"; readonly permission: string }
   /** The owner allows any content, by this permission. */
   | { readonly kind: "mutable"; readonly permission: string }
   /** It is part of a container or volume that was added by the owner's permission, and whose settings nobody signed. */
@@ -151,8 +151,10 @@ function answerOf(reference: Reference, { allow, pins = {} }: OwnerAnswers): Ans
   const permission = allow.find((candidate) =>
     "name" in candidate && candidate.name === called && kinds.some((known) => known === candidate.kind)
   );
-  if (permission?.kind === "signed-config") return { kind: "signed" };
-  if (permission !== undefined) return { kind: "mutable", permission: `${permission.kind}=${called}` };
+  if (permission !== undefined) {
+    const text = formatPermission(permission);
+    return { kind: permission.kind === "signed-config" ? "signed" : "mutable", permission: text };
+  }
   if (kind === "ConfigMap" && name === ROOT_CA_CONFIG_MAP) return { kind: "cluster" };
   if (called === "") return { kind: "missing", remedies: ["name the object in the spec"] };
   return {
@@ -168,6 +170,11 @@ function answerOf(reference: Reference, { allow, pins = {} }: OwnerAnswers): Ans
 
 function valueOf<T>(values: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
+/** The permissions that references make use of, each once, as they are written in the signed template. */
+export function permissionsUsed(references: readonly AnsweredReference[]): string[] {
+  return [...new Set(references.flatMap(({ answer }) => "permission" in answer ? [answer.permission] : []))];
 }
 
 /** An object as messages name it: `ConfigMap web`. */

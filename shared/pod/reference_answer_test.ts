@@ -40,7 +40,10 @@ const pin = { data: { a: `sha256:${HEX}` } };
 
 const CASES: [name: string, volume: JsonObject, owner: OwnerAnswers, path: string, expected: unknown][] = [
   ["a pin", CONFIG, { allow: [], pins: { configMaps: { web: pin } } }, "configMap", { kind: "pinned", pin }],
-  ["its own signature", CONFIG, { allow: permissions("signed-config=web") }, "configMap", { kind: "signed" }],
+  ["its own signature", CONFIG, { allow: permissions("signed-config=web") }, "configMap", {
+    kind: "signed",
+    permission: "signed-config=web",
+  }],
   ["any content", CONFIG, { allow: permissions("mutable-config=web") }, "configMap", {
     kind: "mutable",
     permission: "mutable-config=web",

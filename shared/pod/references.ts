@@ -204,6 +204,21 @@ const REFERRING_TYPES: ReadonlySet<string> = (() => {
   return referring;
 })();
 
+/** The fields of each such type that are worth a visit. */
+const REFERRING_FIELDS: ReadonlyMap<string, readonly ReferringField[]> = new Map(
+  [...REFERRING_TYPES].map((type) => [
+    type,
+    [...fieldsOf(type).values()].flatMap((field) =>
+      field.type !== undefined && REFERRING_TYPES.has(field.type) ? [{ ...field, type: field.type }] : []
+    ),
+  ]),
+);
+
+/** A field whose objects have a type. */
+interface ReferringField extends Field {
+  readonly type: string;
+}
+
 /**
  * Everything that a pod spec refers to, in the order of the schema.
  *
@@ -231,8 +246,8 @@ function visitFields(
   volume: string | undefined,
   references: Reference[],
 ): void {
-  for (const [name, field] of fieldsOf(type)) {
-    if (field.type === undefined || !REFERRING_TYPES.has(field.type)) continue;
+  for (const field of REFERRING_FIELDS.get(type) ?? []) {
+    const { name } = field;
     const value = getOwn(object, name);
     if (value === undefined) continue;
     const at = path + fieldSegment(name);

@@ -48,7 +48,12 @@ import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
 import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
-import { type AnsweredReference, signedReferences, unansweredText } from "./reference_answer.ts";
+import {
+  type AnsweredReference,
+  permissionsUsed,
+  signedReferences,
+  unansweredText,
+} from "./reference_answer.ts";
 import { JudgedPods } from "./judged_pods.ts";
 import { VerifiedMemory } from "./verified_memory.ts";
 import {
@@ -170,6 +175,8 @@ interface ReadTemplate {
   allow: readonly Permission[];
   /** What the spec refers to. */
   references: readonly AnsweredReference[];
+  /** The permissions that these make use of. */
+  usedByReferences: readonly string[];
 }
 
 /** An admissible pod: its verdict, and what decides at which times it holds. */
@@ -190,6 +197,7 @@ class PodVerifier implements Verifier {
   readonly #references: ReferencesMode;
   readonly #templates = new VerifiedMemory<VerifiedTemplate>();
   readonly #texts = new VerifiedMemory<SignedText>();
+  readonly #specReferences = new WeakMap<SignedText, readonly AnsweredReference[]>();
   /** By hash; their keys are gone, but they were verified once. */
   readonly #admittedTemplates = new VerifiedMemory<ReadTemplate>();
   readonly #judged = new JudgedPods<Admissible>();
@@ -302,7 +310,7 @@ class PodVerifier implements Verifier {
   ): Promise<Verdict> {
     const verified = await this.#verifyTemplate(signed, text, time.admitted);
     if ("decision" in verified) return verified;
-    const { template, spec, allow, references, hash, signers } = verified;
+    const { template, spec, allow, references, usedByReferences, hash, signers } = verified;
 
     const signer = signerAt(signers, time, namespaceOf(subject) ?? template.workload.namespace);
     if ("decision" in signer) return signer;
@@ -327,7 +335,7 @@ class PodVerifier implements Verifier {
       annotations: { ...annotations },
       extraLabels: extra.labels,
       extraAnnotations: extra.annotations,
-      permissions: [...permissions, ...extra.permissions],
+      permissions: [...permissions, ...extra.permissions, ...usedByReferences],
       references,
       warnings: subject.kind === "pod" ? [] : metadataWarnings(template, subject.metadata),
     }, time);
@@ -374,12 +382,21 @@ class PodVerifier implements Verifier {
         extraLabels: {},
         extraAnnotations: {},
         permissions,
-        references: signedReferences(signedSpec, { allow: [] }),
+        references: this.#referencesOf(verified, signedSpec),
         warnings: [],
       }, time);
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
     return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+  }
+
+  /** What a signed spec refers to: the same for as long as its verified text is remembered. */
+  #referencesOf(verified: SignedText, spec: JsonObject): readonly AnsweredReference[] {
+    const known = this.#specReferences.get(verified);
+    if (known !== undefined) return known;
+    const references = signedReferences(spec, { allow: [] });
+    this.#specReferences.set(verified, references);
+    return references;
   }
 
   #conclude(
@@ -492,7 +509,8 @@ function readTemplate(text: string): ReadTemplate | DenyVerdict {
     const spec = deepFreeze(expand(template.spec));
     const allow = templatePermissions(template);
     const { pins, statefulSet } = template;
-    return { template, spec, allow, references: signedReferences(spec, { allow, pins, statefulSet }) };
+    const references = signedReferences(spec, { allow, pins, statefulSet });
+    return { template, spec, allow, references, usedByReferences: permissionsUsed(references) };
   } catch (error) {
     if (!(error instanceof SignedPodsError)) throw error;
     return denyProblems("template-malformed", "the signed text is not a signed template", error.problems);

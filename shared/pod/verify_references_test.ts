@@ -74,6 +74,7 @@ Deno.test("a pod whose references are pinned and allowed runs, and tells what it
   const verdict = await judge("enforce", { pins: PINS, allow: ["claim=data"] });
   assert.ok(verdict.decision === "allow", JSON.stringify(verdict));
   assert.deepEqual(verdict.warnings, []);
+  assert.deepEqual(verdict.permissions, ["claim=data"]);
   assert.deepEqual(
     podReferences(verdict).map(({ reference: { kind, name }, answer }) => [kind, name, answer.kind]),
     [
