@@ -257,7 +257,7 @@ async function bodyOf(response: Response): Promise<JsonObject> {
   return objectOf(await response.json());
 }
 
-Deno.test("a mirror pod is made, reported on and deleted by the kubelet; answers tell who it is and no more", () =>
+Deno.test("a mirror pod is made, reported on and deleted by the kubelet; answers tell who it is, its phase, and no more", () =>
   onNode("watch-list", new FakeApiServer(), async ({ api, kubelet, fetch, ledger }) => {
     const mirror = withMetadata(makeMirror(), { uid: uidOf(5) });
     const body = JSON.stringify(mirror);
@@ -274,6 +274,7 @@ Deno.test("a mirror pod is made, reported on and deleted by the kubelet; answers
       apiVersion: "v1",
       kind: "Pod",
       metadata: { ...KUBE_SYSTEM, uid: uidOf(5), annotations: { "kubernetes.io/config.mirror": HASH } },
+      status: { phase: "Pending" },
     });
     await kubelet.until("the kubelet has its mirror", () => held(kubelet).includes(HELD_MIRROR));
     assert.deepEqual(objectOf(kubelet.pod(KUBE_SYSTEM.name, KUBE_SYSTEM.namespace)?.spec).containers, []);
