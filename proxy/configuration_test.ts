@@ -373,3 +373,16 @@ Deno.test("refuses other API servers that cannot stand in for the kubeconfig's",
     assert.deepEqual(line.problems.map(({ path }) => path), ["--server"], server);
   }
 });
+
+Deno.test("refuses to renew a node's certificate that is not in one file with its key", async () => {
+  const files = await goodFiles();
+  const flags = ["--kubeconfig=/etc/k", "--mode=audit", "--runtime-dir=/run/p", "--renew-node-certificate"];
+  const problemPaths = async () => {
+    const completed = await complete(options(...flags), new FakeFiles(files));
+    return completed.ok ? [] : completed.problems.map(({ path }) => path);
+  };
+  assert.deepEqual(await problemPaths(), []);
+  files["/etc/other.pem"] = files["/etc/node.pem"] ?? "";
+  files["/etc/k"] = kubeconfig({ "client-certificate": "node.pem", "client-key": "other.pem" }, CA);
+  assert.deepEqual(await problemPaths(), ["--renew-node-certificate"]);
+});

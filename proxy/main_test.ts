@@ -647,3 +647,30 @@ Deno.test("a token that the API server does not take any more is read again, and
     await api.shutdown();
   });
 });
+
+Deno.test("init makes a folder with permission for it alone, and says no to another's file", async () => {
+  const above = await Deno.makeTempDir();
+  try {
+    const folder = `${above}/pki`;
+    const init = async () => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "--no-prompt", `--config=${CONFIG}`, "--ignore-env"],
+          ...[`--allow-read=${folder}`, `--allow-write=${folder}`],
+          ...[MAIN, "init", "--node-name=worker", `--dir=${folder}`],
+        ],
+      }).output();
+      return { code, text: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
+    };
+    const made = await init();
+    assert.equal(made.code, 0, made.text);
+    assert.equal(made.text.match(/^wrote /gm)?.length, 5, made.text);
+    assert.deepEqual(await init(), { code: 0, text: `${folder} is complete; nothing to do\n` });
+    await Deno.writeTextFile(`${folder}/ca.crt`, "somebody's");
+    const refused = await init();
+    assert.equal(refused.code, 1);
+    assert.match(refused.text, /ca\.crt: is not a file of kubelet-proxy init/);
+  } finally {
+    await Deno.remove(above, { recursive: true });
+  }
+});

@@ -17,7 +17,7 @@ import { readTlsIdentity } from "../tls_identity.ts";
 import { makeNodeCertificateRequest } from "./certificate_request.ts";
 import type { NodeCertificateClient } from "./node_certificate_client.ts";
 import { makeOwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";
-import { isDue } from "./own_leg_plan.ts";
+import { isOld } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
 
 /** Time between two looks at the certificate, and between two tries, in milliseconds. */
@@ -68,7 +68,8 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
 
   async function renew(): Promise<void> {
     const old = await readOwn();
-    if (!isDue(old, clock.now())) return;
+    // One that has not begun shows a clock that is wrong, and the cluster's next one would not have begun either.
+    if (!isOld(old, clock.now())) return;
     const key = await makeOwnKey();
     const name = await client.request(await makeNodeCertificateRequest(key, nodeName));
     log.info("node-certificate-requested", "a new client certificate of this node was asked for", { name });

@@ -132,10 +132,12 @@ Deno.test("a certificate that is due is asked for as a kubelet does, and replace
   renewal.close();
 });
 
-Deno.test("a certificate that is not due is left alone", async () => {
-  const { asked, log, renewal } = await start({ life: [1, 3] });
-  assert.deepEqual([asked, log.events()], [[], []]);
-  renewal.close();
+Deno.test("a certificate that is not due, or has not begun, is left alone", async () => {
+  for (const life of [[1, 3], [-1, 3]] as const) {
+    const { asked, log, renewal } = await start({ life: [...life] });
+    assert.deepEqual([asked, log.events()], [[], []]);
+    renewal.close();
+  }
 });
 
 Deno.test("a request that waits for its approval is asked for until it is issued", async () => {

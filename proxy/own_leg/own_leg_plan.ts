@@ -304,10 +304,14 @@ function whyRenew(old: ReadCertificate, use: LeafUse, now: Date): string | undef
   return isDue(old, now) ? "has lived two thirds of its life" : undefined;
 }
 
-/** Whether two thirds of its life are over, or it has not begun. */
-export function isDue({ notBefore, notAfter }: Validity, now: Date): boolean {
-  const dueMs = notBefore.getTime() + (notAfter.getTime() - notBefore.getTime()) * RENEWAL_PART;
-  return now.getTime() >= dueMs || now < notBefore;
+/** Whether two thirds of its life are over. */
+export function isOld({ notBefore, notAfter }: Validity, now: Date): boolean {
+  return now.getTime() >= notBefore.getTime() + (notAfter.getTime() - notBefore.getTime()) * RENEWAL_PART;
+}
+
+/** Whether to make another one: it is old, or has not begun, because the clock was set back. */
+function isDue(validity: Validity, now: Date): boolean {
+  return isOld(validity, now) || now < validity.notBefore;
 }
 
 function lifetimeOf({ notBefore, notAfter }: Validity): number {

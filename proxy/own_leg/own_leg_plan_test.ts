@@ -8,7 +8,7 @@ import {
   AUTHORITY_FILE,
   CLIENT_FILE,
   DAY_MS,
-  isDue,
+  isOld,
   KUBECONFIG_FILE,
   OWN_LEG_FILES,
   OWN_LEG_LIFETIMES,
@@ -214,8 +214,8 @@ Deno.test("refuses files whose authority is gone, and an authority that is anoth
   ]);
 });
 
-Deno.test("a certificate is due when two thirds of its life are over, or it has not begun", () => {
+Deno.test("a certificate is old when two thirds of its life are over", () => {
   const validity = { notBefore: NOW, notAfter: later(3) };
-  const cases: [days: number, due: boolean][] = [[-1, true], [0, false], [1.9, false], [2, true], [4, true]];
-  for (const [days, due] of cases) assert.equal(isDue(validity, later(days)), due, String(days));
+  const cases: [days: number, old: boolean][] = [[-1, false], [0, false], [1.9, false], [2, true], [4, true]];
+  for (const [days, old] of cases) assert.equal(isOld(validity, later(days)), old, String(days));
 });
