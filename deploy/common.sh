@@ -159,8 +159,9 @@ find_node() {
 }
 
 restart_kubelet() {
-  kubelet_started=$(date +%s)
   systemctl restart "$KUBELET_SERVICE"
+  # Only now: while it was being stopped, the one before could still renew its lease.
+  kubelet_started=$(date +%s)
 }
 
 # If the proxy has renewed the node's credential, the kubelet gets the new one, as it would have renewed it itself; the old one

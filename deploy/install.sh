@@ -428,8 +428,9 @@ upgrade() {
   choose_program "$id"
   put_unit
   say "restart $SERVICE with version $id in place of $previous"
-  kubelet_started=$(date +%s)
   systemctl restart "$SERVICE"
+  # Only now: while it was being stopped, the proxy before could still pass the lease on.
+  kubelet_started=$(date +%s)
   wait_for_node
   upgrade_began=false
   rm -f -- "$found/previous-unit" "$found/previous-drop-in"
