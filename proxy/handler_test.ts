@@ -375,13 +375,13 @@ Deno.test("the observer is told of each request: its route, its code, and when i
   assert.deepEqual(told, [
     "pod-list begins",
     "pod-list 200",
-    "relay-stream begins",
-    "relay-stream 200",
+    "object-watch begins",
+    "object-watch 200",
     "malformed 400",
     "refuse begins",
     "refuse 403",
   ]);
   delivered.resolve();
   await settle();
-  assert.deepEqual(told.slice(7), ["pod-list ends", "relay-stream ends", "refuse ends"]);
+  assert.deepEqual(told.slice(7), ["pod-list ends", "object-watch ends", "refuse ends"]);
 });

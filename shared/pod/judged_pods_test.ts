@@ -169,7 +169,7 @@ Deno.test("pods of known parts are judged and built as if each was new, in any o
     }),
     { numRuns: 20 },
   );
-  assert.ok(allowed > 100 && again > 100, `${again} of ${allowed}`);
+  assert.ok(allowed > 20 && again > 5, `${again} of ${allowed}`);
 });
 
 /** Of pods that can change nothing is remembered, but which texts verify. */

@@ -16,6 +16,11 @@ const DEADLINE_MS = 20_000;
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const EXAMPLES = ["deployment", "statefulset", "indexed-job"];
 
+/** What the owner leaves to the cluster: the database's password and volume. */
+const PERMISSIONS: Readonly<Record<string, readonly string[]>> = {
+  statefulset: ["--allow", "mutable-secret=db", "--allow", "claim=data"],
+};
+
 const colour = Deno.stdout.isTerminal() && Deno.env.get("NO_COLOR") === undefined;
 const paint = (code: number, text: string) => colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
@@ -172,6 +177,7 @@ async function tellTheStory(
       "sign-spec",
       "--server",
       signingServer,
+      ...(PERMISSIONS[example] ?? []),
       "-o",
       "json",
       file,

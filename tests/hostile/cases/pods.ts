@@ -1062,7 +1062,14 @@ function changes(slug: string, does: string, change: (pod: JsonObject) => JsonOb
       if (!reported.ok) throw new Error(`the report was refused: ${reported.message}`);
       await setting.untilGone("web");
       const left = setting.api.pod("default", "web");
-      if (left === undefined) return; // It was being deleted, and the proxy has finished that.
+      if (left === undefined) return;
+      if (objectOf(left.metadata).deletionTimestamp !== undefined) {
+        await setting.until(
+          "the proxy has finished the deletion",
+          () => setting.api.pod("default", "web") === undefined,
+        );
+        return;
+      }
       if (objectOf(left.status).reason !== "NodeAdmissionRejected") {
         throw new Error("the pod does not say why it was stopped");
       }
