@@ -61,7 +61,7 @@ export function watchingTests({ test, refused, signed }: WatchingSuite): void {
     // Watches end now and then, and begin again.
     await cluster.until("the kubelet watches its pods, and other things", async () => {
       const pods = await sum(cluster, 'kubelet_proxy_requests_open{route="pod-watch"}');
-      const others = await sum(cluster, 'kubelet_proxy_requests_open{route="relay-stream"}');
+      const others = await sum(cluster, 'kubelet_proxy_requests_open{route="object-watch"}');
       return pods === 1 && others >= 4 ? done(undefined) : notYet(`${pods} and ${others} watches`);
     });
     assert.ok(await sum(cluster, 'kubelet_proxy_pods{state="admitted"}') >= 1);
