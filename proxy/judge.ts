@@ -160,6 +160,8 @@ export interface JudgeOptions {
   log: Log;
   /** What pods refer to; without it references are not looked at. */
   references?: PodReferences;
+  /** Is told of each pod that is gone. */
+  gone?: (uid: string) => void;
   /** In audit nothing is ever stopped: refusals are logged, and the pod stays admitted. */
   mode: Mode;
   nodeName: string;
@@ -232,6 +234,7 @@ class NodeJudge implements Judge {
   readonly #ledger: Ledger;
   readonly #rejector: Rejector | undefined;
   readonly #references: PodReferences | undefined;
+  readonly #gone: ((uid: string) => void) | undefined;
   readonly #log: Log;
   readonly #enforce: boolean;
   readonly #nodeName: string;
@@ -250,6 +253,7 @@ class NodeJudge implements Judge {
     this.#ledger = options.ledger;
     this.#rejector = options.rejector;
     this.#references = options.references;
+    this.#gone = options.gone;
     this.#log = options.log;
     this.#enforce = options.mode === "enforce";
     this.#nodeName = options.nodeName;
@@ -870,6 +874,7 @@ class NodeJudge implements Judge {
     }
     this.#finishing.delete(uid);
     this.#references?.forget(uid);
+    this.#gone?.(uid);
     this.#rejector?.forget(uid);
   }
 

@@ -24,6 +24,8 @@ const owner = await Owner.create();
 const stranger = await Owner.create();
 
 interface Bench {
+  /** UIDs of pods that are gone. */
+  forgotten: string[];
   judge: Judge;
   ledger: Ledger;
   store: MemoryLedgerStore;
@@ -72,6 +74,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     pending: () => 0,
     close: () => Promise.resolve(),
   };
+  const forgotten: string[] = [];
   const judge = createJudge({
     verifier,
     ledger,
@@ -80,6 +83,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     mode,
     nodeName: NODE_NAME,
     clock,
+    gone: (uid) => void forgotten.push(uid),
     observer: {
       decided: ({ kind, mode, name, verdict }) =>
         void told.push([kind, mode, name, ...(verdict.decision === "deny" ? [verdict.code] : [])].join(" ")),
@@ -91,6 +95,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
   const see = (...pods: JsonObject[]) => judge.judge(pods.map((object) => ({ kind: "present", object })));
   return {
     judge,
+    forgotten,
     ledger,
     store,
     log,
@@ -284,6 +289,7 @@ Deno.test("DELETED passes with metadata alone, and the pod is forgotten", async 
   assert.equal(showing?.kind, "remove");
   assert.deepEqual(Object.keys(podOf(showing)), ["apiVersion", "kind", "metadata"]);
   assert.equal(bench.ledger.size, 0);
+  assert.deepEqual(bench.forgotten, [uidOf(1)]);
   await bench.see(makePod());
   assert.equal(bench.refused.size, 1);
   assert.equal(await bench.gone(makePod()), "remove");

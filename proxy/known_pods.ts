@@ -55,6 +55,8 @@ export interface KnownPods {
    * @param podDepth objects and arrays around each pod: 1 in an event of a watch, 2 in a list
    */
   forDocument(podDepth: number): KnownValues;
+  /** The pod is gone, so that its parts will not be read again. */
+  forget(uid: string): void;
   /** What the remembered parts take, in bytes as they are estimated. */
   readonly bytes: number;
 }
@@ -107,6 +109,7 @@ export function createKnownPods(maxBytes: number = MAX_KNOWN_BYTES): KnownPods {
 
   return {
     forDocument: (podDepth) => new PodDocument(podDepth, (uid) => pods.get(uid), touch, remember),
+    forget,
     get bytes() {
       return bytes;
     },

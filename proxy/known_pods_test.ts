@@ -103,6 +103,15 @@ Deno.test("no more is remembered than the bound; the pods that were not read for
   assert.deepEqual(shared(read(known, podOf(2)), second), []);
 });
 
+Deno.test("a pod that is gone is forgotten", () => {
+  const known = createKnownPods();
+  const first = read(known, podOf(1));
+  known.forget(uidOf(1));
+  known.forget(uidOf(2));
+  assert.equal(known.bytes, 0);
+  assert.deepEqual(shared(first, read(known, podOf(1))), []);
+});
+
 Deno.test("a pod that is larger than the bound is read, and not remembered", () => {
   const known = createKnownPods(1000);
   const pod = podOf(1);

@@ -109,6 +109,7 @@ export function createPodGate(options: PodGateOptions): PodGate {
     mode,
     nodeName,
     clock,
+    gone: (uid) => known.forget(uid),
     ...(observer === undefined ? {} : { observer }),
     ...(references === undefined ? {} : { references }),
   });

@@ -21,6 +21,7 @@ import { type Input, mutate, Random } from "./mutations.ts";
 import { readRecordings, type Recording } from "./recording.ts";
 
 const NOTHING_KNOWN: KnownPods = {
+  forget: () => {},
   bytes: 0,
   forDocument: () => ({
     maxDepth: -1,
