@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { JsonObject } from "../json.ts";
+import { deepFreeze, type JsonObject } from "../json.ts";
 import { canonicalize } from "../canonical_json.ts";
 import {
   buildSignedTemplate,
@@ -104,6 +104,26 @@ Deno.test("a pod that was admitted under a milder mode keeps running", async () 
   const verdict = await judge("enforce", {}, { now: NOW, admitted: { signedHash, keyId } });
   assert.ok(verdict.decision === "allow", JSON.stringify(verdict));
   assert.equal(verdict.warnings.length, PATHS.length);
+});
+
+Deno.test("refuses a pod of the very parts of one that keeps running, but was not admitted itself", async () => {
+  // Verdicts are remembered of parts that cannot change.
+  const annotations = deepFreeze(await templateAnnotations(owner.signer, deployment(SPEC)));
+  const verifier = createVerifier({
+    keys: [owner.verifier],
+    acceptForms: new Set(["template"]),
+    requireDigests: false,
+    references: "enforce",
+  });
+  const pod = livePod(POD_NAME, deepFreeze(liveSpec(SPEC)), { annotations });
+  const milder = await judge("warn");
+  assert.ok(milder.decision === "allow");
+  const { signedHash, keyId } = milder;
+  const admitted = await verifier.verifyPod(pod, { now: NOW, admitted: { signedHash, keyId } });
+  assert.equal(admitted.decision, "allow");
+  const verdict = await verifier.verifyPod(pod, { now: NOW });
+  assert.ok(verdict.decision === "deny", JSON.stringify(verdict));
+  assert.equal(verdict.code, "reference-not-signed");
 });
 
 Deno.test("refuses references in the spec form, which says nothing of them", async () => {
