@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { messageOf } from "@signed-pods/shared/errors";
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
 import { nodeNameInCertificate } from "../credentials.ts";
@@ -19,6 +18,7 @@ import type { NodeCertificateClient } from "./node_certificate_client.ts";
 import { makeOwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";
 import { isOld } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
+import { createRenewalAttempts } from "./renewal_attempt.ts";
 
 /** Time between two looks at the certificate, and between two tries, in milliseconds. */
 export const NODE_CERTIFICATE_INTERVAL_MS = 60_000;
@@ -46,7 +46,12 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
   const { nodeName, file, folder, client, clock, log, counts } = options;
   const count = counts.of("node-certificate");
   let closed = false;
-  let told = "";
+  const attempt = createRenewalAttempts({
+    count,
+    log,
+    event: "node-certificate-not-renewed",
+    fields: { file },
+  });
   let wake = () => {};
 
   /** Waits, or until it is closed. */
@@ -114,19 +119,7 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
 
   async function run(): Promise<void> {
     while (!closed) {
-      try {
-        await renew();
-        told = "";
-        count.stale = false;
-      } catch (error) {
-        const problem = messageOf(error);
-        count.stale = true;
-        if (problem !== told) {
-          told = problem;
-          count.refused++;
-          log.error("node-certificate-not-renewed", problem, { file });
-        }
-      }
+      await attempt(renew);
       if (!closed) await pause(NODE_CERTIFICATE_INTERVAL_MS);
     }
   }

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { messageOf } from "@signed-pods/shared/errors";
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { ReloadCounts } from "../reload_counts.ts";
 import { type OwnLegFile, type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
+import { createRenewalAttempts } from "./renewal_attempt.ts";
 
 /** Time between two looks, in milliseconds: a day's certificate has eight hours left when it is due. */
 export const RENEWAL_INTERVAL_MS = 60_000;
@@ -29,7 +29,12 @@ export function renewOwnLeg({ folder, wishes, clock, log, counts }: OwnLegRenewa
   const count = counts.of("own-leg");
   let closed = false;
   let cancel = () => {};
-  let told = "";
+  const attempt = createRenewalAttempts({
+    count,
+    log,
+    event: "own-leg-not-renewed",
+    fields: { folder: wishes.folder },
+  });
 
   async function renew(): Promise<void> {
     const plan = await planOwnLeg(await folder.read(), wishes, clock.now());
@@ -47,20 +52,7 @@ export function renewOwnLeg({ folder, wishes, clock, log, counts }: OwnLegRenewa
   }
 
   async function look(): Promise<void> {
-    try {
-      await renew();
-      told = "";
-      count.stale = false;
-    } catch (error) {
-      const problem = messageOf(error);
-      count.stale = true;
-      // Once for each problem, however often it is met.
-      if (problem !== told) {
-        told = problem;
-        count.refused++;
-        log.error("own-leg-not-renewed", problem, { folder: wishes.folder });
-      }
-    }
+    await attempt(renew);
     if (!closed) cancel = clock.after(RENEWAL_INTERVAL_MS, () => void look());
   }
 
