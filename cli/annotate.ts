@@ -96,10 +96,9 @@ function rangeOf(node: unknown): [start: number, end: number] {
   throw new AnnotationError("a node has no place in the text");
 }
 
-/** Characters before an offset on its line; a byte order mark takes no place. */
+/** Characters before an offset on its line. */
 function columnOf(text: string, offset: number): number {
-  const line = text.lastIndexOf("\n", offset - 1) + 1;
-  return offset - line - (line === 0 && text.startsWith("\ufeff") ? 1 : 0);
+  return offset - (text.lastIndexOf("\n", offset - 1) + 1);
 }
 
 /** Offset after the end of the line, and whether the text ends without one. */

@@ -21,7 +21,8 @@ const SIGNATURE_ONLY: AnnotationChanges = [[SIGNATURE, "c2ln"], [TEMPLATE, undef
 function annotate(text: string, path: Path, changes: AnnotationChanges): string {
   const manifest = readManifest(new TextEncoder().encode(text), "m.yaml", { edit: true });
   const root = manifest.documents[0]?.root() ?? null;
-  return applyEdits(text, annotationEdits(text, root, path, changes));
+  return manifest.byteOrderMark +
+    applyEdits(manifest.text, annotationEdits(manifest.text, root, path, changes));
 }
 
 function valueOf(text: string): JsonValue {
@@ -51,6 +52,12 @@ const CASES: Case[] = [
     before: "metadata:\n    annotations:\n        # mine\n        a: b\n    name: web\n",
     after: 'metadata:\n    annotations:\n        kubelet-proxy.io/signature: "c2ln"\n' +
       '        kubelet-proxy.io/signed-template: \'{"a":"b"}\'\n        # mine\n        a: b\n    name: web\n',
+  },
+  {
+    name: "a byte order mark takes no place, also before an indented first line",
+    before: "\ufeff  kind: Pod\r\n  spec: {}\r\n",
+    after: '\ufeff  metadata:\r\n    annotations:\r\n      kubelet-proxy.io/signature: "c2ln"\r\n' +
+      '      kubelet-proxy.io/signed-template: \'{"a":"b"}\'\r\n  kind: Pod\r\n  spec: {}\r\n',
   },
   {
     name: "no metadata in a pod template",

@@ -79,6 +79,8 @@ export interface ManifestDocument {
 export interface Manifest {
   /** The file's name, for messages. */
   readonly name: string;
+  /** What stands before the text: a byte order mark, or nothing. Offsets and columns do not count it. */
+  readonly byteOrderMark: string;
   readonly text: string;
   readonly format: "yaml" | "json";
   readonly documents: readonly ManifestDocument[];
@@ -98,22 +100,24 @@ export interface ReadOptions {
  * @throws {InputError} if the text is neither JSON nor YAML
  */
 export function readManifest(bytes: Uint8Array, name: string, options: ReadOptions): Manifest {
-  let text: string;
+  let decoded: string;
   try {
-    text = decodeUtf8(bytes);
+    decoded = decodeUtf8(bytes);
   } catch (error) {
     throw new InputError([`${name}: is not UTF-8: convert the file, for example with iconv`], {
       cause: error,
     });
   }
-  if (text.trim() === "") throw new InputError([`${name}: is empty: give it a Kubernetes object`]);
-  // kubectl too takes what begins with a brace for JSON, and for YAML if that fails.
-  if (/^\s*\{/.test(text)) {
+  if (decoded.trim() === "") throw new InputError([`${name}: is empty: give it a Kubernetes object`]);
+  const byteOrderMark = decoded.startsWith("\ufeff") ? "\ufeff" : "";
+  const text = decoded.slice(byteOrderMark.length);
+  // kubectl too takes what begins with a brace for JSON, and for YAML if that fails or a mark stands before it.
+  if (byteOrderMark === "" && /^\s*\{/.test(text)) {
     const document = readJson(text);
-    if (document !== undefined) return { name, text, format: "json", documents: [document] };
+    if (document !== undefined) return { name, byteOrderMark, text, format: "json", documents: [document] };
   }
   const documents = (options.edit ? undefined : readPiecewise(name, text)) ?? readYaml(name, text);
-  return { name, text, format: "yaml", documents };
+  return { name, byteOrderMark, text, format: "yaml", documents };
 }
 
 /** The position of an offset in a text. */
@@ -231,9 +235,9 @@ function separatorProblems(text: string): OffsetProblem[] {
   }
   let documentStart = 0;
   const mightBeJson = /^\s*\{/.test(text);
-  for (const match of text.matchAll(/^\ufeff?(?:---|\.\.\.)(?=\s|$)/gm)) {
+  for (const match of text.matchAll(/^(?:---|\.\.\.)(?=\s|$)/gm)) {
     const isEmpty = mightBeJson ||
-      !/^\ufeff?[ \t]*[^#\s\ufeff]/m.test(text.slice(documentStart, match.index));
+      !/^[ \t]*[^#\s]/m.test(text.slice(documentStart, match.index));
     documentStart = match.index + match[0].length;
     if (match[0].endsWith("---")) continue;
     if (isEmpty) problems.push({ offset: match.index, message: "... ends nothing here: leave it out" });
@@ -251,7 +255,6 @@ function separatorProblems(text: string): OffsetProblem[] {
 function textProblems(text: string): OffsetProblem[] {
   const problems = separatorProblems(text);
   for (const match of text.matchAll(AMBIGUOUS_CHARACTERS)) {
-    if (match.index === 0 && match[0] === "\ufeff") continue;
     problems.push({ offset: match.index, message: characterProblem(match[0]) });
     if (problems.length > MAX_PRINTED_PROBLEMS) break;
   }
@@ -261,7 +264,7 @@ function textProblems(text: string): OffsetProblem[] {
 function readYaml(name: string, text: string): ManifestDocument[] {
   const manifest = { name, text };
   // Some programs take every line that begins like this for a directive, others only those before a document.
-  const directive = text.search(/^\ufeff?%/m);
+  const directive = text.search(/^%/m);
   if (directive >= 0) {
     throw inputError(manifest, [{
       offset: directive,

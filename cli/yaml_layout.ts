@@ -9,7 +9,7 @@
 export type TextRange = readonly [start: number, end: number];
 
 /** White space and block indicators alone, up to a tab: there it is indentation, for which YAML has spaces only. */
-const INDENTATION = /^\ufeff?[ \t]*(?:[-?:](?:[ \t]+|$))*$/;
+const INDENTATION = /^[ \t]*(?:[-?:](?:[ \t]+|$))*$/;
 
 /**
  * Tabs that stand where indentation does: at the beginning of a line, or between a dash and its item. YAML 1.2 admits
@@ -39,7 +39,7 @@ export function isExplicitKey(text: string, keyStart: number): boolean {
   while (at >= 0 && /\s/.test(text.charAt(at))) at -= 1;
   if (at < 0 || at === keyStart - 1 || text[at] !== "?") return false;
   do at -= 1; while (at >= 0 && /[ \t-]/.test(text.charAt(at)));
-  return at < 0 || /[\n?:,[{\ufeff]/.test(text.charAt(at));
+  return at < 0 || /[\n?:,[{]/.test(text.charAt(at));
 }
 
 /** Whether the value of a plain key of a flow mapping follows the colon without white space, `{key:[value]}`. */

@@ -75,7 +75,7 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
   reportInput(effects, manifest, toSign);
   const trusted = options.cert.length === 0 ? undefined : await readCertificates(effects, options.cert);
   if (templates.length + configMaps.length === 0) {
-    await effects.writeOut(options.output === "json" ? asJson(manifest) : manifest.text);
+    await effects.writeOut(options.output === "json" ? asJson(manifest) : asYaml(manifest));
     return EXIT_OK;
   }
   const signed = await withKeySource(effects, options, async (source) => {
@@ -85,7 +85,7 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
     const origin = trusted === undefined ? source.description : "the keys of --cert";
     return await checkSigned(manifest, text, toSign, choices, keys, origin, now);
   });
-  await effects.writeOut(options.output === "json" ? asJson(signed) : signed.text);
+  await effects.writeOut(options.output === "json" ? asJson(signed) : asYaml(signed));
   return EXIT_OK;
 }
 
@@ -168,7 +168,7 @@ function insert(
     ])
   );
   const saltEdits = salts.flatMap(([object, salt]) => edit(object, [[SALT_ANNOTATION, salt]]));
-  return applyEdits(manifest.text, [...podEdits, ...configMapEdits, ...saltEdits]);
+  return manifest.byteOrderMark + applyEdits(manifest.text, [...podEdits, ...configMapEdits, ...saltEdits]);
 }
 
 /**
@@ -268,6 +268,11 @@ function defect(what: string): Error {
   return new Error(
     `the signed manifest ${what}: nothing was printed; this is a defect of podsign, please report it`,
   );
+}
+
+/** The manifest as it came, byte order mark included. */
+function asYaml({ byteOrderMark, text }: Manifest): string {
+  return byteOrderMark + text;
 }
 
 /** The manifest as JSON: one object, or a List of several. */

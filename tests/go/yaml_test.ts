@@ -173,9 +173,10 @@ Deno.test(`annotations that podsign inserts are all that kubectl finds changed (
         const metadata = isJsonObject(value.metadata) ? value.metadata : {};
         const annotations = isJsonObject(metadata.annotations) ? metadata.annotations : {};
         value.metadata = { ...metadata, annotations: { ...annotations, ...Object.fromEntries(changes) } };
-        return annotationEdits(original, document.root(), [], changes);
+        return annotationEdits(reading.manifest.text, document.root(), [], changes);
       });
-      if (edits.length > 0) changed.push({ text: applyEdits(original, edits), expected: values, original });
+      const text = reading.manifest.byteOrderMark + applyEdits(reading.manifest.text, edits);
+      if (edits.length > 0) changed.push({ text, expected: values, original });
     } catch (error) {
       // Metadata or annotations that are no mapping, which no Kubernetes object has.
       assert.ok(
