@@ -11,7 +11,7 @@ import { type Credentials, nodeNameInCertificate } from "./credentials/credentia
 import type { FileSet, LoadedFiles } from "./credentials/file_set.ts";
 import type { Kubeconfig } from "./credentials/kubeconfig.ts";
 import type { FrontConfiguration } from "./node_api/front_configuration.ts";
-import { frontFiles } from "./front_files.ts";
+import { frontFiles } from "./node_api/front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";

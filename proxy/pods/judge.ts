@@ -40,7 +40,7 @@ import type { Log, LogFields } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
 import type { DecisionKind, JudgeObserver } from "../operability/pod_decision.ts";
-import { podText } from "../pod_text.ts";
+import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { lastGoodPod, stoppingPod } from "./stopping.ts";

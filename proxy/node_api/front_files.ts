@@ -5,14 +5,10 @@
  * @module
  */
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
-import { type FileReader, type FileSet, readFiles, textOf } from "./credentials/file_set.ts";
-import {
-  clientCaPath,
-  type FrontConfiguration,
-  readFrontConfiguration,
-} from "./node_api/front_configuration.ts";
-import type { FrontOptions } from "./node_api/front_options.ts";
-import { readKubeletConfig } from "./node_api/kubelet_config.ts";
+import { type FileReader, type FileSet, readFiles, textOf } from "../credentials/file_set.ts";
+import { clientCaPath, type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
+import type { FrontOptions } from "./front_options.ts";
+import { readKubeletConfig } from "./kubelet_config.ts";
 
 /** What is around the front; undefined if it is not known, which was reported. */
 export interface FrontPlace {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { ManualClock } from "../tests/fakes/clock.ts";
-import { MemoryLog } from "../tests/fakes/log.ts";
-import { followFiles, READING_INTERVAL_MS, SETTLING_MS } from "./credentials/file_follower.ts";
-import { issue, testPki, until } from "./fixture_test.ts";
-import type { FrontConfiguration } from "./node_api/front_configuration.ts";
+import { ManualClock } from "../../tests/fakes/clock.ts";
+import { MemoryLog } from "../../tests/fakes/log.ts";
+import { followFiles, READING_INTERVAL_MS, SETTLING_MS } from "../credentials/file_follower.ts";
+import { issue, testPki, until } from "../fixture_test.ts";
+import type { FrontConfiguration } from "./front_configuration.ts";
 import { frontFiles } from "./front_files.ts";
-import type { FrontOptions } from "./node_api/front_options.ts";
-import { ReloadCounts } from "./credentials/reload_counts.ts";
+import type { FrontOptions } from "./front_options.ts";
+import { ReloadCounts } from "../credentials/reload_counts.ts";
 
 const { authority, server } = await testPki();
 const nodeAuthority = await issue({ commonName: "node authority", authority: true });
