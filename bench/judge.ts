@@ -9,7 +9,7 @@ import { canonicalize } from "@signed-pods/shared/canonical-json";
 import { type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { generateSigningKey, sign } from "@signed-pods/shared/signing";
-import { createPodGate } from "../proxy/pod_gate.ts";
+import { createPodGate } from "../proxy/pods/pod_gate.ts";
 import { ManualClock } from "../tests/fakes/clock.ts";
 import { memoryLedger } from "../tests/fakes/ledger.ts";
 import { MemoryLog } from "../tests/fakes/log.ts";

@@ -7,21 +7,21 @@
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
-import { type Credentials, nodeNameInCertificate } from "./credentials.ts";
-import type { FileSet, LoadedFiles } from "./file_set.ts";
-import type { Kubeconfig } from "./kubeconfig.ts";
-import type { FrontConfiguration } from "./front_configuration.ts";
-import { frontFiles } from "./front_files.ts";
+import { type Credentials, nodeNameInCertificate } from "./credentials/credentials.ts";
+import type { FileSet, LoadedFiles } from "./credentials/file_set.ts";
+import type { Kubeconfig } from "./credentials/kubeconfig.ts";
+import type { FrontConfiguration } from "./node_api/front_configuration.ts";
+import { frontFiles } from "./node_api/front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
-import { servingFiles } from "./serving_files.ts";
-import { upstreamFiles, type UpstreamSettings } from "./upstream_files.ts";
+import { servingFiles } from "./credentials/serving_files.ts";
+import { upstreamFiles, type UpstreamSettings } from "./credentials/upstream_files.ts";
 import {
   type FolderReader,
   verificationKeyFiles,
   type VerificationKeySet,
-} from "./verification_key_files.ts";
+} from "./credentials/verification_key_files.ts";
 
 /** What is asked of the file system; Deno's functions fit. */
 export interface Files {

@@ -20,14 +20,14 @@ import { isEncoded, responseHeaders } from "./headers.ts";
 import type { Log } from "./log.ts";
 import { type RequestObserver, routeName } from "./operability/request_observer.ts";
 import type { ObjectGate } from "./objects/object_gate.ts";
-import type { PodGate } from "./pod_gate.ts";
+import type { PodGate } from "./pods/pod_gate.ts";
 import { parseTarget } from "./request_target.ts";
 import type { RequestTarget } from "./request_target.ts";
-import type { ReviewGate } from "./review_gate.ts";
+import type { ReviewGate } from "./node_api/review_gate.ts";
 import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
 import { ANSWER_TIMEOUT_MS, type Upstream, UpstreamError } from "./upstream.ts";
-import { afterSilence } from "./watch_silence.ts";
+import { afterSilence } from "./pods/watch_silence.ts";
 
 /** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { memoryLog } from "./fixture_test.ts";
 import { ManualClock, settle } from "../tests/fakes/clock.ts";
 import { createHandler, MAX_OPEN_REQUESTS } from "./handler.ts";
-import type { PodGate, PodWrite } from "./pod_gate.ts";
+import type { PodGate, PodWrite } from "./pods/pod_gate.ts";
 import { createRouter } from "./route.ts";
 import { ANSWER_TIMEOUT_MS, UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
-import { WATCH_SILENCE_TIMEOUT_MS } from "./watch_silence.ts";
+import { WATCH_SILENCE_TIMEOUT_MS } from "./pods/watch_silence.ts";
 
 type Answer = (request: UpstreamRequest) => Response | Promise<Response>;
 

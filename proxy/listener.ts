@@ -15,11 +15,11 @@ import net from "node:net";
 import tls from "node:tls";
 import { messageOf } from "@signed-pods/shared/errors";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
-import { type ClientAuthorities, readClientAuthorities } from "./client_certificate.ts";
+import { type ClientAuthorities, readClientAuthorities } from "./credentials/client_certificate.ts";
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import { statusResponse } from "./status.ts";
-import { readCertificateAuthorities } from "./tls_identity.ts";
+import { readCertificateAuthorities } from "./credentials/tls_identity.ts";
 
 /**
  * Most connections at a time. A kubelet uses one with HTTP/2; with HTTP/1.1 it has one for each watch, of which there

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import tls from "node:tls";
-import { readClientAuthorities } from "./client_certificate.ts";
+import { readClientAuthorities } from "./credentials/client_certificate.ts";
 import { systemClock } from "./clock.ts";
 import {
   type HandshakenClient,

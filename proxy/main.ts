@@ -15,18 +15,23 @@ import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
-import type { Credentials } from "./credentials.ts";
-import { createCurrentCredential } from "./current_credential.ts";
-import { EXEC_INFO_VARIABLE, type ExecCredential, execInfo, readExecCredential } from "./exec_credential.ts";
+import type { Credentials } from "./credentials/credentials.ts";
+import { createCurrentCredential } from "./credentials/current_credential.ts";
+import {
+  EXEC_INFO_VARIABLE,
+  type ExecCredential,
+  execInfo,
+  readExecCredential,
+} from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
-import { followFiles } from "./file_follower.ts";
-import { startFront } from "./front.ts";
+import { followFiles } from "./credentials/file_follower.ts";
+import { startFront } from "./node_api/front.ts";
 import { createHandler } from "./handler.ts";
-import { openInsecureTunnel, type Tunnel } from "./insecure_tunnel.ts";
-import { createKeyExpiry } from "./key_expiry.ts";
-import { folderOf, type Kubeconfig } from "./kubeconfig.ts";
-import { openLedger } from "./ledger.ts";
-import { ledgerFile } from "./ledger_file.ts";
+import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
+import { createKeyExpiry } from "./credentials/key_expiry.ts";
+import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
+import { openLedger } from "./pods/ledger.ts";
+import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
@@ -55,24 +60,24 @@ import {
   MAX_PLUGIN_STDERR_BYTES,
   PLUGIN_TIMEOUT_MS,
   type PluginCredential,
-} from "./plugin_credential.ts";
+} from "./credentials/plugin_credential.ts";
 import { createObjectGate } from "./objects/object_gate.ts";
 import { createObjectKinds } from "./objects/object_kinds.ts";
 import { createRefusalEvents } from "./objects/refusal_events.ts";
 import { createPodReferences } from "./objects/pod_references.ts";
-import { createPodGate } from "./pod_gate.ts";
-import { createReviewClient } from "./review_client.ts";
-import { createReviewGate } from "./review_gate.ts";
-import { ReloadCounts } from "./reload_counts.ts";
-import { createReplaceableVerifier } from "./replaceable_verifier.ts";
-import { createRotatingClient } from "./rotating_client.ts";
+import { createPodGate } from "./pods/pod_gate.ts";
+import { createReviewClient } from "./node_api/review_client.ts";
+import { createReviewGate } from "./node_api/review_gate.ts";
+import { ReloadCounts } from "./credentials/reload_counts.ts";
+import { createReplaceableVerifier } from "./credentials/replaceable_verifier.ts";
+import { createRotatingClient } from "./credentials/rotating_client.ts";
 import { createRouter } from "./route.ts";
-import { runProgram } from "./run_program.ts";
+import { runProgram } from "./credentials/run_program.ts";
 import { createLog } from "./telemetry.ts";
-import type { TlsIdentity } from "./tls_identity.ts";
+import type { TlsIdentity } from "./credentials/tls_identity.ts";
 import { createUpstream } from "./upstream.ts";
-import { checkNode, checkUnchanged } from "./upstream_files.ts";
-import type { VerificationKeySet } from "./verification_key_files.ts";
+import { checkNode, checkUnchanged } from "./credentials/upstream_files.ts";
+import type { VerificationKeySet } from "./credentials/verification_key_files.ts";
 
 /** Exit code for mistakes in flags and files. */
 const EXIT_USAGE = 2;

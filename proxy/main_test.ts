@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import https from "node:https";
 import tls from "node:tls";
-import { ACCESS_REVIEWS_PATH } from "./review_request.ts";
+import { ACCESS_REVIEWS_PATH } from "./node_api/review_request.ts";
 import { issue, type TestPki, testPki, until } from "./fixture_test.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;

@@ -21,10 +21,15 @@ import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import { collide, type ListenAddress, parseListenAddress } from "./address.ts";
-import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./front_options.ts";
-import { parseServer } from "./kubeconfig.ts";
+import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./node_api/front_options.ts";
+import { parseServer } from "./credentials/kubeconfig.ts";
 import type { Mode } from "./mode.ts";
-import { isNodeApiWord, NODE_API_WORDS, type NodeApiAccess, type NodeApiWord } from "./node_api_access.ts";
+import {
+  isNodeApiWord,
+  NODE_API_WORDS,
+  type NodeApiAccess,
+  type NodeApiWord,
+} from "./node_api/node_api_access.ts";
 import { OBJECT_FLAGS, type ObjectOptions, readObjectOptions } from "./objects/object_options.ts";
 import {
   OPERABILITY_FLAGS,

@@ -4,7 +4,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
-import type { PodVerifier } from "./judge.ts";
+import type { PodVerifier } from "./pods/judge.ts";
 import type { Log } from "./log.ts";
 
 /** Lists of containers in a pod spec. */

@@ -8,15 +8,15 @@
 import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
-import { clientCaPath } from "./front_configuration.ts";
-import { readKubeletConfig } from "./kubelet_config.ts";
-import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { clientCaPath } from "./node_api/front_configuration.ts";
+import { readKubeletConfig } from "./node_api/kubelet_config.ts";
+import { folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
 import { decisionLogPaths } from "./operability/decision_log.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
-import { filesOf } from "./upstream_files.ts";
+import { filesOf } from "./credentials/upstream_files.ts";
 
 /**
  * The flags for these arguments.

@@ -7,9 +7,9 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { KnownValues } from "@signed-pods/shared/strict-json";
-import type { LineSplitter } from "./json_lines.ts";
-import { parseObject } from "./pod_answer.ts";
-import { isResourceVersion } from "./served_versions.ts";
+import type { LineSplitter } from "./pods/json_lines.ts";
+import { parseObject } from "./pods/pod_answer.ts";
+import { isResourceVersion } from "./pods/served_versions.ts";
 import { rebuildStatus } from "./status.ts";
 
 /**

@@ -20,9 +20,12 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "cli/manifest_test.ts",
     "refuses nesting that is too deep, without overflowing the stack",
   ],
-  "proxy/judge.ts MAX_TRACKED_PODS": ["proxy/judge_test.ts", "refuses more pods than can be kept track of"],
-  "proxy/ledger.ts MAX_LEDGER_ENTRIES": [
-    "proxy/ledger_test.ts",
+  "proxy/pods/judge.ts MAX_TRACKED_PODS": [
+    "proxy/pods/judge_test.ts",
+    "refuses more pods than can be kept track of",
+  ],
+  "proxy/pods/ledger.ts MAX_LEDGER_ENTRIES": [
+    "proxy/pods/ledger_test.ts",
     "refuses one entry too many, but not a change",
   ],
   "proxy/listener.ts MAX_CONNECTIONS": ["proxy/listener_test.ts", "refuses connections over the bound"],
@@ -30,17 +33,20 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "proxy/listener_test.ts",
     "refuses to wait for a handshake that does not come",
   ],
-  "proxy/rejector.ts MAX_REFUSED_PODS": ["proxy/rejector_test.ts", "refuses more pods than the bound"],
-  "proxy/retired_uids.ts MAX_RETIRED_UIDS": [
-    "proxy/retired_uids_test.ts",
+  "proxy/pods/rejector.ts MAX_REFUSED_PODS": [
+    "proxy/pods/rejector_test.ts",
+    "refuses more pods than the bound",
+  ],
+  "proxy/pods/retired_uids.ts MAX_RETIRED_UIDS": [
+    "proxy/pods/retired_uids_test.ts",
     "refuses more rather than forget what the kubelet may still have",
   ],
-  "proxy/served_versions.ts MAX_SERVED_VERSIONS": [
-    "proxy/served_versions_test.ts",
+  "proxy/pods/served_versions.ts MAX_SERVED_VERSIONS": [
+    "proxy/pods/served_versions_test.ts",
     "the oldest are forgotten first",
   ],
-  "proxy/spacing.ts MAX_CONTROLLERS": [
-    "proxy/spacing_test.ts",
+  "proxy/pods/spacing.ts MAX_CONTROLLERS": [
+    "proxy/pods/spacing_test.ts",
     "the controller that has been quiet for longest is forgotten over the bound",
   ],
   "proxy/upstream.ts RESPONSE_HEADERS_TIMEOUT_MS": ["proxy/upstream_test.ts", "refuses to wait for ever"],
@@ -48,32 +54,32 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "proxy/failover_test.ts",
     "a server that is ${state} is left within 5 s",
   ],
-  "proxy/kubelet_connection.ts STREAM_IDLE_TIMEOUT_MS": [
-    "proxy/node_api_front_test.ts",
+  "proxy/node_api/kubelet_connection.ts STREAM_IDLE_TIMEOUT_MS": [
+    "proxy/node_api/node_api_front_test.ts",
     "refuses to keep a stream that is silent for too long",
   ],
-  "proxy/node_api_front.ts MAX_FRONT_CONNECTIONS": [
-    "proxy/node_api_front_test.ts",
+  "proxy/node_api/node_api_front.ts MAX_FRONT_CONNECTIONS": [
+    "proxy/node_api/node_api_front_test.ts",
     "refuses connections over the bound",
   ],
-  "proxy/node_api_front.ts FRONT_HANDSHAKE_TIMEOUT_MS": [
-    "proxy/node_api_front_test.ts",
+  "proxy/node_api/node_api_front.ts FRONT_HANDSHAKE_TIMEOUT_MS": [
+    "proxy/node_api/node_api_front_test.ts",
     "refuses to wait: for a first",
   ],
-  "proxy/node_api_front.ts FRONT_IDLE_TIMEOUT_MS": [
-    "proxy/node_api_front_test.ts",
+  "proxy/node_api/node_api_front.ts FRONT_IDLE_TIMEOUT_MS": [
+    "proxy/node_api/node_api_front_test.ts",
     "refuses to wait: for a first",
   ],
-  "proxy/plugin_credential.ts PLUGIN_TIMEOUT_MS": [
-    "proxy/run_program_test.ts",
+  "proxy/credentials/plugin_credential.ts PLUGIN_TIMEOUT_MS": [
+    "proxy/credentials/run_program_test.ts",
     "refuses a program that ${what}",
   ],
-  "proxy/plugin_credential.ts MAX_PLUGIN_OUTPUT_BYTES": [
-    "proxy/run_program_test.ts",
+  "proxy/credentials/plugin_credential.ts MAX_PLUGIN_OUTPUT_BYTES": [
+    "proxy/credentials/run_program_test.ts",
     "refuses a program that prints without end",
   ],
-  "proxy/plugin_credential.ts MAX_PLUGIN_STDERR_BYTES": [
-    "proxy/run_program_test.ts",
+  "proxy/credentials/plugin_credential.ts MAX_PLUGIN_STDERR_BYTES": [
+    "proxy/credentials/run_program_test.ts",
     "refuses a program that prints without end",
   ],
   "signer/body.ts BODY_TIMEOUT_MS": ["signer/app_test.ts", "refuses a body that does not arrive in time"],

@@ -17,7 +17,7 @@ import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { getOwn, isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
 import type { Clock } from "../clock.ts";
-import { createLineSplitter, type LineSplitter } from "../json_lines.ts";
+import { createLineSplitter, type LineSplitter } from "../pods/json_lines.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import {
@@ -29,12 +29,12 @@ import {
   queryText,
   readObject,
   unchanged,
-} from "../pod_answer.ts";
-import { createServedVersions, isResourceVersion } from "../served_versions.ts";
-import { createSlots } from "../slots.ts";
+} from "../pods/pod_answer.ts";
+import { createServedVersions, isResourceVersion } from "../pods/served_versions.ts";
+import { createSlots } from "../pods/slots.ts";
 import { makeStatus, statusResponse, successStatus } from "../status.ts";
 import type { Upstream } from "../upstream.ts";
-import { afterSilence } from "../watch_silence.ts";
+import { afterSilence } from "../pods/watch_silence.ts";
 import {
   decodeEvent,
   encodeBookmark,

@@ -12,7 +12,7 @@ import {
 } from "../../tests/fakes/objects.ts";
 import { objectOf, uidOf } from "../../tests/fakes/owner.ts";
 import { chunked, jsonAnswer, upstreamAnswering, upstreamOf } from "../../tests/fakes/upstream.ts";
-import { WATCH_SILENCE_TIMEOUT_MS } from "../watch_silence.ts";
+import { WATCH_SILENCE_TIMEOUT_MS } from "../pods/watch_silence.ts";
 import { MAX_WATCH_LINE_BYTES } from "../watch_stream.ts";
 import {
   MAX_CONCURRENT_OBJECT_LISTS,

@@ -9,10 +9,10 @@ import { Certificate } from "@peculiar/asn1-x509";
 import { readPemBlocks } from "@signed-pods/shared/pem";
 import type { ListenAddress } from "../address.ts";
 import type { Clock } from "../clock.ts";
-import type { PodVerifier } from "../judge.ts";
+import type { PodVerifier } from "../pods/judge.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
-import type { NodeApiOutcome } from "../node_api_front.ts";
+import type { NodeApiOutcome } from "../node_api/node_api_front.ts";
 import type { Upstream } from "../upstream.ts";
 import { createDecisionLog, type DecisionFiles } from "./decision_log.ts";
 import {

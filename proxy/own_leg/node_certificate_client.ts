@@ -10,7 +10,7 @@ import { getOwn, isJsonObject, type JsonObject } from "@signed-pods/shared/json"
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import { cleanMessage } from "../status.ts";
 import type { Log } from "../log.ts";
-import { checkAnswer, podRequestHeaders, readObject } from "../pod_answer.ts";
+import { checkAnswer, podRequestHeaders, readObject } from "../pods/pod_answer.ts";
 import type { Upstream } from "../upstream.ts";
 
 /** Where requests for certificates are made. */

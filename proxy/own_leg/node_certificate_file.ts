@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Kubeconfig } from "../kubeconfig.ts";
+import type { Kubeconfig } from "../credentials/kubeconfig.ts";
 
 /**
  * The one file that holds certificate and key, so that they change together; undefined if the kubeconfig names two, or

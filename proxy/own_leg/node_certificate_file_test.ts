@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseKubeconfig } from "../kubeconfig.ts";
+import { parseKubeconfig } from "../credentials/kubeconfig.ts";
 import { fileNameOf, nodeCertificateFile } from "./node_certificate_file.ts";
 
 function fileOf(user: Record<string, unknown>): string | undefined {

@@ -9,10 +9,10 @@
  */
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
-import { nodeNameInCertificate } from "../credentials.ts";
+import { nodeNameInCertificate } from "../credentials/credentials.ts";
 import type { Log } from "../log.ts";
-import type { ReloadCounts } from "../reload_counts.ts";
-import { readTlsIdentity } from "../tls_identity.ts";
+import type { ReloadCounts } from "../credentials/reload_counts.ts";
+import { readTlsIdentity } from "../credentials/tls_identity.ts";
 import { makeNodeCertificateRequest } from "./certificate_request.ts";
 import type { NodeCertificateClient } from "./node_certificate_client.ts";
 import { makeOwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";

@@ -6,8 +6,8 @@ import { ManualClock } from "../../tests/fakes/clock.ts";
 import { MemoryLog } from "../../tests/fakes/log.ts";
 import { jsonAnswer, upstreamOf } from "../../tests/fakes/upstream.ts";
 import { until } from "../fixture_test.ts";
-import { ReloadCounts } from "../reload_counts.ts";
-import { readTlsIdentity } from "../tls_identity.ts";
+import { ReloadCounts } from "../credentials/reload_counts.ts";
+import { readTlsIdentity } from "../credentials/tls_identity.ts";
 import {
   CERTIFICATE_REQUESTS_PATH,
   createNodeCertificateClient,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { readClientAuthorities } from "../client_certificate.ts";
-import { folderOf, parseKubeconfig } from "../kubeconfig.ts";
-import { readTlsIdentity } from "../tls_identity.ts";
+import { readClientAuthorities } from "../credentials/client_certificate.ts";
+import { folderOf, parseKubeconfig } from "../credentials/kubeconfig.ts";
+import { readTlsIdentity } from "../credentials/tls_identity.ts";
 import {
   AUTHORITIES_FILE,
   AUTHORITY_FILE,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/fakes/clock.ts";
 import { MemoryLog } from "../../tests/fakes/log.ts";
 import { until } from "../fixture_test.ts";
-import { ReloadCounts } from "../reload_counts.ts";
+import { ReloadCounts } from "../credentials/reload_counts.ts";
 import { readCertificatesOf } from "./own_leg_certificates.ts";
 import { DAY_MS, OWN_LEG_LIFETIMES, type OwnLegFile, planOwnLeg } from "./own_leg_plan.ts";
 import { RENEWAL_INTERVAL_MS, renewOwnLeg } from "./own_leg_renewal.ts";

@@ -5,7 +5,7 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import type { Log, LogFields } from "../log.ts";
-import type { ReloadCount } from "../reload_counts.ts";
+import type { ReloadCount } from "../credentials/reload_counts.ts";
 
 /** Where attempts are told and counted. */
 export interface RenewalTelling {

@@ -1,9 +1,9 @@
 /** A gate with all its parts in memory, and a client's way into it. */
-import type { PodVerifier } from "../../proxy/judge.ts";
-import type { Ledger } from "../../proxy/ledger.ts";
+import type { PodVerifier } from "../../proxy/pods/judge.ts";
+import type { Ledger } from "../../proxy/pods/ledger.ts";
 import type { Mode } from "../../proxy/mode.ts";
 import type { PodReferences } from "../../proxy/objects/pod_references.ts";
-import { createPodGate, type PodGate } from "../../proxy/pod_gate.ts";
+import { createPodGate, type PodGate } from "../../proxy/pods/pod_gate.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { ManualClock } from "./clock.ts";
 import type { Fetch } from "./kubelet.ts";

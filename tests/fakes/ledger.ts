@@ -1,5 +1,5 @@
 /** A ledger store in memory, which can be made to fail. */
-import { type Ledger, type LedgerStore, openLedger } from "../../proxy/ledger.ts";
+import { type Ledger, type LedgerStore, openLedger } from "../../proxy/pods/ledger.ts";
 import { MemoryLog } from "./log.ts";
 
 export class MemoryLedgerStore implements LedgerStore {

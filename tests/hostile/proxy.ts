@@ -4,17 +4,17 @@
  *
  * @module
  */
-import type { PodVerifier } from "../../proxy/judge.ts";
+import type { PodVerifier } from "../../proxy/pods/judge.ts";
 import type { Clock } from "../../proxy/clock.ts";
 import { systemClock } from "../../proxy/clock.ts";
 import { createHandler } from "../../proxy/handler.ts";
-import { openLedger } from "../../proxy/ledger.ts";
+import { openLedger } from "../../proxy/pods/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
 import { createObjectGate } from "../../proxy/objects/object_gate.ts";
 import { createObjectKinds } from "../../proxy/objects/object_kinds.ts";
-import { createPodGate } from "../../proxy/pod_gate.ts";
-import { createReviewClient } from "../../proxy/review_client.ts";
-import { createReviewGate } from "../../proxy/review_gate.ts";
+import { createPodGate } from "../../proxy/pods/pod_gate.ts";
+import { createReviewClient } from "../../proxy/node_api/review_client.ts";
+import { createReviewGate } from "../../proxy/node_api/review_gate.ts";
 import { createRouter } from "../../proxy/route.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
 import { MemoryLedgerStore } from "../fakes/ledger.ts";

@@ -1,11 +1,11 @@
 /** The gate between a kubelet and an API server, from the first list to the last container. */
 import assert from "node:assert/strict";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
-import { REJECTION_REASON } from "../../proxy/rejection.ts";
-import { openLedger } from "../../proxy/ledger.ts";
+import { REJECTION_REASON } from "../../proxy/pods/rejection.ts";
+import { openLedger } from "../../proxy/pods/ledger.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
-import { createReplaceableVerifier } from "../../proxy/replaceable_verifier.ts";
+import { createReplaceableVerifier } from "../../proxy/credentials/replaceable_verifier.ts";
 import { settle } from "../fakes/clock.ts";
 import { makeGate, type TestGate } from "../fakes/gate.ts";
 import { FakeKubelet } from "../fakes/kubelet.ts";

@@ -9,7 +9,7 @@ import { contentDigest } from "@signed-pods/shared/pod/pins";
 import { createPodReferences } from "../../proxy/objects/pod_references.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
-import type { Ledger } from "../../proxy/ledger.ts";
+import type { Ledger } from "../../proxy/pods/ledger.ts";
 import { listOf, makeMetadata, makeObjectGate } from "../fakes/objects.ts";
 import { makePod, objectOf, Owner, uidOf, withSpec, withStatus } from "../fakes/owner.ts";
 import { jsonAnswer, upstreamOf } from "../fakes/upstream.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import { makeKey, NOW, runPodsign } from "../../cli/fake_effects_test.ts";
-import { REJECTION_PREFIX } from "../../proxy/rejection.ts";
+import { REJECTION_PREFIX } from "../../proxy/pods/rejection.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";

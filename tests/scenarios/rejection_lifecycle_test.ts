@@ -1,8 +1,8 @@
 /** What becomes of refusals when the API server refuses, is slow or is away, and when the proxy is restarted in the middle. */
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
-import { openLedger } from "../../proxy/ledger.ts";
-import { MAX_CONFLICT_TRIES, REQUEST_TIMEOUT_MS } from "../../proxy/rejector.ts";
+import { openLedger } from "../../proxy/pods/ledger.ts";
+import { MAX_CONFLICT_TRIES, REQUEST_TIMEOUT_MS } from "../../proxy/pods/rejector.ts";
 import { FakeApiServer, type ServedRequest } from "../fakes/api_server.ts";
 import { ManualClock, settle } from "../fakes/clock.ts";
 import { makeGate, type TestGate } from "../fakes/gate.ts";

@@ -1,0 +1,325 @@
+/**
+ * Watches of pods: one JSON line in, at most one built JSON line out, in order.
+ *
+ * Source: Kubernetes API Concepts, "Efficient detection of changes", "Watch bookmarks" and "Streaming lists".
+ *
+ * @module
+ */
+import { messageOf } from "@signed-pods/shared/errors";
+import type { Clock } from "../clock.ts";
+import { createLineSplitter, type LineSplitter } from "./json_lines.ts";
+import type { Judge, Showing, Sighting, Snapshot } from "./judge.ts";
+import type { KnownPods } from "./known_pods.ts";
+import type { Log } from "../log.ts";
+import type { Mode } from "../mode.ts";
+import { checkAnswer, podRequestHeaders, queryText, unchanged } from "./pod_answer.ts";
+import { coversNode } from "./pod_list.ts";
+import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
+import { makeStatus, statusResponse } from "../status.ts";
+import { stoppingPod } from "./stopping.ts";
+import type { Upstream } from "../upstream.ts";
+import { afterSilence } from "./watch_silence.ts";
+import {
+  decodeEvent,
+  encodeBookmark,
+  encodeEvent,
+  isTrue,
+  linesOf,
+  MAX_WATCH_LINE_BYTES,
+  type Piece,
+  type ReadEvent,
+  relayed,
+} from "../watch_stream.ts";
+
+/** Watches that are open at the same time. A kubelet has one of pods; a few more end by time-out. */
+export const MAX_OPEN_WATCHES = 32;
+
+/** Around the pod of an event there is the event. */
+const POD_DEPTH = 1;
+
+const PODS_PATH = "/api/v1/pods";
+
+/** Serves watches. */
+export interface PodWatches {
+  /** @throws what the upstream throws before it answers */
+  watch(query: URLSearchParams, signal: AbortSignal): Promise<Response>;
+  /** Ends all watches, cleanly for the kubelet, which begins them again. */
+  restart(): void;
+  /** Ends all watches, cleanly for the kubelet; new ones end at once. */
+  close(): void;
+}
+
+/** What watches are served with. */
+export interface PodWatchOptions {
+  upstream: Upstream;
+  known: KnownPods;
+  judge: Judge;
+  served: ServedVersions;
+  log: Log;
+  /** `audit` judges, and passes on the bytes that came. */
+  mode: Mode;
+  nodeName: string;
+  clock: Clock;
+}
+
+/** Makes the server of watches. */
+export function createPodWatches(options: PodWatchOptions): PodWatches {
+  const { upstream, known, judge, served, log, mode, nodeName, clock } = options;
+  const closing = new AbortController();
+  let restarting = new AbortController();
+  let open = 0;
+  const hear = (end: () => void) => afterSilence(clock, log, PODS_PATH, end);
+
+  return {
+    async watch(query, signal) {
+      const initialEvents = isTrue(query.get("sendInitialEvents"));
+      const resumeAt = query.get("resourceVersion") ?? "";
+      const resumes = !initialEvents && resumeAt !== "" && resumeAt !== "0";
+      const resumedFrom = resumes ? served.momentOf(resumeAt) : undefined;
+      if (mode === "enforce" && resumes && resumedFrom === undefined) {
+        return expired(query, resumeAt);
+      }
+      if (open >= MAX_OPEN_WATCHES) {
+        log.error("watch-refused", "too many watches of pods are open", { limit: MAX_OPEN_WATCHES });
+        return statusResponse(429, "TooManyRequests", "kubelet-proxy: too many watches of pods are open", {
+          retryAfterSeconds: 1,
+        });
+      }
+      // Without a resourceVersion, or with 0, a watch begins with all pods too, but nothing tells where they end: then the
+      // snapshot is never completed, and nothing is forgotten for its sake.
+      const snapshot = !resumes && coversNode(query, nodeName) ? judge.beginSnapshot(false) : undefined;
+      if (resumedFrom !== undefined) {
+        judge.resumeWatch(resumedFrom);
+      }
+      // Ends the upstream request whoever ends the watch: the kubelet (its signal, or cancelling the body) or we.
+      const ending = new AbortController();
+      const end = () => ending.abort();
+      const restart = restarting.signal;
+      const sources = [signal, restart, closing.signal];
+      for (const source of sources) {
+        source.addEventListener("abort", end, { once: true });
+        if (source.aborted) {
+          end();
+        }
+      }
+      open++;
+      const release = () => {
+        open--;
+        for (const source of sources) {
+          source.removeEventListener("abort", end);
+        }
+        end();
+      };
+      try {
+        const answer = await upstream.send({
+          method: "GET",
+          path: PODS_PATH + queryText(query),
+          headers: podRequestHeaders(),
+          signal: ending.signal,
+        });
+        if (mode === "audit" && answer.status !== 200) {
+          return unchanged(answer, relayed(answer.body, ending.signal, release, hear));
+        }
+        if (mode === "enforce") {
+          const checked = await checkAnswer(answer, "pod-watch", log);
+          if (!checked.ok) {
+            release();
+            return checked.response;
+          }
+        }
+        const run: WatchRun = {
+          snapshot,
+          splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
+          audited: true,
+          ending: ending.signal,
+        };
+        const body = relayed(answer.body, ending.signal, release, hear, (chunk) => take(run, chunk));
+        return mode === "audit"
+          ? unchanged(answer, body)
+          : new Response(body, { headers: { "content-type": "application/json" } });
+      } catch (error) {
+        release();
+        if (resumes && restart.aborted && !signal.aborted) {
+          // The API server has not answered; what the kubelet has to know does not depend on it.
+          return expired(query, resumeAt);
+        }
+        throw error;
+      }
+    },
+    restart() {
+      restarting.abort();
+      restarting = new AbortController();
+    },
+    close() {
+      closing.abort();
+    },
+  };
+
+  /**
+   * Makes client-go begin anew. A reflector that gets 410 for a watch gives up that round, and after its backoff lists,
+   * or watches with initial events, from the last resourceVersion it knows (`tools/cache/reflector.go`,
+   * ListAndWatchWithContext); the kubelet's store is replaced by what it then gets, and no pod is restarted for it.
+   *
+   * What is being stopped is told first: the list may take as long as the API server likes.
+   */
+  function expired(query: URLSearchParams, resourceVersion: string): Response {
+    log.info(
+      "watch-expired",
+      "a watch resumes where this process has not been; the kubelet will list again",
+      {
+        resourceVersion: isResourceVersion(resourceVersion) ? resourceVersion : "(malformed)",
+      },
+    );
+    const message = "kubelet-proxy: the resourceVersion is not one that this process has served; list again";
+    const stopping = isResourceVersion(resourceVersion) && coversNode(query, nodeName)
+      ? judge.stoppingEntries()
+      : [];
+    if (stopping.length === 0) {
+      return statusResponse(410, "Expired", message);
+    }
+    const status = makeStatus(410, "Expired", message);
+    const events = ReadableStream.from(function* () {
+      for (const entry of stopping) {
+        const pod = stoppingPod(entry, { metadata: { resourceVersion } }, "shown");
+        yield encodeEvent("MODIFIED", JSON.stringify(pod));
+      }
+      yield encodeEvent("ERROR", JSON.stringify(status));
+    }());
+    return new Response(events.pipeThrough(new TextEncoderStream()), {
+      headers: { "content-type": "application/json" },
+    });
+  }
+
+  /** Handles a chunk, or the end (no chunk). Text comes back for what may be sent, and whether the watch ends. */
+  async function take(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
+    if (mode === "audit") {
+      return await audit(run, chunk);
+    }
+    const { lines, problem: cut } = linesOf(run.splitter, chunk);
+    const events: ReadEvent[] = [];
+    let problem = cut;
+    for (const line of lines) {
+      const decoded = decodeEvent(line, "v1", "Pod", known.forDocument(POD_DEPTH));
+      if (!decoded.ok) {
+        problem = decoded.problem;
+        break;
+      }
+      events.push(decoded.event);
+      if (decoded.event.kind === "error") {
+        // client-go reads no further (`tools/cache/reflector.go`, handleAnyWatch), so nothing more may be judged: what
+        // is judged counts as known to the kubelet.
+        break;
+      }
+    }
+    let text = "";
+    try {
+      for await (const piece of show(run, events)) {
+        text += piece;
+      }
+    } catch (error) {
+      log.error("watch-failed", `an event could not be judged; the watch ends: ${messageOf(error)}`);
+      return { bytes: new TextEncoder().encode(text), ended: true };
+    }
+    if (problem !== undefined) {
+      log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
+    }
+    return {
+      bytes: new TextEncoder().encode(text),
+      ended: problem !== undefined || events.at(-1)?.kind === "error" || chunk === undefined,
+    };
+  }
+
+  /** Judges events in order; those between two bookmarks at once. */
+  async function* show(run: WatchRun, events: readonly ReadEvent[]): AsyncGenerator<string> {
+    let batch: Sighting[] = [];
+    const judgeBatch = async () => {
+      const sightings = batch;
+      batch = [];
+      const { moment } = judge;
+      const showings = sightings.length === 0 ? [] : await judge.judge(sightings, run.snapshot);
+      return showings.map((showing) => encodeShowing(run, showing, moment)).join("");
+    };
+    for (const event of events) {
+      if (event.kind === "present" || event.kind === "deleted") {
+        batch.push(event);
+        continue;
+      }
+      yield await judgeBatch();
+      if (event.kind === "error") {
+        yield encodeEvent("ERROR", JSON.stringify(event.status));
+        return;
+      }
+      const { moment } = judge;
+      if (event.initialEventsEnd && run.snapshot !== undefined) {
+        const { snapshot } = run;
+        run.snapshot = undefined;
+        await judge.completeSnapshot(snapshot);
+      }
+      remember(run, event.resourceVersion, moment);
+      yield encodeBookmark(event, "v1", "Pod");
+    }
+    yield await judgeBatch();
+  }
+
+  /** Of a watch that has ended meanwhile, nothing is sent any more. */
+  function remember(run: WatchRun, resourceVersion: string, moment: number): void {
+    if (!run.ending.aborted) {
+      served.add(resourceVersion, moment);
+    }
+  }
+
+  function encodeShowing(run: WatchRun, showing: Showing, moment: number): string {
+    switch (showing.kind) {
+      case "hide":
+        return "";
+      case "show":
+      case "remove":
+        if (showing.resourceVersion !== undefined) {
+          remember(run, showing.resourceVersion, moment);
+        }
+        return encodeEvent(
+          showing.kind === "remove" ? "DELETED" : showing.known ? "MODIFIED" : "ADDED",
+          showing.text,
+        );
+      default: {
+        const never: never = showing;
+        return never;
+      }
+    }
+  }
+
+  /** Passes on the chunk, and judges what it completes until something cannot be read. */
+  async function audit(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
+    const piece: Piece = { bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined };
+    if (!run.audited) {
+      return piece;
+    }
+    const { lines, problem } = linesOf(run.splitter, chunk);
+    try {
+      for (const line of lines) {
+        const decoded = decodeEvent(line, "v1", "Pod", known.forDocument(POD_DEPTH));
+        if (!decoded.ok) {
+          throw new TypeError(decoded.problem);
+        }
+        for await (const _text of show(run, [decoded.event]));
+      }
+      if (problem !== undefined) {
+        throw new TypeError(problem);
+      }
+    } catch (error) {
+      run.audited = false;
+      log.error("watch-malformed", `an event would not be passed on: ${messageOf(error)}`);
+    }
+    return piece;
+  }
+}
+
+/** A watch on its way. */
+interface WatchRun {
+  /** The initial events, until they end. */
+  snapshot: Snapshot | undefined;
+  readonly splitter: LineSplitter;
+  /** In audit: still readable. */
+  audited: boolean;
+  readonly ending: AbortSignal;
+}
