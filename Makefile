@@ -64,7 +64,7 @@ lint: setup ## Look for mistakes
 vet: lint ## The same as lint
 check: setup ## Type-check everything
 	@$(DENO) task --quiet check
-generate: setup ## Write again what is generated: tables in README.md and docs/
+generate: setup ## Write again what is generated: tables in docs/
 	@$(DENO) task --quiet generate
 
 deploy-kind: build ## A kind cluster whose worker runs signed pods only (needs Docker, kind, kubectl)

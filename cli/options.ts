@@ -1,5 +1,5 @@
 /**
- * podsign's command line: flags as data for help texts and the README, and the parser.
+ * podsign's command line: flags as data for help texts and docs/reference.md, and the parser.
  *
  * @module
  */
