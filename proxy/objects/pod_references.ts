@@ -48,6 +48,12 @@ export interface ReferringPod {
   name: string;
 }
 
+/**
+ * When the kubelet takes in what it is passed. `at-once`: it is an event of a watch. `when-complete`: it is part of a list, or
+ * of initial events, which mean nothing before their end. `on-its-own`: it is the answer for one object, beside the others.
+ */
+export type Arrival = "at-once" | "when-complete" | "on-its-own";
+
 /** What comes of content. */
 export type JudgedContent =
   | { ok: true; content: JsonObject }
@@ -70,7 +76,15 @@ export interface PodReferences {
    *
    * @param object the whole object, parsed strictly; its namespace and name have their grammar
    */
-  judge(kind: ContentKind, namespace: string, name: string, object: JsonObject): Promise<JudgedContent>;
+  judge(
+    kind: ContentKind,
+    namespace: string,
+    name: string,
+    object: JsonObject,
+    arrival: Arrival,
+  ): Promise<JudgedContent>;
+  /** The list, or the initial events, with an object's content is complete. */
+  completed(kind: ContentKind, namespace: string, name: string): void;
   /** A volume that may be mounted names this Secret for its driver. */
   usedByVolume(namespace: string, name: string): void;
   /** Whether one does, and no pod refers to it. */
@@ -81,10 +95,10 @@ export interface PodReferences {
   deleted(kind: ContentKind, namespace: string, name: string): void;
   /** A watch of an object has begun. The function that comes back ends it. */
   watching(kind: ContentKind, namespace: string, name: string): (left: boolean) => void;
-  /** The kubelet knows a RuntimeClass, and this is its handler. */
-  runtimeClassShown(name: string, handler: string): void;
-  /** A list of RuntimeClasses begins: what it does not hold, the kubelet does not know. */
-  runtimeClassesListed(): void;
+  /** The kubelet is told of a RuntimeClass: this is its handler, `at-once` in the place of what it was. */
+  runtimeClassShown(name: string, handler: string, arrival: Arrival): void;
+  /** A list of RuntimeClasses, or the initial events, is complete: what it does not hold, the kubelet does not know. */
+  runtimeClassesListed(handlers: ReadonlyMap<string, string>): void;
   /** The handlers that owners signed for a RuntimeClass. */
   handlersOf(runtimeClass: string): ReadonlySet<string>;
   /** The keys that may have signed ConfigMaps are others from now on. */
@@ -118,10 +132,17 @@ interface HeldObject {
   version: number;
   watches: number;
   heldUntilMs: number;
-  /** What was passed on last, as it came, and the text of what was built. */
-  object: JsonObject | undefined;
-  text: string;
+  /** What was passed on last, by when the kubelet takes it in. It may hold any of these. */
+  readonly passed: Map<Arrival, PassedContent>;
   signed: SignedContentFacts | undefined;
+}
+
+/** Content that was passed on. */
+interface PassedContent {
+  /** As it came. */
+  readonly object: JsonObject;
+  /** Of what was built. */
+  readonly text: string;
 }
 
 /** Makes the memory of one node. */
@@ -132,7 +153,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   const objects = new Map<string, HeldObject>();
   const handlers = new Map<string, Map<string, string>>();
   /** By the names of RuntimeClasses that the kubelet knows. */
-  const shownHandlers = new Map<string, string>();
+  let shownHandlers = new Map<string, Set<string>>();
   const volumeSecrets = new Set<string>();
 
   const keyOf = (kind: ContentKind, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
@@ -155,17 +176,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       version: 0,
       watches: 0,
       heldUntilMs: 0,
-      object: undefined,
-      text: "",
+      passed: new Map(),
       signed: undefined,
     };
     objects.set(key, fresh);
     return fresh;
   }
 
-  /** What the kubelet may still hold; nothing if it cannot. */
-  function held(one: HeldObject): JsonObject | undefined {
-    return one.pods.size > 0 || one.watches > 0 || one.heldUntilMs > nowMs() ? one.object : undefined;
+  /** All that the kubelet may still hold. */
+  function held(one: HeldObject): PassedContent[] {
+    if (one.pods.size === 0 && one.watches === 0 && one.heldUntilMs <= nowMs()) {
+      one.passed.clear();
+    }
+    return [...one.passed.values()];
   }
 
   /** By the rules of `--references`: in `warn` what would be refused is passed on, in `off` nothing is compared. */
@@ -211,7 +234,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     },
     knows: (uid) => pods.has(uid),
     forget,
-    async judge(kind, namespace, name, object) {
+    async judge(kind, namespace, name, object, arrival) {
       const one = heldObject(keyOf(kind, namespace, name));
       for (let count = 0; count < MAX_REJUDGEMENTS; count++) {
         const { version } = one;
@@ -227,12 +250,23 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           warn(kind, namespace, name, warned);
         }
         one.version++;
-        one.object = object;
-        one.text = JSON.stringify(verdict.content);
+        if (arrival === "at-once") {
+          one.passed.clear();
+        }
+        one.passed.set(arrival, { object, text: JSON.stringify(verdict.content) });
         one.signed = verdict.signed ?? one.signed;
         return { ok: true, content: verdict.content };
       }
       return { ok: false, differences: [CHANGES_TOO_OFTEN] };
+    },
+    completed(kind, namespace, name) {
+      const one = objects.get(keyOf(kind, namespace, name));
+      const passed = one?.passed.get("when-complete");
+      if (one !== undefined && passed !== undefined) {
+        one.version++;
+        one.passed.clear();
+        one.passed.set("at-once", passed);
+      }
     },
     usedByVolume(namespace, name) {
       const key = `${namespace}/${name}`;
@@ -272,8 +306,13 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         }
       };
     },
-    runtimeClassShown: (name, handler) => void shownHandlers.set(name, handler),
-    runtimeClassesListed: () => shownHandlers.clear(),
+    runtimeClassShown(name, handler, arrival) {
+      const others = arrival === "at-once" ? [] : shownHandlers.get(name) ?? [];
+      shownHandlers.set(name, new Set([...others, handler]));
+    },
+    runtimeClassesListed(listed) {
+      shownHandlers = new Map([...listed].map(([name, handler]) => [name, new Set([handler])]));
+    },
     handlersOf: (runtimeClass) => new Set(handlers.get(runtimeClass)?.values() ?? []),
     setKeys(next) {
       keys = next;
@@ -331,7 +370,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         const known = [
           ...(pinned === undefined ? [] : [pinned]),
           ...(handlers.get(name)?.values() ?? []),
-          ...(shownHandlers.has(name) ? [shownHandlers.get(name) ?? ""] : []),
+          ...(shownHandlers.get(name) ?? []),
         ];
         const other = known.find((handler) => handler !== answer.handler);
         if (other !== undefined) {
@@ -377,25 +416,23 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           const detail = `another pod on this node was signed with other content of ${conflict}`;
           return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
         }
-        const object = held(one);
-        if (object === undefined) {
-          continue;
-        }
-        const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
-        if (verdict.decision === "deny") {
-          const [difference] = verdict.differences;
-          const path = own[0]?.reference.path ?? "";
-          const where = difference === undefined
-            ? ""
-            : `${difference.path}: ${difference.detail ?? difference.kind}`;
-          return {
-            path,
-            kind: "invalid",
-            detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
-          };
-        }
-        if (JSON.stringify(verdict.content) !== one.text) {
-          refreshes.push(() => refresh(kind, pod.namespace, name));
+        for (const { object, text } of held(one)) {
+          const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
+          if (verdict.decision === "deny") {
+            const [difference] = verdict.differences;
+            const path = own[0]?.reference.path ?? "";
+            const where = difference === undefined
+              ? ""
+              : `${difference.path}: ${difference.detail ?? difference.kind}`;
+            return {
+              path,
+              kind: "invalid",
+              detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
+            };
+          }
+          if (JSON.stringify(verdict.content) !== text) {
+            refreshes.push(() => refresh(kind, pod.namespace, name));
+          }
         }
       }
       if ([...versions].every(([key, version]) => objects.get(key)?.version === version)) {

@@ -10,6 +10,7 @@ import { ManualClock } from "../../tests/fakes/clock.ts";
 import { makeMetadata } from "../../tests/fakes/objects.ts";
 import { uidOf } from "../../tests/fakes/owner.ts";
 import {
+  type Arrival,
   createPodReferences,
   HELD_AFTER_LEAVE_MS,
   HELD_AFTER_REQUEST_MS,
@@ -39,14 +40,14 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     assert.ok(denied === undefined || denied.code === "reference-not-signed");
     return denied?.differences.map(({ path, detail }) => `${path}: ${detail}`);
   };
-  const judge = async (data: JsonObject, name = "web") => {
+  const judge = async (data: JsonObject, name = "web", arrival: Arrival = "at-once") => {
     const object = {
       kind: "ConfigMap",
       apiVersion: "v1",
       metadata: makeMetadata(name, { namespace: "ns" }),
       data,
     };
-    const judged = await references.judge("ConfigMap", "ns", name, object);
+    const judged = await references.judge("ConfigMap", "ns", name, object, arrival);
     return judged.ok ? judged.content : judged.differences.map(({ path }) => path);
   };
   return { references, reserve, judge, clock, refreshed, warned };
@@ -207,6 +208,51 @@ Deno.test("a watch that ends otherwise, and a request, count longer", async () =
   }
 });
 
+Deno.test("refuses a pod for what the kubelet holds until what comes in its place is complete", async () => {
+  for (const arrival of ["when-complete", "on-its-own"] as const) {
+    const { reserve, references, judge } = setUp();
+    await reserve(1, mutable());
+    await judge(OLD);
+    await judge(NEW, "web", arrival);
+    assert.match(String(await reserve(2, await pinned(NEW))), /as the kubelet holds it/, arrival);
+    assert.match(String(await reserve(2, await pinned(OLD))), /as the kubelet holds it/, arrival);
+    references.completed("ConfigMap", "ns", "web");
+    assert.equal(await reserve(2, await pinned(NEW)) === undefined, arrival === "when-complete");
+  }
+});
+
+Deno.test("what the kubelet is passed in an event takes the place of all that it held", async () => {
+  const { reserve, judge } = setUp();
+  await reserve(1, mutable());
+  await judge(OLD);
+  await judge(OLD, "web", "when-complete");
+  await judge(OLD, "web", "on-its-own");
+  await judge(NEW);
+  assert.equal(await reserve(2, await pinned(NEW)), undefined);
+});
+
+Deno.test("what the kubelet held once, and holds no more, is not held against pods that come later", async () => {
+  const { reserve, references, judge, clock } = setUp();
+  await reserve(1, mutable());
+  await judge(OLD);
+  references.forget(uidOf(1));
+  await clock.advance(HELD_AFTER_LEAVE_MS);
+  assert.equal(await reserve(2, await pinned(NEW)), undefined);
+  assert.equal(await reserve(3, await pinned(NEW)), undefined);
+});
+
+Deno.test("refuses a pod's handler while the kubelet may still know another one", async () => {
+  const { reserve, references } = setUp();
+  references.runtimeClassShown("kata", "runc", "at-once");
+  references.runtimeClassShown("kata", "kata-qemu", "when-complete");
+  assert.match(String(await reserve(1, classOf("kata-qemu"))), /means "runc"/);
+  references.runtimeClassesListed(new Map([["kata", "kata-qemu"]]));
+  assert.equal(await reserve(1, classOf("kata-qemu")), undefined);
+  references.forget(uidOf(1));
+  references.runtimeClassShown("kata", "runc", "at-once");
+  assert.equal(await reserve(2, classOf("runc")), undefined, "an event takes the place of what was there");
+});
+
 Deno.test("a pod that uses more keys makes the kubelet ask again", async () => {
   const { reserve, references, judge, refreshed } = setUp();
   await reserve(1, oneKey("A"));
@@ -252,10 +298,10 @@ Deno.test("refuses a pod whose handler is not the operator's, another pod's or t
   await byPod.reserve(1, classOf("runc"));
   assert.match(String(await byPod.reserve(2, classOf("kata-qemu"))), /means "runc"/);
   const byKubelet = setUp();
-  byKubelet.references.runtimeClassShown("kata", "runc");
+  byKubelet.references.runtimeClassShown("kata", "runc", "at-once");
   assert.match(String(await byKubelet.reserve(1, classOf("kata-qemu"))), /means "runc"/);
   assert.deepEqual(byKubelet.refreshed, ["classes"], "it may be that of a pod that has gone");
-  byKubelet.references.runtimeClassesListed();
+  byKubelet.references.runtimeClassesListed(new Map());
   assert.equal(await byKubelet.reserve(1, classOf("kata-qemu")), undefined);
 });
 
@@ -300,7 +346,7 @@ Deno.test("refuses content for now while pods come and go faster than it is judg
       return OLD;
     },
   };
-  const judged = await references.judge("ConfigMap", "ns", "web", object);
+  const judged = await references.judge("ConfigMap", "ns", "web", object, "at-once");
   assert.ok(!judged.ok && /change faster/.test(judged.differences[0]?.detail ?? ""));
   assert.ok(turns >= MAX_REJUDGEMENTS);
 });
