@@ -577,7 +577,9 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
   const told: string[] = [];
   const references: PodReferences = {
     reserve: () => Promise.resolve(undefined),
+    expect: () => {},
     knows: () => false,
+    expects: () => false,
     forget: () => {},
     judge(kind, namespace, name, object, arrival) {
       told.push(`judge ${kind} ${namespace}/${name} ${arrival}`);

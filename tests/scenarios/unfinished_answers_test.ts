@@ -240,3 +240,27 @@ Deno.test("refuses a pod while a list of the content is not answered, however lo
   await clock.advance(HELD_AFTER_REQUEST_MS);
   assert.equal(await references.reserve(pod, PINNED_VERDICT, false), undefined);
 });
+
+Deno.test("refuses content, and pods, for which too little is known after a restart", async () => {
+  const before = await setUp();
+  await before.get(PODS, listOf("Pod", "v1", [PINNED]));
+  await before.close();
+  const { watch, passes, get, close } = await setUp(before.ledger);
+  const again = await watch(PODS + INITIAL);
+  assert.deepEqual(await again.send(eventLine("ADDED", MUTABLE)), [], "nobody knows what the kubelet holds");
+  await again.send(eventLine("ADDED", withStatus(PINNED, { phase: "Failed" })));
+  assert.equal(await passes("intruder"), false);
+  await again.send(INITIAL_END);
+  await again.leave();
+  const { items } = await get(PODS, listOf("Pod", "v1", [withStatus(PINNED, { phase: "Failed" }), MUTABLE]));
+  assert.equal(Array.isArray(items) && items.length, 1);
+  await close();
+
+  const after = await setUp(before.ledger);
+  await after.get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await after.passes("intruder"), false);
+  assert.equal(await after.passes("hello"), true);
+  const shown = await after.get(PODS, listOf("Pod", "v1", [PINNED, MUTABLE]));
+  assert.equal(Array.isArray(shown["items"]) && shown["items"].length, 2);
+  await after.close();
+});
