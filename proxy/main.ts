@@ -104,8 +104,12 @@ const files: Files = {
   makeFolder: (path) => Deno.mkdir(path, { recursive: true, mode: PRIVATE_FOLDER }),
   makePrivate: (path) => Deno.chmod(path, PRIVATE_FOLDER),
   async tryWriting(path) {
-    await Deno.writeTextFile(path, "", { mode: 0o600 });
+    // One that was left behind, or a link that somebody has put there.
+    await Deno.remove(path).catch(() => {});
+    using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+    const { uid } = await file.stat();
     await Deno.remove(path);
+    return { uid };
   },
 };
 

@@ -12,7 +12,7 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import type { JsonObject } from "@signed-pods/shared/json";
+import { type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
@@ -263,6 +263,11 @@ class NodeJudge implements Judge {
     this.#mode = options.mode;
     this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
+    for (const entry of this.#enforce ? this.#ledger.entries() : []) {
+      if (entry.state !== "stopped") {
+        this.#references?.expect(entry, objectAt(lastGoodPod(entry), "spec"));
+      }
+    }
   }
 
   judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
@@ -565,7 +570,7 @@ class NodeJudge implements Judge {
     if (snapshot === undefined) {
       this.#departing.delete(uid);
       this.#references?.forget(uid);
-    } else if (this.#references?.knows(uid) === true) {
+    } else if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
       this.#departing.add(uid);
     }
   }

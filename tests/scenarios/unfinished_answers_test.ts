@@ -7,7 +7,8 @@ import type { JsonObject } from "@signed-pods/shared/json";
 import { expand } from "@signed-pods/shared/pod/normal-form";
 import { contentDigest } from "@signed-pods/shared/pod/pins";
 import type { SignOptions } from "@signed-pods/shared/signed-template";
-import { createPodReferences } from "../../proxy/objects/pod_references.ts";
+import type { AllowVerdict } from "@signed-pods/shared/verdict";
+import { createPodReferences, HELD_AFTER_REQUEST_MS } from "../../proxy/objects/pod_references.ts";
 import type { Ledger } from "../../proxy/pods/ledger.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
@@ -38,6 +39,14 @@ const PINNED = await podOf(1, { pins: { configMaps: { web: { data: { SALUTE: dig
 /** The owner of this one lets the content change. */
 const MUTABLE = await podOf(2, { allow: ["mutable-config=web"] });
 
+async function verdictOn(pod: JsonObject): Promise<AllowVerdict> {
+  const verdict = await owner.verifier.verifyPod(pod, { now: new Date("2026-01-01T00:00:00Z") });
+  assert.ok(verdict.decision === "allow");
+  return verdict;
+}
+
+const [PINNED_VERDICT, MUTABLE_VERDICT] = [await verdictOn(PINNED), await verdictOn(MUTABLE)];
+
 function config(salute: string, resourceVersion = "41"): JsonObject {
   return {
     kind: "ConfigMap",
@@ -58,7 +67,7 @@ interface TestWatch {
 /** A proxy, and an API server that says what the test says. */
 async function setUp(ledger?: Ledger) {
   const clock = new ManualClock();
-  let answer = (): Response => jsonAnswer({}, { status: 404 });
+  let answer: () => Response | Promise<Response> = () => jsonAnswer({}, { status: 404 });
   const references = createPodReferences({
     mode: "enforce",
     keys: [],
@@ -83,7 +92,17 @@ async function setUp(ledger?: Ledger) {
   return {
     clock,
     references,
+    objects,
     ledger: pods.ledger,
+    /** Lets the API server be silent until the function that comes back is called. */
+    holdBack(): () => void {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      answer = async () => {
+        await promise;
+        return jsonAnswer(listOf("ConfigMap", "v1", []));
+      };
+      return resolve;
+    },
     async get(path: string, object: JsonObject): Promise<JsonObject> {
       answer = () => jsonAnswer(object);
       return objectOf(await (await ask(path, new AbortController().signal)).json());
@@ -124,8 +143,8 @@ async function setUp(ledger?: Ledger) {
       };
     },
     /** Whether the kubelet is passed this content in a list. */
-    async passes(salute: string): Promise<boolean> {
-      answer = () => jsonAnswer(listOf("ConfigMap", "v1", [config(salute)]));
+    async passes(...salutes: string[]): Promise<boolean> {
+      answer = () => jsonAnswer(listOf("ConfigMap", "v1", salutes.map((salute) => config(salute))));
       const response = await ask(NAMED, new AbortController().signal);
       await response.body?.cancel();
       return response.status === 200;
@@ -175,4 +194,73 @@ Deno.test("refuses content when another pod, under the UID of one that pinned it
   assert.equal(references.knows(uidOf(1)), false, "the kubelet was shown that this one has ended");
   await events.leave();
   await close();
+});
+
+Deno.test("refuses a pod while the content that it pins has not come to the end of its initial events", async () => {
+  const { get, watch, passes, close } = await setUp();
+  const shown = async (...pods: JsonObject[]) => {
+    const { items } = await get(PODS, listOf("Pod", "v1", pods));
+    return Array.isArray(items) ? items.length : 0;
+  };
+  await shown(MUTABLE);
+  assert.equal(await passes("intruder"), true, "its owner lets it change");
+  const content = await watch(NAMED + INITIAL);
+  assert.deepEqual(await content.send(eventLine("ADDED", config("hello"))), ["ADDED"]);
+  assert.equal(await shown(MUTABLE, PINNED), 1, "the kubelet holds what it held before");
+  await content.send(bookmarkLine("ConfigMap", "v1", "60", true));
+  assert.equal(await shown(MUTABLE, PINNED), 2);
+  await content.leave();
+  await close();
+});
+
+Deno.test("refuses a pod after a list that held what it pins, and was refused for what it held besides", async () => {
+  const { get, passes, close } = await setUp();
+  await get(PODS, listOf("Pod", "v1", [MUTABLE]));
+  assert.equal(await passes("intruder"), true);
+  const tooMuch = { ...config("hello"), data: { LD_PRELOAD: "x" } };
+  const list = await get(NAMED, listOf("ConfigMap", "v1", [config("hello"), tooMuch]));
+  assert.equal(list["code"], 403);
+  const { items } = await get(PODS, listOf("Pod", "v1", [MUTABLE, PINNED]));
+  assert.equal(Array.isArray(items) && items.length, 1);
+  await close();
+});
+
+Deno.test("refuses a pod while a list of the content is not answered, however long that takes", async () => {
+  const { references, clock, objects, holdBack } = await setUp();
+  await references.reserve({ uid: uidOf(5), namespace: "default", name: "p5" }, MUTABLE_VERDICT, false);
+  await references.judge("ConfigMap", "default", "web", config("intruder"), "at-once");
+  const answered = holdBack();
+  const listed = objects.ask("GET", NAMED);
+  references.forget(uidOf(5));
+  await clock.advance(2 * HELD_AFTER_REQUEST_MS);
+  const pod = { uid: uidOf(6), namespace: "default", name: "p6" };
+  assert.notEqual(await references.reserve(pod, PINNED_VERDICT, false), undefined);
+  answered();
+  await (await listed).text();
+  await clock.advance(HELD_AFTER_REQUEST_MS);
+  assert.equal(await references.reserve(pod, PINNED_VERDICT, false), undefined);
+});
+
+Deno.test("refuses content, and pods, for which too little is known after a restart", async () => {
+  const before = await setUp();
+  await before.get(PODS, listOf("Pod", "v1", [PINNED]));
+  await before.close();
+  const { watch, passes, get, close } = await setUp(before.ledger);
+  const again = await watch(PODS + INITIAL);
+  assert.deepEqual(await again.send(eventLine("ADDED", MUTABLE)), [], "nobody knows what the kubelet holds");
+  await again.send(eventLine("ADDED", withStatus(PINNED, { phase: "Failed" })));
+  assert.equal(await passes("intruder"), false);
+  await again.send(INITIAL_END);
+  await again.leave();
+  const { items } = await get(PODS, listOf("Pod", "v1", [withStatus(PINNED, { phase: "Failed" }), MUTABLE]));
+  assert.equal(Array.isArray(items) && items.length, 1);
+  await close();
+
+  const after = await setUp(before.ledger);
+  await after.get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await after.passes("intruder"), false);
+  assert.equal(await after.passes("hello"), true);
+  const shown = await after.get(PODS, listOf("Pod", "v1", [PINNED, MUTABLE]));
+  assert.equal(Array.isArray(shown["items"]) && shown["items"].length, 2);
+  await after.close();
 });
