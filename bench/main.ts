@@ -190,6 +190,13 @@ if (Deno.build.os !== "linux") {
   throw new Error("the bench reads memory and processor time as Linux tells them");
 }
 const folder = await Deno.makeTempDir({ prefix: "signed-pods-bench-" });
+async function cleanUp(): Promise<void> {
+  await stopAll();
+  await Deno.remove(folder, { recursive: true });
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => void cleanUp().finally(() => Deno.exit(1)));
+}
 try {
   const result = await measure(await Racer.build(folder));
   // One number to a line would make the file longer than the code.
@@ -207,6 +214,7 @@ try {
   }
   warnOfLoad();
 } finally {
-  await stopAll();
-  await Deno.remove(folder, { recursive: true });
+  await cleanUp();
 }
+// The listeners for signals would keep the program alive.
+Deno.exit();
