@@ -36,7 +36,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegTls } from "./own_leg/own_leg_plan.ts";
+import { ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
