@@ -79,4 +79,4 @@ teardown-kind: ## Remove that cluster and its signing-server
 	@deploy/kind/down.sh
 
 clean: ## Remove what was built (keeps build/, where Kubernetes is)
-	rm -rf bin coverage build/compile-*.log .tools tools/deno/node_modules
+	rm -rf bin build/programs coverage build/compile-*.log .tools tools/deno/node_modules
