@@ -402,6 +402,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     file: fileNameOf(nodeCertificate),
     folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
     client: createNodeCertificateClient(upstream, log),
+    random: Math.random,
     ...following,
   });
   tellKeys(keys, log);
