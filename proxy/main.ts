@@ -14,6 +14,7 @@ import { formatDifference } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
+import { splitCommand } from "./command.ts";
 import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { createCurrentCredential } from "./credentials/current_credential.ts";
@@ -118,11 +119,12 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args[0] === "init") {
-    await init(args.slice(1));
+  const { command, flags } = splitCommand(args);
+  if (command === "init") {
+    await init(flags);
     return;
   }
-  const commandLine = parseCommandLine(args);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
     return;

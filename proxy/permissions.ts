@@ -7,6 +7,7 @@
  */
 import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
+import { splitCommand } from "./command.ts";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
 import { clientCaPath } from "./node_api/front_configuration.ts";
 import { readKubeletConfig } from "./node_api/kubelet_config.ts";
@@ -29,8 +30,9 @@ export async function proxyPermissions(
   readText: (path: string) => Promise<string>,
   notify?: string,
 ): Promise<string[]> {
-  if (args[0] === "init") return initPermissions(args.slice(1));
-  const commandLine = parseCommandLine(args);
+  const { command, flags } = splitCommand(args);
+  if (command === "init") return initPermissions(flags);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") return [];
   const {
     kubeconfig: path,
