@@ -63,7 +63,7 @@ export const METRICS = {
     type: "counter",
     labels: ["decision", "code"],
     help:
-      "Verdicts on pods that are new or have changed: allow, refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
+      "Verdicts on pods that are new or have changed: allow, mirror (of a static pod, not judged), refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
   },
   kubelet_proxy_unidentified_pods_total: {
     type: "counter",
@@ -290,6 +290,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     nodeApi.inc({ outcome }, 0);
   }
   verdicts.inc(verdictLabels("allow"), 0);
+  verdicts.inc(verdictLabels("mirror"), 0);
   for (const code of Object.keys(DENY_CODES)) {
     verdicts.inc(verdictLabels("refuse", code), 0);
     verdicts.inc(verdictLabels("stop", code), 0);
@@ -353,8 +354,9 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       failed: (code) => upstreamRequests.inc({ outcome: code }),
     },
     nodeApiDecided: (outcome) => nodeApi.inc({ outcome }),
-    verdict({ kind, verdict }) {
-      verdicts.inc(verdictLabels(kind, verdict.decision === "deny" ? verdict.code : undefined));
+    verdict(decision) {
+      const verdict = decision.kind === "mirror" ? undefined : decision.verdict;
+      verdicts.inc(verdictLabels(decision.kind, verdict?.decision === "deny" ? verdict.code : undefined));
     },
     unidentified: () => unidentified.inc(),
     judged: (seconds) => judgeSeconds.observe(seconds),
