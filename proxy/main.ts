@@ -27,6 +27,7 @@ import {
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
 import { startFront } from "./node_api/front.ts";
+import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { createHandler } from "./handler.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
@@ -350,6 +351,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       const { user, system } = process.cpuUsage();
       return {
         ...gate.counts(),
+        tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
         memory: Deno.memoryUsage(),

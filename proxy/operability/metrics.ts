@@ -101,6 +101,12 @@ export const METRICS = {
     help:
       "When a certificate ends, in seconds since 1970: client (towards the API server), serving (towards the kubelet), and node-api-serving and node-api-client of --kubelet-api-listen.",
   },
+  kubelet_proxy_token_not_after_timestamp_seconds: {
+    type: "gauge",
+    labels: [],
+    help:
+      "When the bearer token that is shown to the API server ends, in seconds since 1970. Only of a JSON Web Token that says so (exp).",
+  },
   kubelet_proxy_verification_keys: {
     type: "gauge",
     labels: [],
@@ -220,6 +226,8 @@ export interface Snapshot {
   pendingRejections: number;
   missing: ReadonlyMap<ReadyCheck, string>;
   certificates: readonly OwnCertificate[];
+  /** The end of the bearer token, if there is one that tells. */
+  tokenNotAfter?: Date | undefined;
   /** Trusted keys. */
   keys: readonly { id: string; notAfter?: Date }[];
   reloads: Iterable<[string, Readonly<ReloadCount>]>;
@@ -270,6 +278,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const upstreamRequests = counter("kubelet_proxy_upstream_requests_total");
   const upstreamSeconds = histogram("kubelet_proxy_upstream_duration_seconds");
   const certificates = gauge("kubelet_proxy_certificate_not_after_timestamp_seconds");
+  const tokenEnd = gauge("kubelet_proxy_token_not_after_timestamp_seconds");
   const keys = gauge("kubelet_proxy_verification_keys");
   const keyEnds = gauge("kubelet_proxy_verification_key_not_after_timestamp_seconds");
   const reloads = counter("kubelet_proxy_reloads_total");
@@ -314,6 +323,11 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     certificates.reset();
     for (const { name, notAfter } of snapshot.certificates) {
       certificates.set({ certificate: name }, notAfter.getTime() / 1000);
+    }
+    // A gauge without labels is 0 after reset: that would be a token that ended in 1970.
+    tokenEnd.remove();
+    if (snapshot.tokenNotAfter !== undefined) {
+      tokenEnd.set(snapshot.tokenNotAfter.getTime() / 1000);
     }
     keys.set(snapshot.keys.length);
     keyEnds.reset();
