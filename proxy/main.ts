@@ -13,6 +13,7 @@ import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
+import { splitCommand } from "./command.ts";
 import { complete, type Configuration, type Files } from "./configuration.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { createCurrentCredential } from "./credentials/current_credential.ts";
@@ -25,6 +26,7 @@ import {
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
 import { startFront } from "./node_api/front.ts";
+import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
@@ -115,11 +117,12 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args[0] === "init") {
-    await init(args.slice(1));
+  const { command, flags } = splitCommand(args);
+  if (command === "init") {
+    await init(flags);
     return;
   }
-  const commandLine = parseCommandLine(args);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
     writeAll(Deno.stdout, commandLine.text);
     return;
@@ -308,6 +311,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       const { user, system } = process.cpuUsage();
       return {
         ...gate.counts(),
+        tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
         memory: Deno.memoryUsage(),
@@ -362,6 +366,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     file: fileNameOf(nodeCertificate),
     folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
     client: createNodeCertificateClient(upstream, log),
+    random: Math.random,
     ...following,
   });
   tellKeys(keys, log);

@@ -300,6 +300,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const flags = runParserSync<typeof parser, void, void>(parser, "kubelet-proxy", known, {
     brief:
       message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
+    description:
+      message`${"kubelet-proxy init"} makes the certificates between the kubelet and its proxy; see ${"kubelet-proxy help init"}.`,
     help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
     version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
     completion: { option: true, onShow: () => void (outcome = "print") },
