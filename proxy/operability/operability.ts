@@ -123,6 +123,14 @@ export function createOperability(parts: OperabilityParts): Operability {
           metrics.judged((elapsedMs() - started) / 1000);
         }
       },
+      verifyKnown(pod, time) {
+        const started = elapsedMs();
+        const verdict = verifier.verifyKnown?.(pod, time);
+        if (verdict !== undefined) {
+          metrics.judged((elapsedMs() - started) / 1000);
+        }
+        return verdict;
+      },
     }),
     async listen(address, sources) {
       const server = await openOperabilityServer({

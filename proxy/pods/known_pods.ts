@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
+import { isJsonObject, objectAt } from "@signed-pods/shared/json";
 import type { KnownValue, KnownValues } from "@signed-pods/shared/strict-json";
 
 /**

@@ -26,6 +26,12 @@ import { forwardedStatus, isPhase, rebuildPodStatus, type SightingOptions } from
 /** A pod to forward, or why there is none. */
 export type Rebuilt = { ok: true; pod: JsonObject } | RebuildFailure;
 
+/**
+ * An admitted pod to forward. `lasting` tells that the same pod and verdict give the same one at any later time, once the
+ * kubelet has been shown the pod.
+ */
+export type RebuiltPod = { ok: true; pod: JsonObject; lasting: boolean } | RebuildFailure;
+
 /** The node that pods are built for. */
 export interface NodeOptions {
   /** This node's name. A pod that is bound elsewhere is not forwarded. */
@@ -44,7 +50,7 @@ export interface RebuildOptions extends NodeOptions, SightingOptions {}
  * @param verdict what its judgement said
  * @param options this node
  */
-export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): Rebuilt {
+export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): RebuiltPod {
   const metadata = readMetadata(live);
   if (!metadata.ok) return metadata;
   const parts = partsOf(live, verdict, metadata.name, options.nodeName);
@@ -63,6 +69,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
       spec: parts.spec,
       status: status.status,
     },
+    lasting: status.lasting,
   };
 }
 

@@ -49,6 +49,9 @@ export function rebuildPodStatus(
   };
 }
 
+/** `lasting` tells that it is the same at any later time, once the kubelet has been shown the pod. */
+export type ForwardedStatus = { ok: true; status: JsonObject; lasting: boolean } | RebuildFailure;
+
 /**
  * The status of a pod that may run. A pod is not stopped for a status that does not fit: then its phase alone is kept.
  *
@@ -56,10 +59,7 @@ export function rebuildPodStatus(
  * that it finds (`pkg/kubelet/status/status_manager.go`), and leaves out its check of AppArmor for a pod that already
  * runs (`pkg/kubelet/lifecycle/handlers.go`).
  */
-export function forwardedStatus(
-  live: JsonObject,
-  { now, first }: SightingOptions,
-): { ok: true; status: JsonObject } | RebuildFailure {
+export function forwardedStatus(live: JsonObject, { now, first }: SightingOptions): ForwardedStatus {
   const whole = rebuildOnce(getOwn(live, "status"));
   const { phase } = objectAt(live, "status");
   const rebuilt = whole.ok ? whole : rebuildPodStatus(phase === undefined ? {} : { phase });
@@ -67,11 +67,11 @@ export function forwardedStatus(
   const { startTime } = rebuilt.status;
   const fromFuture = typeof startTime === "string" && !(new Date(startTime) <= now);
   const ranElsewhere = first && (rebuilt.status.phase === "Running" || rebuilt.status.phase === "Unknown");
-  if (!fromFuture && !ranElsewhere) return rebuilt;
+  if (!fromFuture && !ranElsewhere) return { ok: true, status: rebuilt.status, lasting: true };
   const status = { ...rebuilt.status };
   if (fromFuture) delete status.startTime;
   if (ranElsewhere) status.phase = "Pending";
-  return { ok: true, status };
+  return { ok: true, status, lasting: false };
 }
 
 /** What was built of statuses that cannot change. */

@@ -114,6 +114,11 @@ export interface Verifier {
    */
   verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
   /**
+   * What {@linkcode Verifier.verifyPod} would answer, at once, if it has judged a pod of the very same parts and still allows
+   * it; nothing otherwise.
+   */
+  verifyKnown(pod: JsonObject, time: JudgementTime): AllowVerdict | undefined;
+  /**
    * Judges every pod and every workload's pod template in a document, be it a manifest or what the API server gave.
    * What is about to be created is judged with what is known of it: a manifest without a namespace matches any.
    *
@@ -218,12 +223,12 @@ class PodVerifier implements Verifier {
     if (!identity.ok) {
       return denyProblems("identity-conflict", "the pod has no proper identity", identity.problems);
     }
-    const { namespace, name } = identity;
-    const metadata = objectAt(pod, "metadata");
-    return await this.#judgeSafely(
-      { kind: "pod", metadata, spec: getOwn(pod, "spec"), namespace, name },
-      time,
-    );
+    return await this.#judgeSafely(podSubject(pod, identity), time);
+  }
+
+  verifyKnown(pod: JsonObject, time: JudgementTime): AllowVerdict | undefined {
+    const identity = readIdentity(pod);
+    return identity.ok ? this.#judgeAgain(podSubject(pod, identity), time) : undefined;
   }
 
   async verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]> {
@@ -256,7 +261,7 @@ class PodVerifier implements Verifier {
    * The same pod again, by the same keys: only the time can have changed. Nothing, if that would lead elsewhere; then the
    * refusal is found in its proper order.
    */
-  #judgeAgain(subject: Subject, time: JudgementTime): Verdict | undefined {
+  #judgeAgain(subject: Subject, time: JudgementTime): AllowVerdict | undefined {
     if (subject.kind !== "pod" || this.#isKeyGone(time.admitted)) return undefined;
     const known = this.#judged.get(subject);
     if (known === undefined) return undefined;
@@ -501,6 +506,10 @@ class PodVerifier implements Verifier {
     }
     return false;
   }
+}
+
+function podSubject(pod: JsonObject, { namespace, name }: { namespace: string; name: string }): Subject {
+  return { kind: "pod", metadata: objectAt(pod, "metadata"), spec: getOwn(pod, "spec"), namespace, name };
 }
 
 function readTemplate(text: string): ReadTemplate | DenyVerdict {
