@@ -152,6 +152,8 @@ export interface KnownValues {
   readonly maxDepth: number;
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /**
  * The text of UTF-8 bytes. A byte order mark is kept, and then refused by {@linkcode parseStrictJson}.
  *
@@ -159,7 +161,7 @@ export interface KnownValues {
  */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch (cause) {
     throw new SignedPodsError("json-malformed", "Not UTF-8: JSON must be UTF-8 text", undefined, { cause });
   }

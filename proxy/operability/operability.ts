@@ -123,9 +123,9 @@ export function createOperability(parts: OperabilityParts): Operability {
           metrics.judged((elapsedMs() - started) / 1000);
         }
       },
-      verifyKnown(pod, time) {
+      verifyKnown(pod, identity, time) {
         const started = elapsedMs();
-        const verdict = verifier.verifyKnown?.(pod, time);
+        const verdict = verifier.verifyKnown?.(pod, identity, time);
         if (verdict !== undefined) {
           metrics.judged((elapsedMs() - started) / 1000);
         }

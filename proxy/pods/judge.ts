@@ -13,6 +13,7 @@
  */
 import { messageOf } from "@signed-pods/shared/errors";
 import type { JsonObject } from "@signed-pods/shared/json";
+import type { Identity as PodIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
 import type { Admission, JudgementTime } from "@signed-pods/shared/pod/verify";
@@ -59,8 +60,12 @@ export interface PodVerifier {
    * @param time now, and what is remembered of an admitted pod, for which no date counts any more
    */
   verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
-  /** What it would answer, at once, if nothing has to be found out for it; nothing otherwise. */
-  verifyKnown?(pod: JsonObject, time: JudgementTime): AllowVerdict | undefined;
+  /**
+   * What it would answer, at once, if nothing has to be found out for it; nothing otherwise.
+   *
+   * @param identity what `readIdentity` says of this pod
+   */
+  verifyKnown?(pod: JsonObject, identity: PodIdentity, time: JudgementTime): AllowVerdict | undefined;
 }
 
 /** A pod that the API server told of. */
@@ -476,7 +481,8 @@ class NodeJudge implements Judge {
         // The signature of a pod that is stopping, or has stopped, cannot change anything any more.
         continue;
       }
-      candidate.verdict = this.#verifier.verifyKnown?.(candidate.live.object, this.#timeOf(candidate));
+      const { object, identity } = candidate.live;
+      candidate.verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
       if (candidate.verdict === undefined) {
         waiting.push(this.#verify(candidate).then((verdict) => void (candidate.verdict = verdict)));
       }
@@ -678,6 +684,7 @@ class NodeJudge implements Judge {
       nodeName: this.#nodeName,
       now: this.#clock.now(),
       first: entry === undefined,
+      identity: candidate.live.identity,
     });
     return built.ok
       ? { kind: "admit", built, replaces }

@@ -265,20 +265,25 @@ class PodDocument implements KnownValues {
   /** The pod that is likely to begin at a position. Positions never go back, so no text is searched twice. */
   #podAt(text: string, position: number): KnownPod | undefined {
     this.#places = this.#places.filter((place) => place >= position);
-    while (this.#places.length < MAX_UID_PLACES && this.#searched < text.length) {
-      const place = text.indexOf(UID_KEY, Math.max(this.#searched, position));
-      this.#searched = place < 0 ? text.length : place + UID_KEY.length;
-      if (place >= 0) {
-        this.#places.push(place);
-      }
-    }
-    for (const place of this.#places) {
-      const start = place + UID_KEY.length;
+    for (let count = 0; count < MAX_UID_PLACES; count++) {
+      const place = this.#places[count] ?? this.#nextPlace(text, position);
+      const start = (place ?? text.length) + UID_KEY.length;
       const pod = this.#memory.find(text.slice(start, start + UID_LENGTH));
-      if (pod !== undefined) {
+      if (pod !== undefined || place === undefined) {
         return pod;
       }
     }
     return undefined;
+  }
+
+  /** The next place where a UID stands, as far as the text has not been searched. */
+  #nextPlace(text: string, position: number): number | undefined {
+    const place = text.indexOf(UID_KEY, Math.max(this.#searched, position));
+    this.#searched = place < 0 ? text.length : place + UID_KEY.length;
+    if (place < 0) {
+      return undefined;
+    }
+    this.#places.push(place);
+    return place;
   }
 }

@@ -10,6 +10,7 @@ import type { AllowVerdict } from "../verdict.ts";
 import {
   annotationsOf,
   COMPLETION_INDEX_KEY,
+  type Identity,
   isStaticPodHash,
   MIRROR_ANNOTATION,
   MIRROR_ANNOTATIONS,
@@ -39,7 +40,10 @@ export interface NodeOptions {
 }
 
 /** For which node, and when, a pod is built. */
-export interface RebuildOptions extends NodeOptions, SightingOptions {}
+export interface RebuildOptions extends NodeOptions, SightingOptions {
+  /** What `readIdentity` says of this pod, if that is known. */
+  identity?: Identity;
+}
 
 /**
  * Builds an admitted pod: the verdict's spec with the scheduling fields that a kubelet reads, checked metadata, and
@@ -51,7 +55,7 @@ export interface RebuildOptions extends NodeOptions, SightingOptions {}
  * @param options this node
  */
 export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): RebuiltPod {
-  const metadata = readMetadata(live);
+  const metadata = readMetadata(live, options.identity);
   if (!metadata.ok) return metadata;
   const parts = partsOf(live, verdict, metadata.name, options.nodeName);
   if (!parts.ok) return parts;
@@ -114,6 +118,8 @@ function partsOf(
   const unchangeable = isDeeplyFrozen(verdict) && isDeeplyFrozen(spec) &&
     [labels, annotations].every((map) => map === undefined || isDeeplyFrozen(map));
   if (parts.ok && unchangeable) {
+    // Each of its own, so that its text is made once.
+    for (const map of Object.values(parts.metadata)) deepFreeze(map);
     deepFreeze(parts.metadata);
     deepFreeze(parts.spec);
     built.set(verdict, { name, nodeName, labels, annotations, spec, parts });

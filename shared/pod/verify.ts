@@ -47,7 +47,7 @@ import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
+import { type Identity, MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
 import {
   type AnsweredReference,
   permissionsUsed,
@@ -116,8 +116,10 @@ export interface Verifier {
   /**
    * What {@linkcode Verifier.verifyPod} would answer, at once, if it has judged a pod of the very same parts and still allows
    * it; nothing otherwise.
+   *
+   * @param identity what `readIdentity` says of this pod
    */
-  verifyKnown(pod: JsonObject, time: JudgementTime): AllowVerdict | undefined;
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined;
   /**
    * Judges every pod and every workload's pod template in a document, be it a manifest or what the API server gave.
    * What is about to be created is judged with what is known of it: a manifest without a namespace matches any.
@@ -226,8 +228,7 @@ class PodVerifier implements Verifier {
     return await this.#judgeSafely(podSubject(pod, identity), time);
   }
 
-  verifyKnown(pod: JsonObject, time: JudgementTime): AllowVerdict | undefined {
-    const identity = readIdentity(pod);
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined {
     return identity.ok ? this.#judgeAgain(podSubject(pod, identity), time) : undefined;
   }
 
