@@ -67,7 +67,7 @@ export const MAX_CONCURRENT_OBJECT_LISTS = 8;
 /** Requests for single objects that are under way at the same time; a kubelet at its start asks for some hundreds. */
 export const MAX_CONCURRENT_OBJECTS = 512;
 
-/** Resource versions that are remembered, of all watches together: one a minute from each of some hundred. */
+/** Resource versions that are remembered at least, of all watches together: one a minute from each of some hundred. */
 export const MAX_SERVED_OBJECT_VERSIONS = 50_000;
 
 /** Streams of which is remembered that the kubelet was made to ask again; with one more, all are asked for again. */
