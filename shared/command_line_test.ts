@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { booleanFlags, flagHelp, flagTable, parseBoolean, spellOutBooleans } from "./command_line.ts";
+import {
+  booleanFlags,
+  didYouMean,
+  flagHelp,
+  flagTable,
+  parseBoolean,
+  spellOutBooleans,
+} from "./command_line.ts";
 
 const FLAGS = [
   { name: "--listen", value: "ADDR", default: ":80", description: "Where to listen: tcp|unix." },
@@ -28,6 +35,11 @@ Deno.test("a bare boolean flag gets its value, other arguments stay", () => {
 
 Deno.test("arguments after -- are left alone", () => {
   assert.deepEqual(spellOutBooleans(["--", "--quiet"], booleanFlags(FLAGS)), ["--", "--quiet"]);
+});
+
+Deno.test("the most similar flag is suggested, if there is one", () => {
+  assert.equal(didYouMean(["--quiet", "--quick"]), " (did you mean --quiet?)");
+  assert.equal(didYouMean([]), "");
 });
 
 Deno.test("help texts show description and default", () => {
