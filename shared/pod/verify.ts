@@ -64,6 +64,9 @@ import {
   type PodTemplateLocation,
 } from "./workload.ts";
 
+const NO_TRUSTED_KEY =
+  "no trusted key made the signature; sign with a key that this node trusts, or have the node trust this one";
+
 /** What a verifier trusts and insists on. */
 export interface VerifierOptions {
   /** Keys any of which may have signed. Without keys everything is refused. */
@@ -387,7 +390,7 @@ class PodVerifier implements Verifier {
       }, time);
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
-    return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+    return refusal ?? deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** What a signed spec refers to: the same for as long as its verified text is remembered. */
@@ -487,7 +490,7 @@ class PodVerifier implements Verifier {
     if (!tried && malformed !== undefined) return malformed;
     return await this.#isRevoked(signature, bytes)
       ? deny("key-revoked", "the key that signed is revoked; sign the workload again with another key")
-      : deny("signature-invalid", "no trusted key made the signature");
+      : deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** Only to say so: without a trusted key the pod is refused anyway. */
