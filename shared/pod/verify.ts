@@ -577,8 +577,17 @@ function signerAt(
     admitted !== undefined ||
     ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
   );
-  return valid ??
-    deny("certificate-not-valid", "the certificate of the key that signed is not valid at this time");
+  return valid ?? deny("certificate-not-valid", certificateDates(permitted));
+}
+
+/** When the first certificate of some holds, none of which holds now. */
+function certificateDates([first]: readonly Signer[]): string {
+  const iso = (date: Date | undefined) =>
+    date === undefined || Number.isNaN(date.getTime()) ? "ever" : date.toISOString().replace(".000Z", "Z");
+  return `the certificate of the key that signed holds from ${iso(first?.notBefore)} until ${
+    iso(first?.notAfter)
+  }, and not now; sign with another key, or see ` +
+    "whether the clock is right";
 }
 
 function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {
