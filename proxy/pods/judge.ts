@@ -474,7 +474,8 @@ class NodeJudge implements Judge {
     if (!read.ok) {
       const problem = read.problems[0];
       this.#observer?.unidentified();
-      this.#log.warn("pod-refused", "a pod without a proper identity is hidden", {
+      const what = this.#enforce ? "is hidden" : "would be hidden in enforce mode";
+      this.#log.warn("pod-refused", `a pod without a proper identity ${what}`, {
         code: "identity-conflict",
         ...(problem === undefined ? {} : { problem: `${problem.path}: ${problem.message}` }),
       });
@@ -889,7 +890,10 @@ class NodeJudge implements Judge {
     }
     const key = `${verdict.code} ${formatDenial(verdict, MAX_VERDICT_KEY_LENGTH)}`;
     this.#noteVerdict(tracked, key, { kind: "refuse", verdict }, () => {
-      this.#log.warn("pod-refused", "the pod must not run and is hidden", denialFields(tracked, verdict));
+      const message = this.#enforce
+        ? "the pod must not run and is hidden"
+        : "the pod would be refused in enforce mode; in audit it runs";
+      this.#log.warn("pod-refused", message, denialFields(tracked, verdict));
     });
     return this.#removeIfShown(live, tracked);
   }
