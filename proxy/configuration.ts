@@ -14,6 +14,7 @@ import type { FrontConfiguration } from "./node_api/front_configuration.ts";
 import { frontFiles } from "./node_api/front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
+import { SOCKET_NAME } from "./runtime_folder.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { servingFiles } from "./credentials/serving_files.ts";
 import { upstreamFiles, type UpstreamSettings } from "./credentials/upstream_files.ts";
@@ -66,12 +67,6 @@ export type Completed =
 
 /** Longest path of a Unix socket, in bytes: `sun_path` of unix(7), less its terminating null. */
 const MAX_SOCKET_PATH_BYTES = 107;
-
-/** The socket between the TLS listener and the HTTP server, in the runtime folder. */
-export const SOCKET_NAME = "http.sock";
-
-/** The socket of the tunnel to an API server whose certificate is not checked, in the runtime folder. */
-export const UPSTREAM_SOCKET_NAME = "upstream.sock";
 
 /**
  * Reads everything that the options name.

@@ -39,7 +39,7 @@ import {
 import type { Log, LogFields } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
-import type { DecisionKind, JudgeObserver } from "../operability/pod_decision.ts";
+import type { JudgedDecision, JudgeObserver, MirrorDecision } from "../operability/pod_decision.ts";
 import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
@@ -59,6 +59,12 @@ const MAX_LOGGED_DIFFERENCES = 5;
 
 /** As much of a verdict as is kept to tell whether it changed, in UTF-16 code units. */
 const MAX_VERDICT_KEY_LENGTH = 200;
+
+/**
+ * Most verdicts that are remembered of pods whose UID is, or has become, another pod's. What falls out is told again when it is
+ * seen again.
+ */
+export const MAX_VERDICTS_ASIDE = 1_000;
 
 /** Judges one pod by its signature, without any memory of others. */
 export interface PodVerifier {
@@ -196,6 +202,8 @@ interface TrackedPod extends Identity {
   seenAt: number;
   /** What was logged of it last. */
   verdict: string;
+  /** Its UID belongs to another pod, so that it is not kept; its verdict is remembered aside. */
+  aside?: true;
 }
 
 /** A pod on its way through the judge. */
@@ -247,6 +255,8 @@ class NodeJudge implements Judge {
   readonly #finishing = new Set<string>();
   /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
   readonly #departing = new Set<string>();
+  /** What was logged last of pods that are not tracked, since another one has their UID. */
+  readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -668,7 +678,7 @@ class NodeJudge implements Judge {
     }
     return retired.stopped
       ? {
-        verdict: deny("changed-after-admission", "the pod was stopped, since it had changed"),
+        verdict: deny("changed-after-admission", "the pod was stopped, and does not come back"),
         reject: true,
       }
       : undefined;
@@ -727,6 +737,11 @@ class NodeJudge implements Judge {
         tracked.shown = true;
         this.#mirrorNames.set(keyOf(identity), identity.uid);
         this.#rejector?.forget(identity.uid);
+        this.#noteVerdict(tracked, "mirror", { kind: "mirror" }, () => {
+          this.#log.info("mirror-pod-passed", "the mirror of a static pod passes; it is not judged", {
+            ...identity,
+          });
+        });
         return { kind: "show", text: decision.text, known, resourceVersion };
       case "admit": {
         const text = this.#admit(candidate, tracked, decision.verdict, decision.pod);
@@ -801,7 +816,7 @@ class NodeJudge implements Judge {
     this.#noteVerdict(tracked, "stopping", { kind: "stop", verdict }, () => {
       this.#log.warn(
         "pod-stopping",
-        "an admitted pod is not what was signed any more and is being stopped",
+        "an admitted pod may run no longer and is being stopped",
         denialFields(tracked, verdict),
       );
     });
@@ -818,7 +833,7 @@ class NodeJudge implements Judge {
     const stopped: LedgerEntry = { ...entry, state: "stopped" };
     this.#ledger.put(stopped);
     const { uid, namespace, name } = entry;
-    this.#log.info("pod-stopped", "all containers of a pod that changed have ended", {
+    this.#log.info("pod-stopped", "all containers of a pod that was being stopped have ended", {
       uid,
       namespace,
       name,
@@ -948,20 +963,35 @@ class NodeJudge implements Judge {
     const owner = this.#ownerOf(identity.uid);
     if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
       // Another pod under an admitted pod's, or a mirror's, UID leaves the record of that UID alone.
-      return { ...identity, mirror: false, shown: false, seenAt, verdict: before?.verdict ?? "" };
+      const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+      return { ...identity, mirror: false, shown: false, seenAt, verdict, aside: true };
     }
     if (before !== undefined && keyOf(before) === keyOf(identity)) {
       before.seenAt = seenAt;
       return before;
     }
     if (before !== undefined) {
+      this.#setAside(before);
       this.#untrack(before);
     } else if (this.#tracked.size >= this.#maxTrackedPods) {
       this.#makeRoom();
     }
-    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict: "" };
+    const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+    this.#verdictsAside.delete(asideKey(identity));
+    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict };
     this.#tracked.set(identity.uid, tracked);
     return tracked;
+  }
+
+  /** Remembers what was logged of a pod that is not tracked. */
+  #setAside(pod: TrackedPod): void {
+    const key = asideKey(pod);
+    this.#verdictsAside.delete(key);
+    this.#verdictsAside.set(key, pod.verdict);
+    const [oldest] = this.#verdictsAside.keys();
+    if (this.#verdictsAside.size > MAX_VERDICTS_ASIDE && oldest !== undefined) {
+      this.#verdictsAside.delete(oldest);
+    }
   }
 
   #untrack(tracked: TrackedPod): void {
@@ -986,11 +1016,14 @@ class NodeJudge implements Judge {
   #noteVerdict(
     tracked: TrackedPod,
     key: string,
-    decided: { kind: DecisionKind; verdict: Verdict },
+    decided: JudgedDecision | MirrorDecision,
     write: () => void,
   ): void {
     if (tracked.verdict !== key) {
       tracked.verdict = key;
+      if (tracked.aside) {
+        this.#setAside(tracked);
+      }
       write();
       const { namespace, name, uid } = tracked;
       this.#observer?.decided({ ...decided, mode: this.#mode, namespace, name, uid });
@@ -1058,6 +1091,10 @@ function denialFields(identity: Identity, verdict: DenyVerdict): LogFields {
 
 function keyOf(identity: { namespace: string; name: string }): string {
   return podKey(identity.namespace, identity.name);
+}
+
+function asideKey(identity: Identity): string {
+  return `${identity.uid} ${keyOf(identity)}`;
 }
 
 function unreachable(value: never): never {
