@@ -426,11 +426,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     }
   }
 
-  /** One class has one handler for all pods of the node. */
+  /** One class has one handler for all pods of the node, and somebody has to say which. */
   function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
     for (const { reference: { kind, name, path }, answer } of references) {
+      const pinned = runtimeClasses.get(name);
+      if (
+        kind === "RuntimeClass" && answer.kind !== "handler" && pinned === undefined && mode === "enforce"
+      ) {
+        // It would run by whatever handler the owner of some other pod signed.
+        const detail =
+          `the handler of RuntimeClass ${name} is pinned neither by what was signed nor on this node: have the RuntimeClass in podsign's input, or start kubelet-proxy with --runtime-class=${name}=HANDLER`;
+        return { path, kind: "invalid", detail };
+      }
       if (kind === "RuntimeClass" && answer.kind === "handler") {
-        const pinned = runtimeClasses.get(name);
         const known = [
           ...(pinned === undefined ? [] : [pinned]),
           ...(handlers.get(name)?.values() ?? []),

@@ -374,6 +374,17 @@ Deno.test("handlers are those that owners signed, while their pods are here", as
   assert.deepEqual(references.handlersOf("kata"), new Set());
 });
 
+Deno.test("refuses a pod for whose RuntimeClass neither its owner nor the operator named a handler", async () => {
+  const spec = { runtimeClassName: "kata", containers: [{ name: "app", image: "x" }] };
+  const unsigned = verdictOf(spec, [], undefined);
+  const { reserve } = setUp();
+  await reserve(1, classOf("runc"));
+  assert.match(String(await reserve(2, unsigned)), /pinned neither by what was signed nor on this node/);
+  const byOperator = setUp("enforce", new Map([["kata", "kata-qemu"]]));
+  assert.equal(await byOperator.reserve(2, unsigned), undefined);
+  assert.equal(await setUp("warn").reserve(2, unsigned), undefined);
+});
+
 Deno.test("refuses a pod whose handler is not the operator's, another pod's or the one that the kubelet knows", async () => {
   const byOperator = setUp("enforce", new Map([["kata", "runc"]]));
   assert.match(String(await byOperator.reserve(1, classOf("kata-qemu"))), /means "runc" on this node/);
