@@ -143,6 +143,8 @@ show_preview() {
     return
   fi
   manifests=$(while read -r namespace name; do
+    # The names are the API server's, and stand in a command line of root's.
+    [[ $namespace/$name =~ ^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$ ]] || die "the API server names a pod that is none"
     printf -- '---\n'
     ask_cluster get pod -n "$namespace" "$name" -o yaml
   done <<<"$pods")

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** One flag, as help texts and the README's tables show it. */
+/** One flag, as help texts and the tables of docs/reference.md show it. */
 export interface FlagDescription {
   /** With its dashes, for example `--listen-addr`. */
   name: string;
@@ -60,7 +60,7 @@ export function flagHelp(flags: readonly FlagDescription[], name: string): strin
   return flag.default === "" ? flag.description : `${flag.description} Default: ${flag.default}.`;
 }
 
-/** A table of flags in Markdown, as the README shows it. */
+/** A table of flags in Markdown, as docs/reference.md shows it. */
 export function flagTable(flags: readonly FlagDescription[]): string {
   const rows = flags.map((flag) => {
     const name = flag.value === "" ? flag.name : `${flag.name} ${flag.value}`;

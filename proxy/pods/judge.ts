@@ -12,7 +12,7 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import type { JsonObject } from "@signed-pods/shared/json";
+import { type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
@@ -245,6 +245,8 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
+  /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
+  readonly #departing = new Set<string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -261,6 +263,11 @@ class NodeJudge implements Judge {
     this.#mode = options.mode;
     this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
+    for (const entry of this.#enforce ? this.#ledger.entries() : []) {
+      if (entry.state !== "stopped") {
+        this.#references?.expect(entry, objectAt(lastGoodPod(entry), "spec"));
+      }
+    }
   }
 
   judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
@@ -272,7 +279,7 @@ class NodeJudge implements Judge {
       for (const [index, sighting] of sightings.entries()) {
         const candidate = candidates[index];
         if (sighting.kind === "deleted") {
-          showings.push(this.#delete(sighting.object));
+          showings.push(this.#delete(sighting.object, snapshot));
         } else if (candidate === undefined) {
           showings.push({ kind: "hide" });
         } else {
@@ -282,6 +289,7 @@ class NodeJudge implements Judge {
           if (reserved && decision.kind !== "admit") {
             this.#references?.forget(candidate.identity.uid);
           }
+          this.#noteReferences(candidate, decision, snapshot);
           showings.push(this.#apply(candidate, decision, snapshot));
         }
       }
@@ -332,9 +340,13 @@ class NodeJudge implements Judge {
       ];
       for (const uid of known) {
         if (gone(uid)) {
-          this.#forget(uid);
+          this.#forget(uid, undefined);
         }
       }
+      for (const uid of this.#departing) {
+        this.#references?.forget(uid);
+      }
+      this.#departing.clear();
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -522,14 +534,9 @@ class NodeJudge implements Judge {
   async #reserveReferences(candidate: Candidate): Promise<boolean> {
     const { identity, verdict, refusal, object } = candidate;
     const references = this.#references;
-    if (hasTerminalPhase(object)) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      references?.forget(identity.uid);
-      return false;
-    }
     if (
       references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
-      references.knows(identity.uid)
+      references.knows(identity.uid) || hasTerminalPhase(object)
     ) {
       return false;
     }
@@ -539,6 +546,33 @@ class NodeJudge implements Judge {
       candidate.verdict = denied;
     }
     return denied === undefined;
+  }
+
+  /** A pod that the kubelet is shown in a terminal phase refers to nothing any more. */
+  #noteReferences({ object, identity }: Candidate, decision: Decision, snapshot: Snapshot | undefined): void {
+    if (decision.kind !== "admit" && decision.kind !== "stopped") {
+      // Whatever else comes under its UID is not shown, and says nothing of it.
+      return;
+    }
+    if (hasTerminalPhase(object)) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      this.#forgetReferences(identity.uid, snapshot);
+    } else {
+      this.#departing.delete(identity.uid);
+    }
+  }
+
+  /**
+   * While a list or the initial events go on, the kubelet goes by what it knew before, and with it runs pods of which it
+   * has yet to be told that they are gone.
+   */
+  #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
+    if (snapshot === undefined) {
+      this.#departing.delete(uid);
+      this.#references?.forget(uid);
+    } else if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      this.#departing.add(uid);
+    }
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
@@ -674,7 +708,7 @@ class NodeJudge implements Judge {
   #apply(candidate: Candidate, decision: Decision, snapshot: Snapshot | undefined): Showing {
     const { object, identity } = candidate;
     if ((decision.kind === "mirror" || decision.kind === "admit") && decision.replaces !== undefined) {
-      this.#forget(decision.replaces);
+      this.#forget(decision.replaces, snapshot);
     }
     const tracked = this.#track(identity);
     const known = tracked.shown && (snapshot === undefined || snapshot.uids.has(identity.uid));
@@ -837,7 +871,7 @@ class NodeJudge implements Judge {
       : { kind: "hide" };
   }
 
-  #delete(object: JsonObject): Showing {
+  #delete(object: JsonObject, snapshot: Snapshot | undefined): Showing {
     const identity = readIdentity(object);
     const gone = rebuildDeleted(object);
     if (!identity.ok || !gone.ok) {
@@ -858,12 +892,12 @@ class NodeJudge implements Judge {
       });
       return { kind: "hide" };
     }
-    this.#forget(identity.uid);
+    this.#forget(identity.uid, snapshot);
     return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion: this.#resourceVersion(object) };
   }
 
   /** The pod is gone, but its UID stays its own: see `retired_uids.ts`. */
-  #forget(uid: string): void {
+  #forget(uid: string, snapshot: Snapshot | undefined): void {
     const retired = this.#retiredFrom(uid);
     const tracked = this.#tracked.get(uid);
     if (tracked !== undefined) {
@@ -873,7 +907,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
-    this.#references?.forget(uid);
+    this.#forgetReferences(uid, snapshot);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);
   }

@@ -11,9 +11,11 @@ const DOCUMENTS = [
   "SECURITY.md",
   "CHANGELOG.md",
   "docs/metrics.md",
+  "docs/objects.md",
   "docs/own-leg.md",
   "docs/signature-format.md",
   "docs/operations.md",
+  "docs/reference.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];
