@@ -12,7 +12,6 @@ import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./credentia
 import { decisionLogPaths } from "./operability/decision_log.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
 
@@ -27,7 +26,7 @@ export async function proxyPermissions(
   readText: (path: string) => Promise<string>,
   notify?: string,
 ): Promise<string[]> {
-  if (args[0] === "init") return initPermissions(args.slice(1));
+  if (args[0] === "init") return await initPermissions(args.slice(1));
   const commandLine = parseCommandLine(args);
   if (commandLine.kind === "print") return [];
   const {
@@ -97,7 +96,8 @@ export async function proxyPermissions(
   });
 }
 
-function initPermissions(args: readonly string[]): string[] {
+async function initPermissions(args: readonly string[]): Promise<string[]> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
   const commandLine = parseInitCommandLine(args);
   if (commandLine.kind !== "run") return [];
   const { folder, dryRun } = commandLine.options;
