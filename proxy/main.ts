@@ -45,8 +45,6 @@ import {
 } from "./operability/sd_notify.ts";
 import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
-import { initOwnLeg } from "./own_leg/init.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
 import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
@@ -124,8 +122,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
-    writeAll(Deno.stdout, commandLine.text);
-    return;
+    const { readHelp } = await import("./help.ts");
+    const help = await readHelp(commandLine.args);
+    return help.ok ? writeAll(Deno.stdout, help.text) : exitWith(EXIT_USAGE, help.problems);
   }
   const { options } = commandLine;
   const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
@@ -155,6 +154,8 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 async function init(args: readonly string[]): Promise<void> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
+  const { initOwnLeg } = await import("./own_leg/init.ts");
   const commandLine = parseInitCommandLine(args);
   switch (commandLine.kind) {
     case "print":
