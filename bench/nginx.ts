@@ -8,7 +8,7 @@ export async function nginxVersion(): Promise<string | undefined> {
   try {
     const { stderr } = await new Deno.Command("nginx", { args: ["-v"], stdout: "null", stderr: "piped" })
       .output();
-    return new TextDecoder().decode(stderr).trim().replace(/^nginx version: /, "");
+    return new TextDecoder().decode(stderr).trim().replace(/^nginx version: nginx\//, "");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

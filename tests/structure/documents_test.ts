@@ -14,6 +14,7 @@ const DOCUMENTS = [
   "docs/own-leg.md",
   "docs/signature-format.md",
   "docs/operations.md",
+  "docs/performance.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];
