@@ -72,7 +72,7 @@ lint: setup ## Look for mistakes
 vet: lint ## The same as lint
 check: setup ## Type-check everything
 	@$(DENO) task --quiet check
-generate: setup ## Write again what is generated: tables in README.md and docs/
+generate: setup ## Write again what is generated: tables in docs/
 	@$(DENO) task --quiet generate
 
 deploy-kind: build ## A kind cluster whose worker runs signed pods only (needs Docker, kind, kubectl)
@@ -83,4 +83,4 @@ teardown-kind: ## Remove that cluster and its signing-server
 	@deploy/kind/down.sh
 
 clean: ## Remove what was built (keeps build/, where Kubernetes is)
-	rm -rf bin coverage build/compile-*.log .tools tools/deno/node_modules
+	rm -rf bin build/programs coverage build/compile-*.log .tools tools/deno/node_modules

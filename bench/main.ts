@@ -4,7 +4,7 @@
  * the other in each round. The medians of the rounds count, and most figures are ratios, because machines differ.
  *
  * Prints the tables, and writes what was measured to bench/results/latest.json, or with `--record` to
- * bench/results/recorded.json, which README.md and docs/performance.md show after `deno task generate`.
+ * bench/results/recorded.json, which docs/performance.md and the chart show after `deno task generate`.
  *
  * @module
  */

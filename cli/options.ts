@@ -1,5 +1,5 @@
 /**
- * podsign's command line: flags as data for help texts and the README, and the parser.
+ * podsign's command line: flags as data for help texts and docs/reference.md, and the parser.
  *
  * @module
  */
@@ -60,6 +60,22 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     value: "FILE",
     default: "",
     description: "File with the bearer token that the signing server requires.",
+    commands: REMOTE,
+  },
+  {
+    name: "--client-certificate",
+    value: "FILE",
+    default: "",
+    description:
+      "Certificate for client authentication (PEM) to show to a signing server that asks for one, in place of a token or " +
+      "beside it. Needs --client-key.",
+    commands: REMOTE,
+  },
+  {
+    name: "--client-key",
+    value: "FILE",
+    default: "",
+    description: "Private key of --client-certificate (PEM, not encrypted); one file may hold both.",
     commands: REMOTE,
   },
   {
@@ -284,6 +300,8 @@ const textOption = (name: OptionName, metavar: "FILE" | "URL" | "NAMESPACE/SERVI
 const remoteOptions = {
   server: textOption("--server", "URL"),
   tokenFile: textOption("--token-file", "FILE"),
+  clientCertificate: textOption("--client-certificate", "FILE"),
+  clientKey: textOption("--client-key", "FILE"),
   portForward: textOption("--port-forward", "NAMESPACE/SERVICE"),
 };
 

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { booleanFlags, flagHelp, flagTable, parseBoolean, spellOutBooleans } from "./command_line.ts";
+import {
+  booleanFlags,
+  flagHelp,
+  flagTable,
+  metaWordsToFlags,
+  parseBoolean,
+  spellOutBooleans,
+} from "./command_line.ts";
 
 const FLAGS = [
   { name: "--listen", value: "ADDR", default: ":80", description: "Where to listen: tcp|unix." },
@@ -42,4 +49,26 @@ Deno.test("the Markdown table escapes pipes and shows defaults", () => {
     "| flag | default | meaning |\n|---|---|---|\n" +
       "| `--listen ADDR` | `:80` | Where to listen: tcp\\|unix. |\n| `--quiet` | `false` | Say less. |\n",
   );
+});
+
+Deno.test("the words that print a text are its flags, in front and alone", () => {
+  const cases: [args: string, flags: string][] = [
+    ["help", "--help"],
+    ["help --help", "--help"],
+    ["help make", "make --help"],
+    ["make help", "make --help"],
+    ["help nonsense --listen=x", "nonsense --listen=x --help"],
+    ["version", "--version"],
+    ["completion bash", "--completion bash"],
+    ["completion", "--completion"],
+    ["version 2", "version 2"],
+    ["make help now", "make help now"],
+    ["other help", "other help"],
+    ["--listen help", "--listen help"],
+    ["make version", "make version"],
+  ];
+  for (const [args, flags] of cases) {
+    assert.equal(metaWordsToFlags(args.split(" "), new Set(["make"])).join(" "), flags);
+  }
+  assert.deepEqual(metaWordsToFlags([], new Set()), []);
 });

@@ -43,7 +43,7 @@ const ROOT = new URL("../", import.meta.url);
 
 /** Each document's parts by name. */
 const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "README.md": {
+  "docs/reference.md": {
     "flags: kubelet-proxy": flagTable(PROXY_FLAGS),
     "flags: signing-server": flagTable(SIGNER_FLAGS),
     "flags: podsign": flagTable(

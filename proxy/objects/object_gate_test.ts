@@ -577,12 +577,15 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
   const told: string[] = [];
   const references: PodReferences = {
     reserve: () => Promise.resolve(undefined),
+    expect: () => {},
     knows: () => false,
+    expects: () => false,
     forget: () => {},
-    judge(kind, namespace, name, object) {
-      told.push(`judge ${kind} ${namespace}/${name}`);
+    judge(kind, namespace, name, object, arrival) {
+      told.push(`judge ${kind} ${namespace}/${name} ${arrival}`);
       return Promise.resolve(judge(object));
     },
+    completed: (kind, namespace, name) => void told.push(`completed ${kind} ${namespace}/${name}`),
     usedByVolume: (namespace, name) => void told.push(`volume ${namespace}/${name}`),
     isUsedByVolume: (namespace, name) => volumeSecrets.includes(`${namespace}/${name}`),
     asked: (kind, namespace, name) => void told.push(`asked ${kind} ${namespace}/${name}`),
@@ -591,8 +594,8 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
       told.push(`watching ${kind} ${namespace}/${name}`);
       return (left) => void told.push(`ended ${kind} ${left ? "by the kubelet" : "otherwise"}`);
     },
-    runtimeClassShown: (name, handler) => void told.push(`class ${name}=${handler}`),
-    runtimeClassesListed: () => void told.push("classes"),
+    runtimeClassShown: (name, handler, arrival) => void told.push(`class ${name}=${handler} ${arrival}`),
+    runtimeClassesListed: (handlers) => void told.push(`classes ${[...handlers].join(" ")}`),
     handlersOf: () => new Set(),
     setKeys: () => {},
   };
@@ -617,11 +620,14 @@ Deno.test("content is what the pods' owners signed, and the kubelet gets what ca
   const events = await eventsOf(await ask("GET", `${NAMED}&watch=true`));
   assert.deepEqual(events.map((event) => objectOf(event["object"])["data"]), [{ a: "b" }, undefined]);
   assert.deepEqual(told, [
+    "watching ConfigMap ns/web",
     "asked ConfigMap ns/web",
-    "judge ConfigMap ns/web",
+    "judge ConfigMap ns/web when-complete",
+    "completed ConfigMap ns/web",
+    "ended ConfigMap otherwise",
     "asked ConfigMap ns/web",
     "watching ConfigMap ns/web",
-    "judge ConfigMap ns/web",
+    "judge ConfigMap ns/web at-once",
     "deleted ConfigMap ns/web",
     "ended ConfigMap otherwise",
   ]);
@@ -713,13 +719,40 @@ Deno.test("RuntimeClasses that the kubelet is shown are remembered", async () =>
     policy: { runtimeClasses: new Map([["kata", "qemu"]]) },
     upstream: upstreamOf((request) =>
       request.url.includes("watch")
-        ? stream(eventLine("ADDED", found))
+        ? stream(
+          eventLine("ADDED", found) + bookmarkLine("RuntimeClass", version, "50") +
+            bookmarkLine("RuntimeClass", version, "51", true) + eventLine("MODIFIED", found),
+        )
         : jsonAnswer(listOf("RuntimeClass", version, [found]))
     ),
   });
+  const complete = ["class kata=qemu when-complete", "classes kata,qemu"];
   await (await ask("GET", path)).text();
   await (await ask("GET", `${path}?watch=true&sendInitialEvents=true`)).text();
-  assert.deepEqual(told, ["classes", "class kata=qemu", "classes", "class kata=qemu"]);
+  assert.deepEqual(told, [...complete, ...complete, "class kata=qemu at-once"]);
+});
+
+Deno.test("pages of a list, and initial events without their end, are not complete", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: true, content: {} }));
+  const page = { ...listOf("ConfigMap", "v1", [makeConfigMap({})]), metadata: { resourceVersion: "50" } };
+  const { ask } = makeObjectGate({
+    references,
+    upstream: upstreamOf(({ url }) =>
+      url.includes("watch")
+        ? stream(eventLine("ADDED", makeConfigMap({})) + bookmarkLine("ConfigMap", "v1", "50"))
+        : jsonAnswer(
+          url.includes("continue") ? page : { ...page, metadata: { ...page.metadata, continue: "abc" } },
+        )
+    ),
+  });
+  await (await ask("GET", NAMED)).text();
+  await (await ask("GET", `${NAMED}&continue=abc`)).text();
+  await (await ask("GET", `${NAMED}&watch=true&sendInitialEvents=true`)).text();
+  assert.deepEqual(told.filter((line) => /^(?:judge|completed)/.test(line)), [
+    "judge ConfigMap ns/web when-complete",
+    "judge ConfigMap ns/web when-complete",
+    "judge ConfigMap ns/web when-complete",
+  ]);
 });
 
 Deno.test("the kubelet is made to ask again: its watch ends, and it cannot resume it", async () => {

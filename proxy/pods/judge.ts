@@ -12,7 +12,7 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import type { JsonObject } from "@signed-pods/shared/json";
+import { type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
@@ -39,7 +39,7 @@ import {
 import type { Log, LogFields } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
-import type { DecisionKind, JudgeObserver } from "../operability/pod_decision.ts";
+import type { JudgedDecision, JudgeObserver, MirrorDecision } from "../operability/pod_decision.ts";
 import { podText } from "./pod_text.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
@@ -59,6 +59,12 @@ const MAX_LOGGED_DIFFERENCES = 5;
 
 /** As much of a verdict as is kept to tell whether it changed, in UTF-16 code units. */
 const MAX_VERDICT_KEY_LENGTH = 200;
+
+/**
+ * Most verdicts that are remembered of pods whose UID is, or has become, another pod's. What falls out is told again when it is
+ * seen again.
+ */
+export const MAX_VERDICTS_ASIDE = 1_000;
 
 /** Judges one pod by its signature, without any memory of others. */
 export interface PodVerifier {
@@ -196,6 +202,8 @@ interface TrackedPod extends Identity {
   seenAt: number;
   /** What was logged of it last. */
   verdict: string;
+  /** Its UID belongs to another pod, so that it is not kept; its verdict is remembered aside. */
+  aside?: true;
 }
 
 /** A pod on its way through the judge. */
@@ -245,6 +253,10 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
+  /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
+  readonly #departing = new Set<string>();
+  /** What was logged last of pods that are not tracked, since another one has their UID. */
+  readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -261,6 +273,11 @@ class NodeJudge implements Judge {
     this.#mode = options.mode;
     this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
+    for (const entry of this.#enforce ? this.#ledger.entries() : []) {
+      if (entry.state !== "stopped") {
+        this.#references?.expect(entry, objectAt(lastGoodPod(entry), "spec"));
+      }
+    }
   }
 
   judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
@@ -272,7 +289,7 @@ class NodeJudge implements Judge {
       for (const [index, sighting] of sightings.entries()) {
         const candidate = candidates[index];
         if (sighting.kind === "deleted") {
-          showings.push(this.#delete(sighting.object));
+          showings.push(this.#delete(sighting.object, snapshot));
         } else if (candidate === undefined) {
           showings.push({ kind: "hide" });
         } else {
@@ -282,6 +299,7 @@ class NodeJudge implements Judge {
           if (reserved && decision.kind !== "admit") {
             this.#references?.forget(candidate.identity.uid);
           }
+          this.#noteReferences(candidate, decision, snapshot);
           showings.push(this.#apply(candidate, decision, snapshot));
         }
       }
@@ -332,9 +350,13 @@ class NodeJudge implements Judge {
       ];
       for (const uid of known) {
         if (gone(uid)) {
-          this.#forget(uid);
+          this.#forget(uid, undefined);
         }
       }
+      for (const uid of this.#departing) {
+        this.#references?.forget(uid);
+      }
+      this.#departing.clear();
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -522,14 +544,9 @@ class NodeJudge implements Judge {
   async #reserveReferences(candidate: Candidate): Promise<boolean> {
     const { identity, verdict, refusal, object } = candidate;
     const references = this.#references;
-    if (hasTerminalPhase(object)) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      references?.forget(identity.uid);
-      return false;
-    }
     if (
       references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
-      references.knows(identity.uid)
+      references.knows(identity.uid) || hasTerminalPhase(object)
     ) {
       return false;
     }
@@ -539,6 +556,33 @@ class NodeJudge implements Judge {
       candidate.verdict = denied;
     }
     return denied === undefined;
+  }
+
+  /** A pod that the kubelet is shown in a terminal phase refers to nothing any more. */
+  #noteReferences({ object, identity }: Candidate, decision: Decision, snapshot: Snapshot | undefined): void {
+    if (decision.kind !== "admit" && decision.kind !== "stopped") {
+      // Whatever else comes under its UID is not shown, and says nothing of it.
+      return;
+    }
+    if (hasTerminalPhase(object)) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      this.#forgetReferences(identity.uid, snapshot);
+    } else {
+      this.#departing.delete(identity.uid);
+    }
+  }
+
+  /**
+   * While a list or the initial events go on, the kubelet goes by what it knew before, and with it runs pods of which it
+   * has yet to be told that they are gone.
+   */
+  #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
+    if (snapshot === undefined) {
+      this.#departing.delete(uid);
+      this.#references?.forget(uid);
+    } else if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      this.#departing.add(uid);
+    }
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
@@ -634,7 +678,7 @@ class NodeJudge implements Judge {
     }
     return retired.stopped
       ? {
-        verdict: deny("changed-after-admission", "the pod was stopped, since it had changed"),
+        verdict: deny("changed-after-admission", "the pod was stopped, and does not come back"),
         reject: true,
       }
       : undefined;
@@ -674,7 +718,7 @@ class NodeJudge implements Judge {
   #apply(candidate: Candidate, decision: Decision, snapshot: Snapshot | undefined): Showing {
     const { object, identity } = candidate;
     if ((decision.kind === "mirror" || decision.kind === "admit") && decision.replaces !== undefined) {
-      this.#forget(decision.replaces);
+      this.#forget(decision.replaces, snapshot);
     }
     const tracked = this.#track(identity);
     const known = tracked.shown && (snapshot === undefined || snapshot.uids.has(identity.uid));
@@ -693,6 +737,11 @@ class NodeJudge implements Judge {
         tracked.shown = true;
         this.#mirrorNames.set(keyOf(identity), identity.uid);
         this.#rejector?.forget(identity.uid);
+        this.#noteVerdict(tracked, "mirror", { kind: "mirror" }, () => {
+          this.#log.info("mirror-pod-passed", "the mirror of a static pod passes; it is not judged", {
+            ...identity,
+          });
+        });
         return { kind: "show", text: decision.text, known, resourceVersion };
       case "admit": {
         const text = this.#admit(candidate, tracked, decision.verdict, decision.pod);
@@ -767,7 +816,7 @@ class NodeJudge implements Judge {
     this.#noteVerdict(tracked, "stopping", { kind: "stop", verdict }, () => {
       this.#log.warn(
         "pod-stopping",
-        "an admitted pod is not what was signed any more and is being stopped",
+        "an admitted pod may run no longer and is being stopped",
         denialFields(tracked, verdict),
       );
     });
@@ -784,7 +833,7 @@ class NodeJudge implements Judge {
     const stopped: LedgerEntry = { ...entry, state: "stopped" };
     this.#ledger.put(stopped);
     const { uid, namespace, name } = entry;
-    this.#log.info("pod-stopped", "all containers of a pod that changed have ended", {
+    this.#log.info("pod-stopped", "all containers of a pod that was being stopped have ended", {
       uid,
       namespace,
       name,
@@ -837,7 +886,7 @@ class NodeJudge implements Judge {
       : { kind: "hide" };
   }
 
-  #delete(object: JsonObject): Showing {
+  #delete(object: JsonObject, snapshot: Snapshot | undefined): Showing {
     const identity = readIdentity(object);
     const gone = rebuildDeleted(object);
     if (!identity.ok || !gone.ok) {
@@ -858,12 +907,12 @@ class NodeJudge implements Judge {
       });
       return { kind: "hide" };
     }
-    this.#forget(identity.uid);
+    this.#forget(identity.uid, snapshot);
     return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion: this.#resourceVersion(object) };
   }
 
   /** The pod is gone, but its UID stays its own: see `retired_uids.ts`. */
-  #forget(uid: string): void {
+  #forget(uid: string, snapshot: Snapshot | undefined): void {
     const retired = this.#retiredFrom(uid);
     const tracked = this.#tracked.get(uid);
     if (tracked !== undefined) {
@@ -873,7 +922,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
-    this.#references?.forget(uid);
+    this.#forgetReferences(uid, snapshot);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);
   }
@@ -914,20 +963,35 @@ class NodeJudge implements Judge {
     const owner = this.#ownerOf(identity.uid);
     if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
       // Another pod under an admitted pod's, or a mirror's, UID leaves the record of that UID alone.
-      return { ...identity, mirror: false, shown: false, seenAt, verdict: before?.verdict ?? "" };
+      const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+      return { ...identity, mirror: false, shown: false, seenAt, verdict, aside: true };
     }
     if (before !== undefined && keyOf(before) === keyOf(identity)) {
       before.seenAt = seenAt;
       return before;
     }
     if (before !== undefined) {
+      this.#setAside(before);
       this.#untrack(before);
     } else if (this.#tracked.size >= this.#maxTrackedPods) {
       this.#makeRoom();
     }
-    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict: "" };
+    const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+    this.#verdictsAside.delete(asideKey(identity));
+    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict };
     this.#tracked.set(identity.uid, tracked);
     return tracked;
+  }
+
+  /** Remembers what was logged of a pod that is not tracked. */
+  #setAside(pod: TrackedPod): void {
+    const key = asideKey(pod);
+    this.#verdictsAside.delete(key);
+    this.#verdictsAside.set(key, pod.verdict);
+    const [oldest] = this.#verdictsAside.keys();
+    if (this.#verdictsAside.size > MAX_VERDICTS_ASIDE && oldest !== undefined) {
+      this.#verdictsAside.delete(oldest);
+    }
   }
 
   #untrack(tracked: TrackedPod): void {
@@ -952,11 +1016,14 @@ class NodeJudge implements Judge {
   #noteVerdict(
     tracked: TrackedPod,
     key: string,
-    decided: { kind: DecisionKind; verdict: Verdict },
+    decided: JudgedDecision | MirrorDecision,
     write: () => void,
   ): void {
     if (tracked.verdict !== key) {
       tracked.verdict = key;
+      if (tracked.aside) {
+        this.#setAside(tracked);
+      }
       write();
       const { namespace, name, uid } = tracked;
       this.#observer?.decided({ ...decided, mode: this.#mode, namespace, name, uid });
@@ -1024,6 +1091,10 @@ function denialFields(identity: Identity, verdict: DenyVerdict): LogFields {
 
 function keyOf(identity: { namespace: string; name: string }): string {
   return podKey(identity.namespace, identity.name);
+}
+
+function asideKey(identity: Identity): string {
+  return `${identity.uid} ${keyOf(identity)}`;
 }
 
 function unreachable(value: never): never {

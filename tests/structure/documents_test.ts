@@ -11,10 +11,12 @@ const DOCUMENTS = [
   "SECURITY.md",
   "CHANGELOG.md",
   "docs/metrics.md",
+  "docs/objects.md",
   "docs/own-leg.md",
   "docs/signature-format.md",
   "docs/operations.md",
   "docs/performance.md",
+  "docs/reference.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];
