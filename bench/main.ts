@@ -110,7 +110,7 @@ async function measureSignedSets(racer: Racer): Promise<void> {
   const ways = { proxied: proxy.port };
   await race(racer, ways, ["list", "-set", "replicas", "-times", "1"], [["list-replicas-first", "first"]]);
   await racer.race(proxy.port, ["list", "-set", "config-pods", "-times", "1"]);
-  await race(racer, ways, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "4", "-rate", "200"], [
+  await race(racer, ways, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "2", "-rate", "200"], [
     ["configmap-median", "p50"],
     ["configmap-content", "content"],
   ]);

@@ -24,6 +24,12 @@ export async function run(command: string, args: readonly string[], running: Run
   return text;
 }
 
+/** Whether a program is installed. */
+export async function isInstalled(command: string): Promise<boolean> {
+  return (await new Deno.Command("sh", { args: ["-c", 'command -v "$0"', command], stdout: "null" }).output())
+    .success;
+}
+
 /** A program that runs until it is stopped. */
 export interface Server {
   pid: number;
