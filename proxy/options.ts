@@ -9,9 +9,11 @@ import { runParserSync } from "@optique/core/facade";
 import { message, text } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
+import { findSimilar } from "@optique/core/suggestion";
 import { string } from "@optique/core/valueparser";
 import {
   booleanFlags,
+  didYouMean,
   type FlagDescription,
   parseBoolean,
   spellOutBooleans,
@@ -355,16 +357,18 @@ function sortOut(args: readonly string[]): { known: string[]; problems: Problem[
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     if (!NAMES.has(name)) {
       problems.push({
         path: "",
         message: name.startsWith("-")
-          ? `unknown flag "${name}"; see kubelet-proxy --help`
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
           : `unexpected argument "${arg}"; every value belongs to a flag`,
       });
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     // A flag is no value: its own value is missing then, and so is that of the one before it.
     const takesNext = equals < 0 && next !== undefined && !NAMES.has(next.split("=", 1)[0] ?? "");
     const value = equals < 0 ? (takesNext ? next : undefined) : arg.slice(equals + 1);

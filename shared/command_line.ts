@@ -53,6 +53,15 @@ export function booleanFlags(flags: readonly FlagDescription[]): Set<string> {
   return new Set(flags.filter((flag) => flag.value === "").map((flag) => flag.name));
 }
 
+/**
+ * What to put behind the name of an unknown flag.
+ *
+ * @param similar flags with similar names, the most similar first
+ */
+export function didYouMean([first]: readonly string[]): string {
+  return first === undefined ? "" : ` (did you mean ${first}?)`;
+}
+
 /** A flag's description and default, as help texts show them; empty if the table has no such flag. */
 export function flagHelp(flags: readonly FlagDescription[], name: string): string {
   const flag = flags.find((candidate) => candidate.name === name);

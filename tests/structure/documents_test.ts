@@ -10,6 +10,7 @@ const DOCUMENTS = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  "docs/kubelet-port.md",
   "docs/metrics.md",
   "docs/objects.md",
   "docs/own-leg.md",
@@ -17,6 +18,8 @@ const DOCUMENTS = [
   "docs/operations.md",
   "docs/performance.md",
   "docs/reference.md",
+  "docs/signing-server.md",
+  "docs/signing.md",
   "tests/vectors/README.md",
   "tests/cluster/README.md",
 ];
