@@ -43,7 +43,7 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
   ],
   "proxy/pods/served_versions.ts MAX_SERVED_VERSIONS": [
     "proxy/pods/served_versions_test.ts",
-    "the oldest are forgotten first",
+    "the latest are remembered, and the oldest forgotten",
   ],
   "proxy/pods/spacing.ts MAX_CONTROLLERS": [
     "proxy/pods/spacing_test.ts",

@@ -42,6 +42,7 @@ import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
 import { INIT_FLAGS } from "../proxy/own_leg/init_options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
+import { CHART, performanceParts, recordedChart } from "./performance.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -105,6 +106,7 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       ]),
     ),
   },
+  "docs/performance.md": await performanceParts(table),
   "docs/own-leg.md": {
     "flags: kubelet-proxy init": flagTable(INIT_FLAGS),
   },
@@ -321,8 +323,7 @@ function boundTable(): string {
 
 let isStale = false;
 for (const [path, parts] of Object.entries(DOCUMENTS)) {
-  const file = new URL(path, ROOT);
-  const before = await Deno.readTextFile(file);
+  const before = await Deno.readTextFile(new URL(path, ROOT));
   let after = before;
   for (const [name, part] of Object.entries(parts)) {
     const start = `<!-- ${name} -->\n`;
@@ -330,12 +331,17 @@ for (const [path, parts] of Object.entries(DOCUMENTS)) {
     if (from < 0 || to < 0) throw new Error(`${path} has no place for "${name}"`);
     after = after.slice(0, from + start.length) + part + after.slice(to);
   }
-  if (before === after) continue;
+  await put(path, before, after);
+}
+await put(CHART, await Deno.readTextFile(new URL(CHART, ROOT)), await recordedChart());
+if (isStale) Deno.exit(1);
+
+async function put(path: string, before: string, after: string): Promise<void> {
+  if (before === after) return;
   if (Deno.args.includes("--check")) {
     console.error(`${path}: what is generated in it is out of date; run deno task generate`);
     isStale = true;
   } else {
-    await Deno.writeTextFile(file, after);
+    await Deno.writeTextFile(new URL(path, ROOT), after);
   }
 }
-if (isStale) Deno.exit(1);

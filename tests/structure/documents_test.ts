@@ -16,6 +16,7 @@ const DOCUMENTS = [
   "docs/own-leg.md",
   "docs/signature-format.md",
   "docs/operations.md",
+  "docs/performance.md",
   "docs/reference.md",
   "docs/signing-server.md",
   "docs/signing.md",
