@@ -29,6 +29,8 @@ export const AUTHORITIES_FILE = "ca.crt";
 export const SERVING_FILE = "serving.pem";
 /** The kubelet's certificate and key. */
 export const CLIENT_FILE = "kubelet-client.pem";
+/** The certificate and key by which the kubelet knows the front of its own API (`--kubelet-api-listen`). */
+export const FRONT_CLIENT_FILE = "front-client.pem";
 /** What the kubelet is started with. */
 export const KUBECONFIG_FILE = "kubelet.kubeconfig";
 
@@ -38,6 +40,7 @@ export const OWN_LEG_FILES = [
   AUTHORITIES_FILE,
   SERVING_FILE,
   CLIENT_FILE,
+  FRONT_CLIENT_FILE,
   KUBECONFIG_FILE,
 ] as const;
 
@@ -50,6 +53,11 @@ export function ownLegTls(
 ): { certificateFile: string; keyFile: string; clientCaFile: string } {
   const serving = `${folder}/${SERVING_FILE}`;
   return { certificateFile: serving, keyFile: serving, clientCaFile: `${folder}/${AUTHORITIES_FILE}` };
+}
+
+/** The file of a folder that the front of the kubelet's API shows to the kubelet. */
+export function ownLegFrontClient(folder: string): string {
+  return `${folder}/${FRONT_CLIENT_FILE}`;
 }
 
 /** What lies in the folder: texts by name. A file that is not there is not in it. */
@@ -132,6 +140,7 @@ export async function planOwnLeg(
   if (authority !== undefined) {
     await planLeaf(SERVING_FILE, servingUse(), authority);
     await planLeaf(CLIENT_FILE, clientUse(wishes), authority);
+    await planLeaf(FRONT_CLIENT_FILE, FRONT_CLIENT_USE, authority);
   }
   planKubeconfig();
   return problems.length > 0 ? { ok: false, problems } : { ok: true, writes };
@@ -296,10 +305,14 @@ function clientUse({ nodeName }: OwnLegWishes): LeafUse {
   };
 }
 
+/** Of no group: what the front may do the proxy itself answers, when the kubelet asks. */
+const FRONT_CLIENT_USE: LeafUse = { kind: "client", subject: { commonName: "kubelet-proxy-front" } };
+
 function whyRenew(old: ReadCertificate, use: LeafUse, now: Date): string | undefined {
   if (use.kind === "client") {
     const { commonName, organization } = use.subject;
-    if (old.subject !== `O=${organization}\nCN=${commonName}`) return "is for another node";
+    const subject = [...organization === undefined ? [] : [`O=${organization}`], `CN=${commonName}`];
+    if (old.subject !== subject.join("\n")) return "is for another node";
   }
   return isDue(old, now) ? "has lived two thirds of its life" : undefined;
 }
