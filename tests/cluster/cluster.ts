@@ -30,6 +30,7 @@ const PROXY = "https://127.0.0.1:6444";
 export const PROXY_PORT = 6444;
 /** Where the proxy tells those who watch it. */
 export const METRICS_PORT = 10450;
+/** Where the kubelet serves its own API, and the front before it. */
 export const KUBELET_PORT = 10250;
 const LOOPBACK = "127.0.0.1";
 const PROXY_RUNTIME_DIR = "/run/kubelet-proxy";
