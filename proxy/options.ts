@@ -9,9 +9,11 @@ import { runParserSync } from "@optique/core/facade";
 import { message, text } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
+import { findSimilar } from "@optique/core/suggestion";
 import { string } from "@optique/core/valueparser";
 import {
   booleanFlags,
+  didYouMean,
   type FlagDescription,
   parseBoolean,
   spellOutBooleans,
@@ -36,7 +38,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegFrontClient, ownLegTls } from "./own_leg/own_leg_plan.ts";
+import { ownLegFrontClient, ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -237,6 +239,12 @@ const NAMES: ReadonlySet<string> = new Set(FLAGS.map(({ name }) => name));
 /** Widest line of the help text, in characters. */
 const HELP_WIDTH = 100;
 
+/**
+ * That an argument belongs to another flag. Nobody reads it, since unknown flags are sorted out before; without it, the library
+ * looks for flags that are spelled alike, for each argument and flag.
+ */
+const NO_MATCH = message`This is another flag.`;
+
 const parser = object({
   kubeconfig: optional(textOption("--kubeconfig")),
   context: optional(textOption("--context")),
@@ -327,7 +335,7 @@ function conclude(
       return {
         kind: "problems",
         problems: [...problems, { path: "", message: printed.trim().replace(/^Error: /, "") }],
-        options: validate(NO_FLAGS, []),
+        options: validate(runParserSync(parser, "kubelet-proxy", []), []),
       };
     case "run": {
       const options = validate(flags, problems);
@@ -340,8 +348,6 @@ function conclude(
   }
 }
 
-const NO_FLAGS: Flags = runParserSync(parser, "kubelet-proxy", []);
-
 /** Takes out what the parser would stop at, so that all of it is reported and the rest is read. */
 function sortOut(args: readonly string[]): { known: string[]; problems: Problem[] } {
   const known: string[] = [];
@@ -351,16 +357,18 @@ function sortOut(args: readonly string[]): { known: string[]; problems: Problem[
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     if (!NAMES.has(name)) {
       problems.push({
         path: "",
         message: name.startsWith("-")
-          ? `unknown flag "${name}"; see kubelet-proxy --help`
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
           : `unexpected argument "${arg}"; every value belongs to a flag`,
       });
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     // A flag is no value: its own value is missing then, and so is that of the one before it.
     const takesNext = equals < 0 && next !== undefined && !NAMES.has(next.split("=", 1)[0] ?? "");
     const value = equals < 0 ? (takesNext ? next : undefined) : arg.slice(equals + 1);
@@ -546,5 +554,6 @@ function textOption(name: FlagName) {
   const { value, description } = describe(name);
   return option(name, string({ metavar: value === "" ? "BOOL" : value }), {
     description: [text(description.replaceAll("`", ""))],
+    errors: { noMatch: NO_MATCH },
   });
 }

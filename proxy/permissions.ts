@@ -8,16 +8,14 @@
 import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
 import { splitCommand } from "./command.ts";
-import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
-import { clientCaPath } from "./node_api/front_configuration.ts";
-import { readKubeletConfig } from "./node_api/kubelet_config.ts";
-import { folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
+import { clientCaPath, readKubeletConfig } from "./node_api/kubelet_config.ts";
+import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
 import { decisionLogPaths } from "./operability/decision_log.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
 import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
-import { filesOf } from "./credentials/upstream_files.ts";
+import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
 
 /**
  * The flags for these arguments.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   booleanFlags,
+  didYouMean,
   flagHelp,
   flagTable,
   metaWordsToFlags,
@@ -35,6 +36,11 @@ Deno.test("a bare boolean flag gets its value, other arguments stay", () => {
 
 Deno.test("arguments after -- are left alone", () => {
   assert.deepEqual(spellOutBooleans(["--", "--quiet"], booleanFlags(FLAGS)), ["--", "--quiet"]);
+});
+
+Deno.test("the most similar flag is suggested, if there is one", () => {
+  assert.equal(didYouMean(["--quiet", "--quick"]), " (did you mean --quiet?)");
+  assert.equal(didYouMean([]), "");
 });
 
 Deno.test("help texts show description and default", () => {

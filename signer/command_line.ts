@@ -6,7 +6,8 @@
 import { parse } from "@optique/core";
 import { runParserSync } from "@optique/core/facade";
 import { formatMessage, message } from "@optique/core/message";
-import { metaWordsToFlags } from "@signed-pods/shared/command-line";
+import { findSimilar } from "@optique/core/suggestion";
+import { didYouMean, metaWordsToFlags } from "@signed-pods/shared/command-line";
 import { VERSION } from "@signed-pods/shared/version";
 import {
   type RawSignerOptions,
@@ -27,6 +28,8 @@ export type CommandLine =
   | { kind: "print"; text: string };
 
 const SEE_HELP = "; see signing-server --help";
+
+const NAMES: readonly string[] = SIGNER_FLAGS.map(({ name }) => name);
 
 /** Flags that print something, wherever they stand. */
 const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
@@ -119,16 +122,18 @@ function sortOut(
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     const flag = SIGNER_FLAGS.find((candidate) => candidate.name === name);
     if (flag === undefined) {
       problems.push(
         name.startsWith("-")
-          ? `unknown flag "${name}"${SEE_HELP}`
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}${SEE_HELP}`
           : `unexpected argument "${arg}": every value belongs to a flag${SEE_HELP}`,
       );
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     const value = equals < 0 ? next : arg.slice(equals + 1);
     if (equals < 0 && next !== undefined) index++;
     if (value === undefined || value === "") {

@@ -30,7 +30,12 @@ import { fieldsOf } from "@signed-pods/shared/pod/schema";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { generateSigningKey, sign } from "@signed-pods/shared/signing";
 import { DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS } from "@signed-pods/shared/strict-json";
-import { DENY_CODES, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
+import {
+  DENY_CODES,
+  type DenyCode,
+  SIGNATURE_ANNOTATION,
+  SIGNED_TEMPLATE_ANNOTATION,
+} from "@signed-pods/shared/verdict";
 import { PODSIGN_FLAGS } from "../cli/options.ts";
 import { type MetricDescription, METRICS } from "../proxy/operability/metrics.ts";
 import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
@@ -40,9 +45,42 @@ import { readVectors } from "../tests/vectors/read_vectors.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
+const NO_HONEST_API_SERVER =
+  "An API server that is in order does not do this: find out what is wrong with it.";
+
+/** What to do about a refusal, by its code. */
+const REMEDIES: Readonly<Record<DenyCode, string>> = {
+  unsigned:
+    "Sign the manifest and apply it again. What a webhook or an operator made has to be signed by its owner, too.",
+  "signature-malformed": "Apply the signed manifest again: something cut or changed its annotations.",
+  "signature-invalid":
+    "Trust the owner's key on the node, or sign with a trusted one. Otherwise what was signed was changed.",
+  "key-revoked": "Sign with the new key and apply again.",
+  "namespace-not-allowed":
+    "Sign with a key of that namespace, or put the key's file into the folder of the namespace as well.",
+  "form-not-accepted": "Sign without `--form spec`.",
+  "template-malformed": "Sign again with a podsign of the node's version.",
+  "wrong-workload":
+    "Sign for this name and namespace (`-n`), or apply it where it belongs. Annotations that were copied from another workload do not fit.",
+  "not-yet-valid": "Wait, or sign with an earlier `--not-before`. See whether the node's clock is right.",
+  expired: "Sign and apply again. See whether the node's clock is right.",
+  "certificate-not-valid":
+    "Trust a certificate of the key that holds, or sign with another key. See whether the node's clock is right.",
+  "spec-differs":
+    "The message names the fields. Your own change: sign again. A webhook's: `--allow`, or write it into the manifest. Nobody's: find out who did it.",
+  "pod-malformed":
+    "Use a kubelet-proxy that knows the fields of this Kubernetes; otherwise as with identity-conflict.",
+  "identity-conflict": NO_HONEST_API_SERVER,
+  "changed-after-admission": "A pod keeps its signature for life: delete it, and create it with the new one.",
+  "reference-not-signed":
+    "Sign with the ConfigMap or Secret in the same input or in `--with-config`, or with the flag that the message names.",
+  "digest-required": "Write `image@sha256:…`, and sign and apply again.",
+  "wrong-node": NO_HONEST_API_SERVER,
+};
+
 /** Each document's parts by name. */
 const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "README.md": {
+  "docs/reference.md": {
     "flags: kubelet-proxy": flagTable(PROXY_FLAGS),
     "flags: signing-server": flagTable(SIGNER_FLAGS),
     "flags: podsign": flagTable(
@@ -52,8 +90,8 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       })),
     ),
     "deny-codes": table(
-      ["code", "meaning"],
-      Object.entries(DENY_CODES).map(([name, meaning]) => [code(name), meaning]),
+      ["code", "meaning", "what to do"],
+      denyCodes().map((name) => [code(name), DENY_CODES[name], REMEDIES[name]]),
     ),
   },
   "docs/metrics.md": {
@@ -114,6 +152,10 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "bounds": boundTable(),
   },
 };
+
+function denyCodes(): DenyCode[] {
+  return Object.keys(DENY_CODES).filter((name): name is DenyCode => name in REMEDIES);
+}
 
 // Markdown
 

@@ -14,9 +14,9 @@ import {
 } from "../credentials/file_set.ts";
 import { folderOf, parseKubeconfig, type PemSource } from "../credentials/kubeconfig.ts";
 import { readCertificateAuthorities } from "../credentials/tls_identity.ts";
-import { clientCaPath, type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
+import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import type { FrontOptions } from "./front_options.ts";
-import { readKubeletConfig } from "./kubelet_config.ts";
+import { clientCaPath, readKubeletConfig } from "./kubelet_config.ts";
 
 /** Which kubeconfig, and which context of it. */
 interface KubeconfigPlace {

@@ -19,7 +19,12 @@ import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import { VERSION } from "@signed-pods/shared/version";
 import { parseListenAddress } from "../address.ts";
-import { AUTHORITY_LIFETIME_DAYS, DAY_MS, LEAF_LIFETIME_DAYS, type OwnLegLifetimes } from "./own_leg_plan.ts";
+import {
+  AUTHORITY_LIFETIME_DAYS,
+  DAY_MS,
+  LEAF_LIFETIME_DAYS,
+  type OwnLegLifetimes,
+} from "./own_leg_files.ts";
 
 /**
  * State that the proxy itself renews lives under /var/lib (Filesystem Hierarchy Standard 3.0, section 5.8); /etc is for what

@@ -780,6 +780,9 @@ Deno.test("in audit, refusals are logged, nothing is stopped, and nothing is ask
   assert.equal(bench.refused.size, 0);
   const enforcing = await makeBench({ store: bench.store });
   assert.equal(await enforcing.fate(GOOD), "new");
+  assert.deepEqual(bench.log.of("pod-refused").map(({ message }) => /in audit it runs/.test(message)), [
+    true,
+  ]);
 });
 
 Deno.test("in audit, what an enforcing process has stopped is judged like the rest", async () => {
