@@ -35,6 +35,7 @@ import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createLineWriter, type LineWriter } from "./operability/line_writer.ts";
 import { createOperability } from "./operability/operability.ts";
 import {
   createNotifier,
@@ -96,6 +97,9 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
   (name) => [name, name.toLowerCase()],
 );
 
+/** Longest wait for whoever reads the log when the proxy ends, in milliseconds. */
+const LOG_DEADLINE_MS = 1_000;
+
 const PRIVATE_FOLDER = 0o700;
 
 const files: Files = {
@@ -137,18 +141,21 @@ async function main(args: readonly string[]): Promise<void> {
   if (addressProblems.length > 0) {
     exitWith(EXIT_USAGE, addressProblems);
   }
-  const log = createLog({
-    format: options.logFormat,
-    write: (line) => writeAll(Deno.stderr, line),
-    now: () => new Date(),
+  const lines = createLineWriter({
+    write: (bytes) => Deno.stderr.write(bytes),
+    clock: systemClock,
+    recovered: (lost) =>
+      log.warn("log-lines-lost", "lines were left out: the log is not read fast enough", { lost }),
   });
+  const log = createLog({ format: options.logFormat, write: lines.write, now: () => new Date() });
   for (const { path, message } of warnings) {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, log);
+    await run(configuration, log, lines);
   } catch (error) {
     log.error("start-failed", messageOf(error));
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(EXIT_FAILED);
   }
 }
@@ -177,7 +184,7 @@ async function init(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, plainLog: Log): Promise<void> {
+async function run(configuration: Configuration, plainLog: Log, lines: LineWriter): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
   const operability = createOperability({
@@ -315,6 +322,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
         tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
+        logLinesLost: lines.lost,
         memory: Deno.memoryUsage(),
         cpuSeconds: (user + system) / 1e6,
         certificates: {
@@ -420,6 +428,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

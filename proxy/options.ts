@@ -31,7 +31,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegTls } from "./own_leg/own_leg_files.ts";
+import { ownLegFrontClient, ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -403,7 +403,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
     flags.nodeApiAccess,
     (problem) => report("--node-api-access", problem),
   );
-  const front = readFrontOptions(flags.front, (flag, problem) => {
+  const ownClient = ownLegFolder === undefined ? undefined : ownLegFrontClient(ownLegFolder);
+  const front = readFrontOptions(flags.front, ownClient, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
   if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {
