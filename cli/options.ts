@@ -63,6 +63,22 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     commands: REMOTE,
   },
   {
+    name: "--client-certificate",
+    value: "FILE",
+    default: "",
+    description:
+      "Certificate for client authentication (PEM) to show to a signing server that asks for one, in place of a token or " +
+      "beside it. Needs --client-key.",
+    commands: REMOTE,
+  },
+  {
+    name: "--client-key",
+    value: "FILE",
+    default: "",
+    description: "Private key of --client-certificate (PEM, not encrypted); one file may hold both.",
+    commands: REMOTE,
+  },
+  {
     name: "--port-forward",
     value: "NAMESPACE/SERVICE",
     default: "",
@@ -293,6 +309,8 @@ const textOption = (name: OptionName, metavar: "FILE" | "URL" | "NAMESPACE/SERVI
 const remoteOptions = {
   server: textOption("--server", "URL"),
   tokenFile: textOption("--token-file", "FILE"),
+  clientCertificate: textOption("--client-certificate", "FILE"),
+  clientKey: textOption("--client-key", "FILE"),
   portForward: textOption("--port-forward", "NAMESPACE/SERVICE"),
 };
 

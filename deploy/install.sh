@@ -164,6 +164,8 @@ show_preview() {
     return
   fi
   manifests=$(while read -r namespace name; do
+    # The names are the API server's, and stand in a command line of root's.
+    [[ $namespace/$name =~ ^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$ ]] || die "the API server names a pod that is none"
     printf -- '---\n'
     ask_cluster get pod -n "$namespace" "$name" -o yaml
   done <<<"$pods")
@@ -196,16 +198,18 @@ program_id() {
   printf '%s-%s\n' "${version##* }" "${sum:0:12}"
 }
 
+# The modules of a launcher, in its folder.
+bundles=build/programs/kubelet-proxy
+
 # A launcher of `make build`, unlike a compiled program, needs the folder that it was made in.
-is_launcher() { [ -e "$(program_folder)/proxy/permissions.ts" ] && grep -qsaF proxy/permissions.ts "$program"; }
+is_launcher() { [ -e "$(program_folder)/$bundles/main.js" ] && grep -qsaF "$bundles" "$program"; }
 program_folder() { dirname -- "$(dirname -- "$(readlink -f -- "$program")")"; }
 
 program_files() {
   if is_launcher; then
     local folder
     folder=$(program_folder)
-    printf '%s\0' "$program" "$folder/.tools/deno" "$folder/deno.json" "$folder/deno.lock"
-    find "$folder/proxy" "$folder/shared" -name '*_test.ts' -prune -o -type f -print0 | sort -z
+    printf '%s\0' "$program" "$folder/.tools/deno" "$folder/$bundles/main.js" "$folder/$bundles/permissions.js"
   else
     printf '%s\0' "$program"
   fi
@@ -213,23 +217,15 @@ program_files() {
 
 # Copies the program to a folder of its own, whole or not at all.
 put_program() { # FOLDER
-  local new=$1.new folder name
+  local new=$1.new folder
   rm -rf -- "$new"
   mkdir -p -- "$new/bin"
   cp -L -- "$program" "$new/bin/kubelet-proxy"
   if is_launcher; then
     folder=$(program_folder)
-    mkdir -p -- "$new/.tools/deno_dir"
+    mkdir -p -- "$new/.tools" "$new/$bundles"
     cp -L -- "$folder/.tools/deno" "$new/.tools/deno"
-    for name in npm gen; do
-      if [ -e "$folder/.tools/deno_dir/$name" ]; then cp -r -- "$folder/.tools/deno_dir/$name" "$new/.tools/deno_dir/"; fi
-    done
-    cp -r -- "$folder/deno.json" "$folder/deno.lock" "$folder/proxy" "$folder/shared" "$new/"
-    for name in cli signer; do
-      mkdir -- "$new/$name"
-      cp -- "$folder/$name/deno.json" "$new/$name/"
-    done
-    find "$new/proxy" "$new/shared" -name '*_test.ts' -delete
+    cp -- "$folder/$bundles/main.js" "$folder/$bundles/permissions.js" "$new/$bundles/"
   fi
   rm -rf -- "$1"
   mv -T -- "$new" "$1"

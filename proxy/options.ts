@@ -38,7 +38,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegTls } from "./own_leg/own_leg_plan.ts";
+import { ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -239,6 +239,12 @@ const NAMES: ReadonlySet<string> = new Set(FLAGS.map(({ name }) => name));
 /** Widest line of the help text, in characters. */
 const HELP_WIDTH = 100;
 
+/**
+ * That an argument belongs to another flag. Nobody reads it, since unknown flags are sorted out before; without it, the library
+ * looks for flags that are spelled alike, for each argument and flag.
+ */
+const NO_MATCH = message`This is another flag.`;
+
 const parser = object({
   kubeconfig: optional(textOption("--kubeconfig")),
   context: optional(textOption("--context")),
@@ -296,6 +302,8 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const flags = runParserSync<typeof parser, void, void>(parser, "kubelet-proxy", known, {
     brief:
       message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
+    description:
+      message`${"kubelet-proxy init"} makes the certificates between the kubelet and its proxy; see ${"kubelet-proxy help init"}.`,
     help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
     version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
     completion: { option: true, onShow: () => void (outcome = "print") },
@@ -327,7 +335,7 @@ function conclude(
       return {
         kind: "problems",
         problems: [...problems, { path: "", message: printed.trim().replace(/^Error: /, "") }],
-        options: validate(NO_FLAGS, []),
+        options: validate(runParserSync(parser, "kubelet-proxy", []), []),
       };
     case "run": {
       const options = validate(flags, problems);
@@ -339,8 +347,6 @@ function conclude(
     }
   }
 }
-
-const NO_FLAGS: Flags = runParserSync(parser, "kubelet-proxy", []);
 
 /** Takes out what the parser would stop at, so that all of it is reported and the rest is read. */
 function sortOut(args: readonly string[]): { known: string[]; problems: Problem[] } {
@@ -547,5 +553,6 @@ function textOption(name: FlagName) {
   const { value, description } = describe(name);
   return option(name, string({ metavar: value === "" ? "BOOL" : value }), {
     description: [text(description.replaceAll("`", ""))],
+    errors: { noMatch: NO_MATCH },
   });
 }

@@ -78,3 +78,17 @@ export function flagTable(flags: readonly FlagDescription[]): string {
   });
   return ["| flag | default | meaning |", "|---|---|---|", ...rows].join("\n") + "\n";
 }
+
+/**
+ * Understands the words that users of kubectl try: `help`, `help COMMAND`, `COMMAND help`, `version` and `completion SHELL`
+ * become the flags that do the same. With a word in front, nothing but a text is printed.
+ *
+ * @param commands the program's own commands
+ */
+export function metaWordsToFlags(args: readonly string[], commands: ReadonlySet<string>): readonly string[] {
+  const [first = "", ...rest] = args;
+  if (first === "help") return [...rest.filter((arg) => arg !== "--help"), "--help"];
+  if (first === "version" && rest.length === 0) return ["--version"];
+  if (first === "completion") return ["--completion", ...rest];
+  return commands.has(first) && rest[0] === "help" && rest.length === 1 ? [first, "--help"] : args;
+}

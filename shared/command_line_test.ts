@@ -4,6 +4,7 @@ import {
   didYouMean,
   flagHelp,
   flagTable,
+  metaWordsToFlags,
   parseBoolean,
   spellOutBooleans,
 } from "./command_line.ts";
@@ -54,4 +55,26 @@ Deno.test("the Markdown table escapes pipes and shows defaults", () => {
     "| flag | default | meaning |\n|---|---|---|\n" +
       "| `--listen ADDR` | `:80` | Where to listen: tcp\\|unix. |\n| `--quiet` | `false` | Say less. |\n",
   );
+});
+
+Deno.test("the words that print a text are its flags, in front and alone", () => {
+  const cases: [args: string, flags: string][] = [
+    ["help", "--help"],
+    ["help --help", "--help"],
+    ["help make", "make --help"],
+    ["make help", "make --help"],
+    ["help nonsense --listen=x", "nonsense --listen=x --help"],
+    ["version", "--version"],
+    ["completion bash", "--completion bash"],
+    ["completion", "--completion"],
+    ["version 2", "version 2"],
+    ["make help now", "make help now"],
+    ["other help", "other help"],
+    ["--listen help", "--listen help"],
+    ["make version", "make version"],
+  ];
+  for (const [args, flags] of cases) {
+    assert.equal(metaWordsToFlags(args.split(" "), new Set(["make"])).join(" "), flags);
+  }
+  assert.deepEqual(metaWordsToFlags([], new Set()), []);
 });

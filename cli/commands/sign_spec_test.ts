@@ -411,6 +411,7 @@ Deno.test("refuses files and keys that cannot be read", async () => {
     ["sign-spec", "m.yaml", "--token-file=missing"],
     ["sign-spec", "m.yaml", "--key=key.pem", "--server=http://x", "--port-forward=a/b", "--token-file=t"],
     ["sign-spec", "m.yaml", "--server=http://x", "--port-forward=a/b"],
+    ["sign-spec", "m.yaml", "--key=key.pem", "--client-certificate=cert", "--client-key=key.pem"],
     ["sign-spec", "m.yaml", "--server=x"],
     ["sign-spec", "m.yaml"],
   ];

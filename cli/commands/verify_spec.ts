@@ -36,7 +36,8 @@ async function trustedKeys(
   effects: Effects,
 ): Promise<readonly VerificationKey[]> {
   if (options.cert.length > 0) {
-    const others = [options.key, options.server, options.tokenFile, options.portForward];
+    const { key, server, tokenFile, clientCertificate, clientKey, portForward } = options;
+    const others = [key, server, tokenFile, clientCertificate, clientKey, portForward];
     if (others.some((value) => value !== undefined)) {
       throw new InputError(["--cert says which keys are trusted: leave --key and --server out"]);
     }

@@ -6,9 +6,9 @@
  */
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { type FileReader, type FileSet, readFiles, textOf } from "../credentials/file_set.ts";
-import { clientCaPath, type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
+import { type FrontConfiguration, readFrontConfiguration } from "./front_configuration.ts";
 import type { FrontOptions } from "./front_options.ts";
-import { readKubeletConfig } from "./kubelet_config.ts";
+import { clientCaPath, readKubeletConfig } from "./kubelet_config.ts";
 
 /** What is around the front; undefined if it is not known, which was reported. */
 export interface FrontPlace {

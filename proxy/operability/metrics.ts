@@ -63,7 +63,7 @@ export const METRICS = {
     type: "counter",
     labels: ["decision", "code"],
     help:
-      "Verdicts on pods that are new or have changed: allow, refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
+      "Verdicts on pods that are new or have changed: allow, mirror (of a static pod, not judged), refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
   },
   kubelet_proxy_unidentified_pods_total: {
     type: "counter",
@@ -100,6 +100,12 @@ export const METRICS = {
     labels: ["certificate"],
     help:
       "When a certificate ends, in seconds since 1970: client (towards the API server), serving (towards the kubelet), and node-api-serving and node-api-client of --kubelet-api-listen.",
+  },
+  kubelet_proxy_token_not_after_timestamp_seconds: {
+    type: "gauge",
+    labels: [],
+    help:
+      "When the bearer token that is shown to the API server ends, in seconds since 1970. Only of a JSON Web Token that says so (exp).",
   },
   kubelet_proxy_verification_keys: {
     type: "gauge",
@@ -220,6 +226,8 @@ export interface Snapshot {
   pendingRejections: number;
   missing: ReadonlyMap<ReadyCheck, string>;
   certificates: readonly OwnCertificate[];
+  /** The end of the bearer token, if there is one that tells. */
+  tokenNotAfter?: Date | undefined;
   /** Trusted keys. */
   keys: readonly { id: string; notAfter?: Date }[];
   reloads: Iterable<[string, Readonly<ReloadCount>]>;
@@ -270,6 +278,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const upstreamRequests = counter("kubelet_proxy_upstream_requests_total");
   const upstreamSeconds = histogram("kubelet_proxy_upstream_duration_seconds");
   const certificates = gauge("kubelet_proxy_certificate_not_after_timestamp_seconds");
+  const tokenEnd = gauge("kubelet_proxy_token_not_after_timestamp_seconds");
   const keys = gauge("kubelet_proxy_verification_keys");
   const keyEnds = gauge("kubelet_proxy_verification_key_not_after_timestamp_seconds");
   const reloads = counter("kubelet_proxy_reloads_total");
@@ -290,6 +299,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     nodeApi.inc({ outcome }, 0);
   }
   verdicts.inc(verdictLabels("allow"), 0);
+  verdicts.inc(verdictLabels("mirror"), 0);
   for (const code of Object.keys(DENY_CODES)) {
     verdicts.inc(verdictLabels("refuse", code), 0);
     verdicts.inc(verdictLabels("stop", code), 0);
@@ -313,6 +323,11 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     certificates.reset();
     for (const { name, notAfter } of snapshot.certificates) {
       certificates.set({ certificate: name }, notAfter.getTime() / 1000);
+    }
+    // A gauge without labels is 0 after reset: that would be a token that ended in 1970.
+    tokenEnd.remove();
+    if (snapshot.tokenNotAfter !== undefined) {
+      tokenEnd.set(snapshot.tokenNotAfter.getTime() / 1000);
     }
     keys.set(snapshot.keys.length);
     keyEnds.reset();
@@ -353,8 +368,9 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       failed: (code) => upstreamRequests.inc({ outcome: code }),
     },
     nodeApiDecided: (outcome) => nodeApi.inc({ outcome }),
-    verdict({ kind, verdict }) {
-      verdicts.inc(verdictLabels(kind, verdict.decision === "deny" ? verdict.code : undefined));
+    verdict(decision) {
+      const verdict = decision.kind === "mirror" ? undefined : decision.verdict;
+      verdicts.inc(verdictLabels(decision.kind, verdict?.decision === "deny" ? verdict.code : undefined));
     },
     unidentified: () => unidentified.inc(),
     judged: (seconds) => judgeSeconds.observe(seconds),

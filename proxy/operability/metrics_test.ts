@@ -60,6 +60,16 @@ Deno.test("what is described is what there is, with these labels", async () => {
   }
 });
 
+Deno.test("the end of the token is there while there is one", async () => {
+  const metrics = createMetrics("enforce", STARTED);
+  const end = async (tokenNotAfter?: Date) =>
+    parse(await metrics.text({ ...SNAPSHOT, tokenNotAfter }))
+      .get("kubelet_proxy_token_not_after_timestamp_seconds");
+  assert.equal(await end(), undefined);
+  assert.equal(await end(new Date("2026-02-01T00:00:00Z")), 1_769_904_000);
+  assert.equal(await end(), undefined);
+});
+
 Deno.test("what is looked up is as it is now, and nothing of before stays", async () => {
   const metrics = createMetrics("enforce", STARTED);
   await metrics.text(SNAPSHOT);

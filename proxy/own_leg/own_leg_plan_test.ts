@@ -8,15 +8,13 @@ import {
   AUTHORITY_FILE,
   CLIENT_FILE,
   DAY_MS,
-  isOld,
   KUBECONFIG_FILE,
   OWN_LEG_FILES,
   OWN_LEG_LIFETIMES,
   type OwnLegFile,
-  type OwnLegWishes,
-  planOwnLeg,
   SERVING_FILE,
-} from "./own_leg_plan.ts";
+} from "./own_leg_files.ts";
+import { isOld, type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
 import { issueCertificate, makeOwnKey, readCertificatesOf } from "./own_leg_certificates.ts";
 
 const NOW = new Date("2026-06-01T00:00:00Z");

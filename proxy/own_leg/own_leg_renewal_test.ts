@@ -4,7 +4,8 @@ import { MemoryLog } from "../../tests/fakes/log.ts";
 import { until } from "../fixture_test.ts";
 import { ReloadCounts } from "../credentials/reload_counts.ts";
 import { readCertificatesOf } from "./own_leg_certificates.ts";
-import { DAY_MS, OWN_LEG_LIFETIMES, type OwnLegFile, planOwnLeg } from "./own_leg_plan.ts";
+import { DAY_MS, OWN_LEG_LIFETIMES, type OwnLegFile } from "./own_leg_files.ts";
+import { planOwnLeg } from "./own_leg_plan.ts";
 import { RENEWAL_INTERVAL_MS, renewOwnLeg } from "./own_leg_renewal.ts";
 
 const WISHES = { nodeName: "worker", folder: "/leg", lifetimes: OWN_LEG_LIFETIMES };

@@ -48,6 +48,18 @@ test("a dry run checks, previews, says every step, and changes nothing", async (
   }
 });
 
+test("refuses names of pods that are none: they would be flags of kubectl", async (node) => {
+  for (const name of ["--profile=cpu", "web -o=json", ".web"]) {
+    await node.setPods([{ name, yaml: await node.sign(POD) }]);
+    const { code, stderr } = await node.deploy(
+      "install",
+      ...node.first(await node.program("1.0.0"), "--dry-run"),
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /names a pod that is none/);
+  }
+});
+
 test("after installing the node is Ready through the proxy; uninstalling puts every byte back", async (node) => {
   const before = await node.files();
   await assertRuns(node, ...node.first(await node.program("1.0.0")));
