@@ -44,6 +44,12 @@ import { lastGoodPod, stoppingPod } from "./stopping.ts";
  */
 export const MAX_TRACKED_PODS = 20_000;
 
+/**
+ * Pods that are verified at the same time. Signatures are checked beside this thread, which meanwhile compares what has been
+ * checked: more at once would only take its turns away.
+ */
+export const MAX_CONCURRENT_VERIFICATIONS = 8;
+
 /** Longest reason kept and shown for a pod that is stopped, in UTF-16 code units. */
 const MAX_REFUSAL_LENGTH = 900;
 
@@ -469,9 +475,9 @@ class NodeJudge implements Judge {
     };
   }
 
-  /** Has the signatures checked that matter, those of all pods at the same time. */
+  /** Has the signatures checked that matter, several at the same time. */
   async #verifyAll(candidates: readonly (Candidate | undefined)[]): Promise<void> {
-    const waiting: Promise<void>[] = [];
+    const unknown: Candidate[] = [];
     for (const candidate of candidates) {
       if (candidate === undefined || candidate.refusal !== undefined || candidate.live.mirror) {
         continue;
@@ -484,12 +490,17 @@ class NodeJudge implements Judge {
       const { object, identity } = candidate.live;
       candidate.verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
       if (candidate.verdict === undefined) {
-        waiting.push(this.#verify(candidate).then((verdict) => void (candidate.verdict = verdict)));
+        unknown.push(candidate);
       }
     }
-    if (waiting.length > 0) {
-      await Promise.all(waiting);
-    }
+    const queue = unknown.values();
+    const verifyNext = async () => {
+      for (const candidate of queue) {
+        candidate.verdict = await this.#verify(candidate);
+      }
+    };
+    const length = Math.min(MAX_CONCURRENT_VERIFICATIONS, unknown.length);
+    await Promise.all(Array.from({ length }, verifyNext));
   }
 
   #refuseEarly(live: LivePod, identity: Identity, twins: Twins | undefined): Refusal | undefined {
