@@ -235,12 +235,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
    * @param shown gets what may be sent, also if it fails behind that
    */
   async function show(run: WatchRun, events: readonly ReadEvent[], shown: string[]): Promise<void> {
-    let batch: Sighting[] = [];
+    const batch: Sighting[] = [];
     const judgeBatch = async () => {
-      const sightings = batch;
-      batch = [];
       const { moment } = judge;
-      for (const showing of await judge.judge(sightings, run.snapshot)) {
+      for (const showing of await judge.judge(batch, run.snapshot)) {
         shown.push(encodeShowing(run, showing, moment));
       }
     };
