@@ -125,6 +125,8 @@ export interface Judge {
   beginSnapshot(unique: boolean): Snapshot;
   /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
   completeSnapshot(snapshot: Snapshot): Promise<void>;
+  /** What was judged of a watch's events is on its way to the kubelet. */
+  sent(): void;
   /**
    * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
    *
@@ -271,6 +273,8 @@ class NodeJudge implements Judge {
   readonly #finishing = new Set<string>();
   /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
   readonly #departing = new Set<string>();
+  /** Pods that are gone, or ended, by events that have not been sent. */
+  readonly #leaving = new Set<string>();
   /** What was logged last of pods that are not tracked, since another one has their UID. */
   readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
@@ -387,10 +391,8 @@ class NodeJudge implements Judge {
           this.#forget(uid, undefined);
         }
       }
-      for (const uid of this.#departing) {
-        this.#references?.forget(uid);
-      }
-      this.#departing.clear();
+      this.#forgetAll(this.#departing);
+      this.#forgetAll(this.#leaving);
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -398,6 +400,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  sent(): void {
+    this.#forgetAll(this.#leaving);
   }
 
   nextMoment(): number {
@@ -629,19 +635,24 @@ class NodeJudge implements Judge {
       this.#forgetReferences(identity.uid, snapshot);
     } else {
       this.#departing.delete(identity.uid);
+      this.#leaving.delete(identity.uid);
     }
   }
 
+  #forgetAll(uids: Set<string>): void {
+    for (const uid of uids) {
+      this.#references?.forget(uid);
+    }
+    uids.clear();
+  }
+
   /**
-   * While a list or the initial events go on, the kubelet goes by what it knew before, and with it runs pods of which it
-   * has yet to be told that they are gone.
+   * What is judged may never be sent; and while a list or the initial events go on, the kubelet goes by what it knew before.
+   * Until then it runs pods of which it has yet to be told that they are gone.
    */
   #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
-    if (snapshot === undefined) {
-      this.#departing.delete(uid);
-      this.#references?.forget(uid);
-    } else if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
-      this.#departing.add(uid);
+    if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      (snapshot === undefined ? this.#leaving : this.#departing).add(uid);
     }
   }
 
