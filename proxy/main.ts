@@ -24,7 +24,6 @@ import {
 } from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
-import { startFront } from "./node_api/front.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
@@ -290,7 +289,10 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
 
   const front = configuration.front === undefined
     ? undefined
-    : await startFront({ ...configuration.front, address: chooseFamily(configuration.front.address) }, {
+    : await (await import("./node_api/front.ts")).startFront({
+      ...configuration.front,
+      address: chooseFamily(configuration.front.address),
+    }, {
       nodeName,
       access: options.nodeApiAccess,
       mode: options.mode,
