@@ -124,14 +124,20 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const { options } = commandLine;
   const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
+  const isFirst = !await exists(options.runtimeDir);
+  const refuse = async (found: readonly Problem[]) => {
+    // What was made for this start goes with it; a folder that is in use is not empty, and stays.
+    if (isFirst) await Deno.remove(options.runtimeDir).catch(() => {});
+    exitWith(EXIT_USAGE, found);
+  };
   const completed = await complete(options, files, problems);
   if (!completed.ok) {
-    exitWith(EXIT_USAGE, completed.problems);
+    return await refuse(completed.problems);
   }
   const { configuration, warnings } = completed;
   const addressProblems = await tryAddresses(configuration);
   if (addressProblems.length > 0) {
-    exitWith(EXIT_USAGE, addressProblems);
+    return await refuse(addressProblems);
   }
   const log = createLog({
     format: options.logFormat,
@@ -652,6 +658,16 @@ async function isServed(path: string): Promise<boolean> {
       return false;
     }
     throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    // What may not be looked at is not made, either.
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 
