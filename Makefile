@@ -58,6 +58,10 @@ bench: build ## Measure against the direct connection (under 10 minutes; BENCH_R
 	@$(DENO) task --quiet bench
 bench-record: build ## The same, and show the result in README.md and docs/performance.md
 	@$(DENO) task --quiet bench --record && $(DENO) task --quiet generate
+bench-profile: setup ## CPU profiles of the proxy under each load, for a browser
+	@$(DENO) task --quiet bench:profile
+bench-cluster: build ## What a node at rest pays, on a real Kubernetes node (as root; BENCH_PODS, BENCH_SECONDS)
+	@tests/cluster/run bench && $(DENO) task --quiet generate
 bench-micro: setup ## Measure strict JSON, canonical JSON and the steps of judging, each alone
 	@$(DENO) task --quiet bench:micro
 

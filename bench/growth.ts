@@ -1,5 +1,4 @@
 /** What a node pays as it grows: for one event, for a list, and in memory. */
-import { median } from "./median.ts";
 import { memoryOf, processorMs } from "./process.ts";
 import { startProxy } from "./proxy.ts";
 import { type Racer, valueOf } from "./racer.ts";
@@ -35,19 +34,4 @@ export async function measureGrowth(racer: Racer): Promise<GrowthPoint[]> {
     points.push({ pods, eventMicroseconds: 1000 * spent / n, listMs, directListMs, residentMb });
   }
   return points;
-}
-
-/** The median of some measurements of the same sizes. */
-export function medianGrowth(measurements: readonly (readonly GrowthPoint[])[]): GrowthPoint[] {
-  return (measurements[0] ?? []).map(({ pods }, index) => {
-    const middle = (name: keyof GrowthPoint) =>
-      median(measurements.flatMap((points) => points[index]?.[name] ?? []));
-    return {
-      pods,
-      eventMicroseconds: middle("eventMicroseconds"),
-      listMs: middle("listMs"),
-      directListMs: middle("directListMs"),
-      residentMb: middle("residentMb"),
-    };
-  });
 }

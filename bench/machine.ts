@@ -13,7 +13,8 @@ export async function describeMachine(): Promise<Record<string, string>> {
     processor: model ?? Deno.build.arch,
     cores: String(navigator.hardwareConcurrency),
     memory: `${(Deno.systemMemoryInfo().total / 2 ** 30).toFixed(0)} GiB`,
-    system: `${Deno.build.os} ${Deno.osRelease()}`,
+    // Without what its builder added to the version.
+    system: `${Deno.build.os} ${Deno.osRelease().split(".").slice(0, 2).join(".")}`,
     deno: Deno.version.deno,
     go: (await run("go", ["env", "GOVERSION"])).trim().replace(/^go/, ""),
     nginx: nginx ?? "not installed",

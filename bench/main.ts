@@ -4,27 +4,30 @@
  * the other in each round. The medians of the rounds count, and most figures are ratios, because machines differ.
  *
  * Prints the tables, and writes what was measured to bench/results/latest.json, or with `--record` to
- * bench/results/recorded.json, which README.md and docs/performance.md show after `deno task generate`.
+ * bench/results/recorded.json, which docs/performance.md and the chart show after `deno task generate`.
  *
  * @module
  */
 import type { FigureId } from "./figures.ts";
-import { measureGrowth, medianGrowth } from "./growth.ts";
+import { measureGrowth } from "./growth.ts";
 import { describeMachine, warnOfLoad } from "./machine.ts";
 import { nginxVersion, startNginx } from "./nginx.ts";
 import { measurePodsign } from "./podsign.ts";
 import { memoryOf, stopAll } from "./process.ts";
 import { startProxy } from "./proxy.ts";
 import { Racer, valueOf } from "./racer.ts";
-import { type BenchResult, type GrowthPoint, readBenchResult } from "./result.ts";
+import { type BenchResult, readBenchResult } from "./result.ts";
 import { CONFIG_PODS, writeSignedSets } from "./signed_sets.ts";
 import { type SigningBench, startSigningBench } from "./signing_server.ts";
+import { measureStart } from "./start.ts";
 import { figureTable, growthSentence, growthTable, printTable } from "./table.ts";
 import { createVerificationLimit } from "./verification_limit.ts";
 
-/** Rounds whose medians count, and how often what takes long is measured. */
+/** Rounds whose medians count. */
 const ROUNDS = Number(Deno.env.get("BENCH_ROUNDS") ?? "5");
-const SLOW_ROUNDS = Math.min(ROUNDS, 3);
+
+/** Rounds in which podsign and the signing-server take part. Growth is measured once: processor time is hardly noisy. */
+const OWNER_ROUNDS = 3;
 
 /** Pods of the lists, and of the node under load. */
 const LIST_PODS = "500";
@@ -32,7 +35,7 @@ const NODE_PODS = "250";
 const LARGE_LIST_PODS = "5000";
 
 /** What is measured; `BENCH_PARTS=speed,start` leaves the rest out. */
-const PARTS = ["speed", "sets", "memory", "growth", "owner"];
+const PARTS = ["speed", "sets", "memory", "start", "growth", "owner"];
 const parts = new Set((Deno.env.get("BENCH_PARTS") ?? PARTS.join()).split(","));
 
 const RESULTS = new URL("results/", import.meta.url);
@@ -73,6 +76,16 @@ async function race(
   }
 }
 
+/** Has the API server make its lists, which it does once: no figure waits for that. */
+async function makeLists(racer: Racer): Promise<void> {
+  for (const pods of [LIST_PODS, NODE_PODS, LARGE_LIST_PODS]) {
+    for (const distinct of ["0", "1"]) {
+      await racer.race(racer.port, ["list", "-n", pods, "-distinct", distinct, "-times", "1"]);
+    }
+  }
+  await racer.race(racer.port, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "1", "-rate", "1000"]);
+}
+
 /** What a kubelet notices, in a proxy that remembers more and more. */
 async function measureSpeed(racer: Racer, nginx: number | undefined): Promise<void> {
   const proxy = await startProxy(racer);
@@ -97,7 +110,7 @@ async function measureSignedSets(racer: Racer): Promise<void> {
   const ways = { proxied: proxy.port };
   await race(racer, ways, ["list", "-set", "replicas", "-times", "1"], [["list-replicas-first", "first"]]);
   await racer.race(proxy.port, ["list", "-set", "config-pods", "-times", "1"]);
-  await race(racer, ways, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "4", "-rate", "200"], [
+  await race(racer, ways, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "2", "-rate", "200"], [
     ["configmap-median", "p50"],
     ["configmap-content", "content"],
   ]);
@@ -159,15 +172,16 @@ async function measure(racer: Racer): Promise<BenchResult> {
     );
   }
   const signing = await startSigningBench(racer);
+  await makeLists(racer);
   const verificationMs: number[] = [];
-  const growth: GrowthPoint[][] = [];
+  const growth = parts.has("growth") ? await measureGrowth(racer) : [];
   for (let round = 1; round <= ROUNDS; round++) {
     verificationMs.push(await verify());
     if (parts.has("speed")) await measureSpeed(racer, nginx?.port);
     if (parts.has("sets")) await measureSignedSets(racer);
     if (parts.has("memory")) await measureMemory(racer);
-    if (parts.has("growth") && round <= SLOW_ROUNDS) growth.push(await measureGrowth(racer));
-    if (parts.has("owner") && round <= SLOW_ROUNDS) await measureOwner(racer, signing);
+    if (parts.has("start")) note("start", { proxied: (await measureStart(1)).wallMs });
+    if (parts.has("owner") && round <= OWNER_ROUNDS) await measureOwner(racer, signing);
     console.error(`bench: round ${round} of ${ROUNDS} done after ${Math.round(performance.now() / 1000)} s`);
   }
   return {
@@ -176,7 +190,7 @@ async function measure(racer: Racer): Promise<BenchResult> {
     rounds: ROUNDS,
     verificationMs,
     figures: Object.fromEntries(figures),
-    growth: medianGrowth(growth),
+    growth,
   };
 }
 

@@ -1,18 +1,13 @@
 /** nginx as a TLS reverse proxy with client certificates on both legs: the field's reference for what is passed through. */
-import { freePort, run, startServer } from "./process.ts";
+import { freePort, isInstalled, run, startServer } from "./process.ts";
 import type { Proxy } from "./proxy.ts";
 import type { Racer } from "./racer.ts";
 
 /** nginx's version, or undefined if it is not installed. */
 export async function nginxVersion(): Promise<string | undefined> {
-  try {
-    const { stderr } = await new Deno.Command("nginx", { args: ["-v"], stdout: "null", stderr: "piped" })
-      .output();
-    return new TextDecoder().decode(stderr).trim().replace(/^nginx version: /, "");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  if (!await isInstalled("nginx")) return undefined;
+  // It says so on its standard error.
+  return (await run("sh", ["-c", "nginx -v 2>&1"])).trim().replace(/^nginx version: nginx\//, "");
 }
 
 /** Starts it, with as many workers as Debian's package has: one for each core. */

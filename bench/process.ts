@@ -24,6 +24,12 @@ export async function run(command: string, args: readonly string[], running: Run
   return text;
 }
 
+/** Whether a program is installed. */
+export async function isInstalled(command: string): Promise<boolean> {
+  return (await new Deno.Command("sh", { args: ["-c", 'command -v "$0"', command], stdout: "null" }).output())
+    .success;
+}
+
 /** A program that runs until it is stopped. */
 export interface Server {
   pid: number;
@@ -112,10 +118,13 @@ export async function memoryOf(pid: number): Promise<{ residentMb: number; peakM
   return { residentMb: read("VmRSS"), peakMb: read("VmHWM") };
 }
 
-/** Processor time that a process has used, user and system, in milliseconds. Linux counts hundredths of a second. */
+/** Linux counts processor time in hundredths of a second, on all of its architectures (time(7)). */
+const MS_PER_TICK = 10;
+
+/** Processor time of a process and of the children that it has waited for (proc_pid_stat(5)), in milliseconds. */
 export async function processorMs(pid: number): Promise<number> {
   const stat = await run("cat", [`/proc/${pid}/stat`]);
-  // Behind the name, which may hold spaces; utime and stime are fields 14 and 15 of proc(5).
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+  // Behind the name, which may have spaces, come the fields from the third on; 14 to 17 are times.
+  const times = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11, 15);
+  return times.reduce((sum, ticks) => sum + Number(ticks), 0) * MS_PER_TICK;
 }

@@ -1,11 +1,8 @@
 /** The real program between racer's kubelet and racer's API server. */
-import { freePort, type Running, type Server, startServer } from "./process.ts";
+import { freePort, type Server, startServer } from "./process.ts";
 import type { Racer } from "./racer.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
-
-/** The program as `make build` leaves it. */
-export const PROXY_PROGRAM = `${ROOT}bin/kubelet-proxy`;
 
 /** A proxy that runs. */
 export interface Proxy extends Server {
@@ -13,7 +10,7 @@ export interface Proxy extends Server {
 }
 
 /** Writes the kubeconfig with which the proxy reaches the API server, as the node that racer made a certificate for. */
-export async function writeKubeconfig(folder: string, server: string): Promise<void> {
+async function writeKubeconfig(folder: string, server: string): Promise<void> {
   await Deno.writeTextFile(
     `${folder}/kubeconfig`,
     `apiVersion: v1
@@ -27,7 +24,7 @@ current-context: racer
 }
 
 /** Its flags. */
-export function proxyArguments({ folder }: Racer, port: number, runtimeFolder: string): string[] {
+function proxyFlags({ folder }: Racer, port: number, runtimeFolder: string): string[] {
   return [
     `--kubeconfig=${folder}/kubeconfig`,
     `--listen-addr=127.0.0.1:${port}`,
@@ -40,21 +37,21 @@ export function proxyArguments({ folder }: Racer, port: number, runtimeFolder: s
   ];
 }
 
+/** A command line that runs the program with these flags. */
+export type Launch = (flags: readonly string[]) => Promise<readonly [string, ...string[]]>;
+
+const launchProgram: Launch = (flags) => Promise.resolve([`${ROOT}bin/kubelet-proxy`, ...flags]);
+
 /**
  * Starts it, and waits until it listens. It has admitted nothing before: its runtime folder is a new one.
  *
- * @param command the program and what comes before its flags
+ * @param launch default: the program as `make build` leaves it
  */
-export async function startProxy(
-  racer: Racer,
-  command: readonly string[] = [PROXY_PROGRAM],
-  running: Running = {},
-): Promise<Proxy> {
+export async function startProxy(racer: Racer, launch: Launch = launchProgram): Promise<Proxy> {
   const port = freePort();
   await writeKubeconfig(racer.folder, `https://127.0.0.1:${racer.port}`);
   const runtimeFolder = await Deno.makeTempDir({ dir: racer.folder, prefix: "runtime-" });
-  const [program = PROXY_PROGRAM, ...before] = command;
-  const args = [...before, ...proxyArguments(racer, port, runtimeFolder)];
-  const server = await startServer(program, args, port, `${racer.folder}/kubelet-proxy.log`, running);
+  const [program, ...args] = await launch(proxyFlags(racer, port, runtimeFolder));
+  const server = await startServer(program, args, port, `${racer.folder}/kubelet-proxy.log`);
   return { ...server, port };
 }

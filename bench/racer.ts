@@ -1,5 +1,5 @@
 /** racer (bench/racer, Go): a made-up API server, and a made-up kubelet that measures. */
-import { freePort, run, type Server, startServer } from "./process.ts";
+import { freePort, isInstalled, run, type Server, startServer } from "./process.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -16,6 +16,9 @@ export class Racer {
 
   /** Builds it, and makes certificates; all in a folder. */
   static async build(folder: string): Promise<Racer> {
+    if (!await isInstalled("go")) {
+      throw new Error("racer is built with Go, which is missing: install Go 1.26 or newer");
+    }
     await run("go", ["build", "-o", `${folder}/racer`, "."], { cwd: `${ROOT}bench/racer` });
     await run(`${folder}/racer`, ["init"], { cwd: folder });
     await Deno.copyFile(`${ROOT}bench/racer/pod.json`, `${folder}/pod.json`);

@@ -7,6 +7,8 @@ import { FakeApiServer } from "../tests/fakes/api_server.ts";
 import { makePod, NODE_NAME, Owner } from "../tests/fakes/owner.ts";
 import { serveTls } from "../tests/soak/api.ts";
 import { writeNodeFiles } from "../tests/soak/proxy_process.ts";
+import { median } from "./median.ts";
+import { freePort, processorMs } from "./process.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const PODS = `/api/v1/pods?fieldSelector=spec.nodeName%3D${NODE_NAME}&limit=500&resourceVersion=0`;
@@ -16,9 +18,6 @@ const RETRY_MS = 5;
 
 /** A start that takes longer has failed, in milliseconds. */
 const START_TIMEOUT_MS = 60_000;
-
-/** Linux counts processor time in hundredths of a second, on all of its architectures (time(7)). */
-const MS_PER_TICK = 10;
 
 /** What a start takes. */
 export interface StartFigure {
@@ -118,24 +117,4 @@ async function podNames(url: string, client: Deno.HttpClient): Promise<string[] 
   }
   const { items } = await response.json();
   return items.map(({ metadata }: { metadata: { name: string } }) => metadata.name);
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-/** Processor time of a process and of the children that it has waited for (proc_pid_stat(5)), in milliseconds. */
-async function processorMs(pid: number): Promise<number> {
-  // Deno itself reads below /proc with all permissions only.
-  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${pid}/stat`] }).output();
-  const text = new TextDecoder().decode(stdout);
-  // Behind the name, which may have spaces, come the fields from the third on; 14 to 17 are times.
-  const times = text.slice(text.lastIndexOf(")") + 2).split(" ").slice(11, 15);
-  return times.reduce((sum, ticks) => sum + Number(ticks), 0) * MS_PER_TICK;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN;
 }

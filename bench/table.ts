@@ -47,8 +47,8 @@ function cellsOf({ figure, direct, proxied, nginx, measured, verdict }: Row): st
   return [
     figure.title,
     earlier,
-    must === undefined ? "–" : compared(figure, must),
-    aim === undefined ? "–" : compared(figure, aim),
+    must === undefined ? "–" : compared(figure, must, String(must)),
+    aim === undefined ? "–" : compared(figure, aim, String(aim)),
     direct === undefined ? "–" : amount(direct, unit),
     amount(proxied, unit),
     nginx === undefined || direct === undefined
@@ -102,12 +102,12 @@ export function growthSentence({ growth }: BenchResult): string {
 }
 
 /** A number that is compared with a limit, in the words of the figure. */
-function compared({ comparison, unit }: Figure, value: number): string {
+function compared({ comparison, unit }: Figure, value: number, number: string = value.toFixed(2)): string {
   switch (comparison) {
     case "ratio":
-      return `${value.toFixed(2)}×`;
+      return `${number}×`;
     case "direct-and-verifications":
-      return `direct + ${value.toFixed(2)} L`;
+      return `direct + ${number} L`;
     case "value":
       return amount(value, unit);
     default: {
@@ -118,7 +118,7 @@ function compared({ comparison, unit }: Figure, value: number): string {
 }
 
 function amount(value: number, unit: Figure["unit"]): string {
-  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const digits = Number.isInteger(value) || value >= 100 ? 0 : value >= 10 ? 1 : 2;
   const number = value >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(digits);
   return `${number} ${unit}`;
 }

@@ -200,7 +200,8 @@ async function readToken(effects: Effects, file: string): Promise<Token> {
   const value = (await readText(effects, "--token-file", file)).trim();
   if (isBearerToken(value)) return { value, file };
   throw new InputError([
-    `--token-file: "${file}" must hold one token of letters, digits and -._~+/: copy the server's own token file`,
+    `--token-file: "${file}" must hold one token of letters, digits and -._~+/, and nothing else: of a line NAME: TOKEN in ` +
+    "the server's own file, it is what stands behind the colon",
   ]);
 }
 

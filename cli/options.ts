@@ -196,6 +196,15 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
   },
 ];
 
+/** Flags of one letter. Each has a value. */
+export const SHORT_FLAGS: ReadonlySet<string> = new Set(["-n", "-o"]);
+
+/** Flags whose value stands in the next argument unless it is written with an equals sign. */
+export const VALUE_FLAGS: ReadonlySet<string> = new Set([
+  ...SHORT_FLAGS,
+  ...PODSIGN_FLAGS.filter(({ value }) => value !== "").map(({ name }) => name),
+]);
+
 /** `podsign sign-spec`. */
 export interface SignSpecOptions extends KeyOptions, TemplateOptions {
   readonly command: "sign-spec";
@@ -382,7 +391,19 @@ export const PODSIGN_PARSER: Parser<"sync", PodsignOptions, unknown> = or(
   ),
 );
 
-/** Arguments with every bare boolean flag written as `--flag=true`. */
+/** Arguments with every bare boolean flag written as `--flag=true`, and `-ojson` as `-o json`. */
 export function spellOut(args: readonly string[]): string[] {
-  return spellOutBooleans(args, booleanFlags(PODSIGN_FLAGS));
+  return spellOutBooleans(splitShortFlags(args), booleanFlags(PODSIGN_FLAGS));
+}
+
+/** Arguments with `-ojson`, as kubectl's users write it, as `-o json`. Values of flags are left alone. */
+function splitShortFlags(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  return args.flatMap((arg, index) => {
+    const isValue = (end >= 0 && index > end) || VALUE_FLAGS.has(args[index - 1] ?? "");
+    const flag = arg.slice(0, 2);
+    return isValue || arg.length === 2 || arg[2] === "=" || !SHORT_FLAGS.has(flag)
+      ? [arg]
+      : [flag, arg.slice(2)];
+  });
 }

@@ -95,7 +95,8 @@ export function createSigningClient(
       if (error instanceof InputError) throw error;
       throw new InputError([
         `The signing server at ${base} cannot be reached: ${networkReason(base, error)}`,
-        "Start signing-server, name another with --server URL, or sign with a key of your own: --key FILE",
+        "Start signing-server or name another with --server URL; without one, sign-spec takes a key of your own (--key FILE), " +
+        "and verify-spec the certificate or public key that nodes trust (--cert FILE)",
       ], { cause: error });
     }
     return { response, body };

@@ -45,6 +45,8 @@ extra_flags=()
 chosen_at_first=false
 
 while [ $# -gt 0 ]; do
+  # --flag=value is --flag value, as for the programs.
+  if [[ $1 == --?*=* ]]; then set -- "${1%%=*}" "${1#*=}" "${@:2}"; fi
   case $1 in
     --help) usage; exit ;;
     --dry-run) dry_run=true ;;
@@ -92,7 +94,7 @@ check_node() {
   check "needs root" [ "$(id -u)" = 0 ]
   check "there is no systemctl; this installs a systemd service" command -v systemctl
   check "systemd knows no $KUBELET_SERVICE; set KUBELET_SERVICE" systemctl cat "$KUBELET_SERVICE"
-  check "there is no kubelet kubeconfig at $kubeconfig; give --kubeconfig" [ -r "$kubeconfig" ]
+  check "there is no kubelet kubeconfig at $kubeconfig; give --kubeconfig, or join the node first" [ -r "$kubeconfig" ]
   check "$program --version does not work; run make build, or give --program" "$program" --version
   check "there is no $KUBECTL; set KUBECTL" command -v "$KUBECTL"
   if [[ $ROOT$LIB_DIR$CONFIG_DIR$STATE_DIR =~ [[:space:]\#%] ]]; then
@@ -102,8 +104,12 @@ check_node() {
 
 check_first() {
   local path file
-  check "--trust is needed: whose pods may run?" [ ${#trust[@]} -gt 0 ]
+  check "--trust is needed: the certificate or public key (PEM) of the owner whose pods may run" [ ${#trust[@]} -gt 0 ]
   for file in "${trust[@]}"; do
+    if [ ! -r "$file" ]; then
+      problems+=("--trust: $file does not exist or cannot be read; see whether the path is right")
+      continue
+    fi
     check "$file is no PEM file of a certificate or public key" grep -qE -- '-----BEGIN (CERTIFICATE|PUBLIC KEY)-----' "$file"
     check "$file holds a private key, which must not be on a node" not grep -q -- 'PRIVATE KEY-----' "$file"
   done
@@ -135,8 +141,22 @@ list_pods() {
   done
 }
 
+# Adds to podsign's flags those of the proxy that decide which pods are refused. The proxy enforces references unless told otherwise.
+judge_as_node() {
+  local index word references=enforce
+  for ((index = 0; index < ${#extra_flags[@]}; index++)); do
+    word=${extra_flags[index]}
+    case $word in --references | --accept-forms) word+="=${extra_flags[index + 1]:-}" ;; esac
+    case $word in
+      --references=*) references=${word#*=} ;;
+      --accept-forms=* | --require-digests | --require-digests=*) judge+=("$word") ;;
+    esac
+  done
+  judge+=("--references=$references")
+}
+
 show_preview() {
-  local pods namespace name manifests status=0 certs=() file
+  local pods namespace name manifests status=0 judge=() file
   pods=$(list_pods)
   if [ -z "$pods" ]; then
     say "preview: no pod of the API server runs on node $node_name"
@@ -148,11 +168,12 @@ show_preview() {
     printf -- '---\n'
     ask_cluster get pod -n "$namespace" "$name" -o yaml
   done <<<"$pods")
-  for file in "${trust[@]}"; do certs+=("--cert=$file"); done
+  for file in "${trust[@]}"; do judge+=("--cert=$file"); done
+  judge_as_node
   say "preview: what node $node_name would say of its pods:"
-  "$podsign" verify-spec "${certs[@]}" - <<<"$manifests" || status=$?
+  "$podsign" verify-spec "${judge[@]}" - <<<"$manifests" || status=$?
   case $status in
-    0) say "preview: all of them are signed" ;;
+    0) say "preview: the node would run all of them" ;;
     1)
       if [ "$mode" = audit ] || $accept_refusals; then
         say "preview: the refused ones are listed above"
@@ -365,8 +386,10 @@ install_first() {
   run "point $kubeconfig at the proxy" put_kubeconfig
   run "restart $KUBELET_SERVICE" restart_kubelet
   run "wait until node $node_name is Ready, for $READY_TIMEOUT s; if it is not, put everything back" wait_for_node
-  $dry_run || : >"$found/installed"
+  if $dry_run; then return; fi
+  : >"$found/installed"
   began=false
+  say "node $node_name is Ready, and kubelet-proxy is in $mode mode; what it says of pods: journalctl -u $SERVICE"
 }
 
 # Returns when the proxy has said that it is ready.
@@ -429,6 +452,7 @@ upgrade() {
   kubelet_started=$(date +%s)
   wait_for_node
   upgrade_began=false
+  say "node $node_name is Ready with version $id"
   rm -f -- "$found/previous-unit" "$found/previous-drop-in"
   # The one before stays, to go back to.
   find "$lib" -mindepth 1 -maxdepth 1 -type d ! -name "$id" ! -name "$previous" -exec rm -rf -- {} +

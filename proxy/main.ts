@@ -13,6 +13,7 @@ import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
+import { splitCommand } from "./command.ts";
 import { complete, type Configuration, type Files } from "./configuration.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { createCurrentCredential } from "./credentials/current_credential.ts";
@@ -24,6 +25,7 @@ import {
 } from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
+import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
@@ -32,6 +34,7 @@ import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createLineWriter, type LineWriter } from "./operability/line_writer.ts";
 import { createOperability } from "./operability/operability.ts";
 import {
   createNotifier,
@@ -93,6 +96,9 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
   (name) => [name, name.toLowerCase()],
 );
 
+/** Longest wait for whoever reads the log when the proxy ends, in milliseconds. */
+const LOG_DEADLINE_MS = 1_000;
+
 const PRIVATE_FOLDER = 0o700;
 
 const files: Files = {
@@ -112,11 +118,12 @@ const files: Files = {
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args[0] === "init") {
-    await init(args.slice(1));
+  const { command, flags } = splitCommand(args);
+  if (command === "init") {
+    await init(flags);
     return;
   }
-  const commandLine = parseCommandLine(args);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
     const { readHelp } = await import("./help.ts");
     const help = await readHelp(commandLine.args);
@@ -139,18 +146,21 @@ async function main(args: readonly string[]): Promise<void> {
   if (addressProblems.length > 0) {
     return await refuse(addressProblems);
   }
-  const log = createLog({
-    format: options.logFormat,
-    write: (line) => writeAll(Deno.stderr, line),
-    now: () => new Date(),
+  const lines = createLineWriter({
+    write: (bytes) => Deno.stderr.write(bytes),
+    clock: systemClock,
+    recovered: (lost) =>
+      log.warn("log-lines-lost", "lines were left out: the log is not read fast enough", { lost }),
   });
+  const log = createLog({ format: options.logFormat, write: lines.write, now: () => new Date() });
   for (const { path, message } of warnings) {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, log);
+    await run(configuration, log, lines);
   } catch (error) {
     log.error("start-failed", messageOf(error));
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(EXIT_FAILED);
   }
 }
@@ -179,7 +189,7 @@ async function init(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, plainLog: Log): Promise<void> {
+async function run(configuration: Configuration, plainLog: Log, lines: LineWriter): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
   const operability = createOperability({
@@ -317,8 +327,10 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       const { user, system } = process.cpuUsage();
       return {
         ...gate.counts(),
+        tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
+        logLinesLost: lines.lost,
         memory: Deno.memoryUsage(),
         cpuSeconds: (user + system) / 1e6,
         certificates: {
@@ -371,6 +383,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     file: fileNameOf(nodeCertificate),
     folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
     client: createNodeCertificateClient(upstream, log),
+    random: Math.random,
     ...following,
   });
   tellKeys(keys, log);
@@ -423,6 +436,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { findSimilar } from "@optique/core/suggestion";
 import {
   booleanFlags,
+  didYouMean,
   type FlagDescription,
   parseBoolean,
   spellOutBooleans,
@@ -29,7 +31,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegTls } from "./own_leg/own_leg_files.ts";
+import { ownLegFrontClient, ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -302,16 +304,18 @@ function sortOut(args: readonly string[]): { given: Given; problems: Problem[] }
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     if (!NAMES.has(name)) {
       problems.push({
         path: "",
         message: name.startsWith("-")
-          ? `unknown flag "${name}"; see kubelet-proxy --help`
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
           : `unexpected argument "${arg}"; every value belongs to a flag`,
       });
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     // A flag is no value: its own value is missing then, and so is that of the one before it.
     const takesNext = equals < 0 && next !== undefined && !NAMES.has(next.split("=", 1)[0] ?? "");
     const value = equals < 0 ? (takesNext ? next : undefined) : arg.slice(equals + 1);
@@ -399,7 +403,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
     flags.nodeApiAccess,
     (problem) => report("--node-api-access", problem),
   );
-  const front = readFrontOptions(flags.front, (flag, problem) => {
+  const ownClient = ownLegFolder === undefined ? undefined : ownLegFrontClient(ownLegFolder);
+  const front = readFrontOptions(flags.front, ownClient, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
   if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {

@@ -118,8 +118,9 @@ Deno.test("boolean flags as Go writes them", () => {
 
 Deno.test("refuses all mistakes at once", () => {
   const paths = problemPaths(parseCommandLine([
-    "--nope",
     "stray",
+    "--nope",
+    "its value",
     "--listen-addr=x",
     "--tls-key=/t",
     "--mode=on",

@@ -7,6 +7,7 @@
  */
 import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
+import { splitCommand } from "./command.ts";
 import { clientCaPath, readKubeletConfig } from "./node_api/kubelet_config.ts";
 import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
 import { decisionLogPaths } from "./operability/decision_log.ts";
@@ -26,8 +27,9 @@ export async function proxyPermissions(
   readText: (path: string) => Promise<string>,
   notify?: string,
 ): Promise<string[]> {
-  if (args[0] === "init") return await initPermissions(args.slice(1));
-  const commandLine = parseCommandLine(args);
+  const { command, flags } = splitCommand(args);
+  if (command === "init") return await initPermissions(flags);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") return [];
   const {
     kubeconfig: path,

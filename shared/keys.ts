@@ -122,6 +122,13 @@ export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<Pu
   return modulusBytes === undefined ? { algorithm, key, id } : { algorithm, key, id, modulusBytes };
 }
 
+/** Names of keys that are not supported, for messages (RFC 8410 section 3, RFC 4055 section 1.2). */
+const OTHER_KEYS: ReadonlyMap<string, string> = new Map([
+  ["1.3.101.112", "Ed25519"],
+  ["1.3.101.113", "Ed448"],
+  ["1.2.840.113549.1.1.10", "RSA for PSS alone"],
+]);
+
 /**
  * The algorithm that a key's AlgorithmIdentifier names, for public and private keys alike.
  *
@@ -130,7 +137,9 @@ export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<Pu
 export function keyAlgorithm({ algorithm, parameters }: AlgorithmIdentifier): KeyAlgorithm {
   if (algorithm === ALGORITHMS.rsa.oid) return "rsa";
   if (algorithm !== EC_PUBLIC_KEY_OID) {
-    throw keyError("key-unsupported", `a key of type ${algorithm}, use one of: ${SUPPORTED_KEYS}`);
+    const name = OTHER_KEYS.get(algorithm);
+    const type = name === undefined ? algorithm : `${name} (${algorithm})`;
+    throw keyError("key-unsupported", `a key of type ${type}, use one of: ${SUPPORTED_KEYS}`);
   }
   return keyCurve(
     readDer(new Uint8Array(parameters ?? NULL_DER), ECParameters, "key-malformed", "name of a curve"),

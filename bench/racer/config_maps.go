@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,13 +13,16 @@ import (
 	"time"
 )
 
+var configMaps = sync.OnceValue(func() (all []object) {
+	must(0, json.Unmarshal(must(os.ReadFile(filepath.Join("sets", "configmaps.json"))), &all))
+	return all
+})
+
 // serveConfigMap is the watch of one ConfigMap of sets/configmaps.json, as a kubelet opens it: the object, the end of the
 // initial events, and then events for which `rate` is that of all n watches together, each in its turn.
 func serveConfigMap(w http.ResponseWriter, r *http.Request, selector string, n, rounds, rate int) {
-	var all []object
-	must(0, json.Unmarshal(must(os.ReadFile(filepath.Join("sets", "configmaps.json"))), &all))
 	name := strings.TrimPrefix(selector, "metadata.name=")
-	for i, configMap := range all {
+	for i, configMap := range configMaps() {
 		if configMap["metadata"].(object)["name"] != name {
 			continue
 		}
@@ -29,6 +33,10 @@ func serveConfigMap(w http.ResponseWriter, r *http.Request, selector string, n, 
 		send("BOOKMARK", object{"kind": "ConfigMap", "apiVersion": "v1", "metadata": object{
 			"resourceVersion": "99999", "annotations": object{"k8s.io/initial-events-end": "true"}}})
 		w.(http.Flusher).Flush()
+		// The one that is kept is not changed.
+		metadata := maps.Clone(configMap["metadata"].(object))
+		configMap = maps.Clone(configMap)
+		configMap["metadata"] = metadata
 		e := newEvent(configMap)
 		turn := time.Second * time.Duration(n) / time.Duration(rate)
 		next := time.Now().Truncate(turn).Add(2*turn + time.Duration(i)*turn/time.Duration(n))

@@ -26,18 +26,21 @@ import {
   placeOfObject,
 } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
-import { countIgnored } from "../ignored.ts";
+import { countIgnored, type IgnoredObject } from "../ignored.ts";
 import { InputError } from "../input_error.ts";
 import { type KeySource, readCertificates, withKeySource } from "../key_source.ts";
 import {
   type Manifest,
   type ManifestDocument,
+  offsetAt,
   type Path,
+  placeOf,
   positionOf,
   readManifest,
   requireNoProblems,
 } from "../manifest.ts";
 import { isSameButForSignatures } from "../same_manifest.ts";
+import { podSpecIn } from "../unknown_workloads.ts";
 import type { SignSpecOptions } from "../options.ts";
 import { createProgress, EXIT_OK, kindCounts, printErrors, printWarnings } from "../report.ts";
 import {
@@ -109,7 +112,9 @@ function reportInput(effects: Effects, manifest: Manifest, { templates, configMa
   ];
   for (const document of manifest.documents) {
     const locations = written.filter((place) => place.document === document);
-    if (document.value !== null) countIgnored(document.value, locations, ignored);
+    if (document.value === null) continue;
+    const objects = countIgnored(document.value, locations, ignored);
+    printWarnings(effects, objects.flatMap((object) => unknownWorkload(manifest, document, object)));
   }
   if (ignored.size > 0) {
     printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
@@ -122,6 +127,23 @@ function reportInput(effects: Effects, manifest: Manifest, { templates, configMa
   if (templates.length + configMaps.length === 0) {
     printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
   }
+}
+
+/** What the owner should know of an object that makes pods, although podsign does not know its kind. */
+function unknownWorkload(
+  manifest: Manifest,
+  document: ManifestDocument,
+  { object: { apiVersion, kind, ...rest }, path }: IgnoredObject,
+): string[] {
+  const found = podSpecIn(rest);
+  if (found === undefined) return [];
+  const place = placeOf(manifest, offsetAt(document, [...path, ...found]));
+  return [
+    `${place}: holds containers, but kind ${JSON.stringify(kind)} of ${
+      JSON.stringify(apiVersion)
+    } is none that podsign ` +
+    "signs: if it makes pods, nodes refuse them; see docs/signing.md, Other kinds",
+  ];
 }
 
 /** Signs all texts, a few at a time. */

@@ -67,7 +67,7 @@ export const MAX_CONCURRENT_OBJECT_LISTS = 8;
 /** Requests for single objects that are under way at the same time; a kubelet at its start asks for some hundreds. */
 export const MAX_CONCURRENT_OBJECTS = 512;
 
-/** Resource versions that are remembered, of all watches together: one a minute from each of some hundred. */
+/** Resource versions that are remembered at least, of all watches together: one a minute from each of some hundred. */
 export const MAX_SERVED_OBJECT_VERSIONS = 50_000;
 
 /** Streams of which is remembered that the kubelet was made to ask again; with one more, all are asked for again. */
@@ -184,7 +184,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     const content = judged.ok ? await judgeContent(asked, object, judged.object, arrival) : judged;
     if (content.ok) {
       refusals.admitted(subject);
-      noteReferences(asked, content.object, arrival);
+      noteReferences(asked, content.object);
       return {
         ok: true,
         object: content.object,
@@ -228,10 +228,9 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
   }
 
   /** What others have to know of an object that is passed on. */
-  function noteReferences(asked: ObjectRequest, object: JsonObject, arrival: Arrival): void {
+  function noteReferences(asked: ObjectRequest, object: JsonObject): void {
     if (asked.resource === "runtimeclasses") {
-      const { name } = objectAt(object, "metadata");
-      references?.runtimeClassShown(String(name), String(object["handler"]), arrival);
+      references?.runtimeClassShown(...handlerOf(object));
     }
     if (asked.resource === "persistentvolumes") {
       for (const { namespace, name } of secretsOf(object)) {
@@ -251,11 +250,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       references?.completed(contentKind, namespace, name);
     }
     if (resource === "runtimeclasses") {
-      references?.runtimeClassesListed(
-        new Map(
-          shown.map((object) => [String(objectAt(object, "metadata")["name"]), String(object["handler"])]),
-        ),
-      );
+      references?.runtimeClassesListed(new Map(shown.map(handlerOf)));
     }
   }
 
@@ -466,6 +461,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       const run: WatchRun = {
         initial: initialEvents,
         shown: [],
+        complete: undefined,
         audited: true,
         splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
       };
@@ -516,7 +512,26 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         path: asked.path,
       });
     }
-    return { bytes: new TextEncoder().encode(text), ended };
+    return { bytes: new TextEncoder().encode(text), ended, sent: () => noteSent(asked, run) };
+  }
+
+  /** What was judged of a watch is on its way. */
+  function noteSent(asked: ObjectRequest, run: WatchRun): void {
+    if (run.complete !== undefined) {
+      noteCompleted(asked, run.complete);
+      run.complete = undefined;
+    }
+    if (run.initial || run.shown.length === 0) {
+      return;
+    }
+    if (asked.resource === "runtimeclasses") {
+      for (const object of run.shown) {
+        references?.runtimeClassSent(...handlerOf(object));
+      }
+    } else {
+      noteCompleted(asked, run.shown);
+    }
+    run.shown = [];
   }
 
   /** What the kubelet is told of one event, and whether the watch ends with it. */
@@ -533,7 +548,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         served.add(versionKey(asked, event.resourceVersion), moment);
         if (run.initial && event.initialEventsEnd) {
           run.initial = false;
-          noteCompleted(asked, run.shown);
+          run.complete = run.shown;
           run.shown = [];
         }
         return { text: encodeBookmark(event, asked.apiVersion, kind.kind), ended: false };
@@ -554,9 +569,9 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         return { text: encodeEvent("DELETED", gone.text), ended: false };
       }
       case "present": {
-        const showing = await judge(asked, event.object, run.initial ? "when-complete" : "at-once");
+        const showing = await judge(asked, event.object, "when-complete");
         if (showing.ok) {
-          if (run.initial && asked.resource === "runtimeclasses") {
+          if (asked.resource === "runtimeclasses" || CONTENT_KINDS.has(asked.resource)) {
             run.shown.push(showing.object);
           }
           if (showing.resourceVersion !== undefined) {
@@ -647,11 +662,18 @@ function secretsOf(volume: JsonObject): { namespace: string; name: string }[] {
 interface WatchRun {
   /** The initial events have not ended. */
   initial: boolean;
-  /** RuntimeClasses among them. */
+  /** What was passed on of it, and not sent, or not complete; of kinds that pods are judged by. */
   shown: JsonObject[];
+  /** All that the initial events held, when they have ended and that has not been sent. */
+  complete: JsonObject[] | undefined;
   /** In audit: still readable. */
   audited: boolean;
   readonly splitter: LineSplitter;
+}
+
+/** A RuntimeClass's name and handler. */
+function handlerOf(runtimeClass: JsonObject): [name: string, handler: string] {
+  return [String(objectAt(runtimeClass, "metadata")["name"]), String(runtimeClass["handler"])];
 }
 
 function routeName({ resource, verb }: ObjectRequest): string {

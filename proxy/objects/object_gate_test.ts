@@ -272,7 +272,7 @@ Deno.test("versions that may be resumed at are bounded", async () => {
         return stream("");
       }
       let text = "";
-      for (let count = 0; count <= MAX_SERVED_OBJECT_VERSIONS; count++) {
+      for (let count = 0; count <= 2 * MAX_SERVED_OBJECT_VERSIONS; count++) {
         text += bookmarkLine("Service", "v1", String(++version));
       }
       return stream(text);
@@ -281,7 +281,8 @@ Deno.test("versions that may be resumed at are bounded", async () => {
   await (await ask("GET", WATCH)).body?.pipeTo(new WritableStream());
   const resume = async (at: number) =>
     (await ask("GET", `${SERVICES}&watch=true&resourceVersion=${at}`)).status;
-  assert.deepEqual([await resume(1), await resume(2), await resume(version)], [410, 200, 200]);
+  const oldest = MAX_SERVED_OBJECT_VERSIONS + 1;
+  assert.deepEqual([await resume(oldest - 1), await resume(oldest), await resume(version)], [410, 200, 200]);
 });
 
 Deno.test("refuses more lists at once than there is room for", async () => {
@@ -594,7 +595,8 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
       told.push(`watching ${kind} ${namespace}/${name}`);
       return (left) => void told.push(`ended ${kind} ${left ? "by the kubelet" : "otherwise"}`);
     },
-    runtimeClassShown: (name, handler, arrival) => void told.push(`class ${name}=${handler} ${arrival}`),
+    runtimeClassShown: (name, handler) => void told.push(`class ${name}=${handler}`),
+    runtimeClassSent: (name, handler) => void told.push(`sent ${name}=${handler}`),
     runtimeClassesListed: (handlers) => void told.push(`classes ${[...handlers].join(" ")}`),
     handlersOf: () => new Set(),
     setKeys: () => {},
@@ -627,8 +629,9 @@ Deno.test("content is what the pods' owners signed, and the kubelet gets what ca
     "ended ConfigMap otherwise",
     "asked ConfigMap ns/web",
     "watching ConfigMap ns/web",
-    "judge ConfigMap ns/web at-once",
+    "judge ConfigMap ns/web when-complete",
     "deleted ConfigMap ns/web",
+    "completed ConfigMap ns/web",
     "ended ConfigMap otherwise",
   ]);
 });
@@ -722,14 +725,52 @@ Deno.test("RuntimeClasses that the kubelet is shown are remembered", async () =>
         ? stream(
           eventLine("ADDED", found) + bookmarkLine("RuntimeClass", version, "50") +
             bookmarkLine("RuntimeClass", version, "51", true) + eventLine("MODIFIED", found),
+          1000,
         )
         : jsonAnswer(listOf("RuntimeClass", version, [found]))
     ),
   });
-  const complete = ["class kata=qemu when-complete", "classes kata,qemu"];
+  const complete = ["class kata=qemu", "classes kata,qemu"];
   await (await ask("GET", path)).text();
   await (await ask("GET", `${path}?watch=true&sendInitialEvents=true`)).text();
-  assert.deepEqual(told, [...complete, ...complete, "class kata=qemu at-once"]);
+  assert.deepEqual(told.filter((line) => !line.startsWith("class ")), [
+    "classes kata,qemu",
+    "classes kata,qemu",
+    "sent kata=qemu",
+  ]);
+  assert.deepEqual(told.slice(0, 2), complete);
+});
+
+Deno.test("what was judged of a watch that is ended meanwhile was not sent", async () => {
+  for (const ended of [false, true]) {
+    const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+    const { references, told } = fakeReferences(() => ({ ok: true, content: { data: { a: "b" } } }));
+    const { ask, gate } = makeObjectGate({
+      references: {
+        ...references,
+        async judge(...content) {
+          await judged;
+          return await references.judge(...content);
+        },
+      },
+      upstream: upstreamAnswering(() =>
+        stream(eventLine("MODIFIED", makeConfigMap({ a: "b" })) + bookmarkLine("ConfigMap", "v1", "51"))
+      ),
+    });
+    const events = eventsOf(await ask("GET", `${NAMED}&watch=true`));
+    await settle();
+    if (ended) {
+      gate.refresh("configmaps", "ns", "web");
+    }
+    judge();
+    assert.deepEqual(
+      (await events).map(brief),
+      ended ? [] : ["MODIFIED ConfigMap web", "BOOKMARK ConfigMap"],
+    );
+    await settle();
+    assert.ok(told.includes("judge ConfigMap ns/web when-complete"));
+    assert.equal(told.includes("completed ConfigMap ns/web"), !ended);
+  }
 });
 
 Deno.test("pages of a list, and initial events without their end, are not complete", async () => {

@@ -50,10 +50,10 @@ export interface ReferringPod {
 }
 
 /**
- * When the kubelet takes in what it is passed. `at-once`: it is an event of a watch. `when-complete`: it is part of a list, or
- * of initial events, which mean nothing before their end. `on-its-own`: it is the answer for one object, beside the others.
+ * When the kubelet takes in what it is passed. `when-complete`: when all of what it is part of has been sent, be it a chunk
+ * of a watch, its initial events, or a list. `on-its-own`: it is the answer for one object, beside the others.
  */
-export type Arrival = "at-once" | "when-complete" | "on-its-own";
+export type Arrival = "when-complete" | "on-its-own";
 
 /** What comes of content. */
 export type JudgedContent =
@@ -94,7 +94,7 @@ export interface PodReferences {
     object: JsonObject,
     arrival: Arrival,
   ): Promise<JudgedContent>;
-  /** The list, or the initial events, with an object's content is complete. */
+  /** What an object's content was part of is complete, and sent. */
   completed(kind: ContentKind, namespace: string, name: string): void;
   /** A volume that may be mounted names this Secret for its driver. */
   usedByVolume(namespace: string, name: string): void;
@@ -106,8 +106,10 @@ export interface PodReferences {
   deleted(kind: ContentKind, namespace: string, name: string): void;
   /** A watch of an object has begun. The function that comes back ends it. */
   watching(kind: ContentKind, namespace: string, name: string): (left: boolean) => void;
-  /** The kubelet is told of a RuntimeClass: this is its handler, `at-once` in the place of what it was. */
-  runtimeClassShown(name: string, handler: string, arrival: Arrival): void;
+  /** The kubelet is about to be told of a RuntimeClass: this is its handler. */
+  runtimeClassShown(name: string, handler: string): void;
+  /** It has been told, in an event: it knows no other any more. */
+  runtimeClassSent(name: string, handler: string): void;
   /** A list of RuntimeClasses, or the initial events, is complete: what it does not hold, the kubelet does not know. */
   runtimeClassesListed(handlers: ReadonlyMap<string, string>): void;
   /** The handlers that owners signed for a RuntimeClass. */
@@ -143,8 +145,8 @@ interface HeldObject {
   version: number;
   watches: number;
   heldUntilMs: number;
-  /** What was passed on last, by when the kubelet takes it in. It may hold any of these. */
-  readonly passed: Map<Arrival, PassedContent>;
+  /** What it took in last, and what was passed on last, by when it takes that in. It may hold any of these. */
+  readonly passed: Map<"taken" | Arrival, PassedContent>;
   /** Pods that refer to it and have not been seen since the process began. */
   readonly expected: Set<string>;
   /** What pods were signed with for which an earlier process judged what the kubelet holds; empty when that is the past. */
@@ -308,10 +310,6 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           warn(kind, namespace, name, warned);
         }
         one.version++;
-        if (arrival === "at-once") {
-          one.passed.clear();
-          one.earlier.clear();
-        }
         one.passed.set(arrival, { object, text: JSON.stringify(verdict.content) });
         one.signed = verdict.signed ?? one.signed;
         return { ok: true, content: verdict.content };
@@ -325,7 +323,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         one.version++;
         one.passed.clear();
         one.earlier.clear();
-        one.passed.set("at-once", passed);
+        one.passed.set("taken", passed);
       }
     },
     usedByVolume(namespace, name) {
@@ -368,10 +366,9 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         }
       };
     },
-    runtimeClassShown(name, handler, arrival) {
-      const others = arrival === "at-once" ? [] : shownHandlers.get(name) ?? [];
-      shownHandlers.set(name, new Set([...others, handler]));
-    },
+    runtimeClassShown: (name, handler) =>
+      void shownHandlers.set(name, new Set([...shownHandlers.get(name) ?? [], handler])),
+    runtimeClassSent: (name, handler) => void shownHandlers.set(name, new Set([handler])),
     runtimeClassesListed(listed) {
       earlierHandlers = false;
       shownHandlers = new Map([...listed].map(([name, handler]) => [name, new Set([handler])]));
@@ -429,11 +426,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     }
   }
 
-  /** One class has one handler for all pods of the node. */
+  /** One class has one handler for all pods of the node, and somebody has to say which. */
   function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
     for (const { reference: { kind, name, path }, answer } of references) {
+      const pinned = runtimeClasses.get(name);
+      if (
+        kind === "RuntimeClass" && answer.kind !== "handler" && pinned === undefined && mode === "enforce"
+      ) {
+        // It would run by whatever handler the owner of some other pod signed.
+        const detail =
+          `the handler of RuntimeClass ${name} is pinned neither by what was signed nor on this node: have the RuntimeClass in podsign's input, or start kubelet-proxy with --runtime-class=${name}=HANDLER`;
+        return { path, kind: "invalid", detail };
+      }
       if (kind === "RuntimeClass" && answer.kind === "handler") {
-        const pinned = runtimeClasses.get(name);
         const known = [
           ...(pinned === undefined ? [] : [pinned]),
           ...(handlers.get(name)?.values() ?? []),

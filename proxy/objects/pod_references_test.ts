@@ -41,7 +41,7 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     assert.ok(denied === undefined || denied.code === "reference-not-signed");
     return denied?.differences.map(({ path, detail }) => `${path}: ${detail}`);
   };
-  const judge = async (data: JsonObject, name = "web", arrival: Arrival = "at-once") => {
+  const pass = async (data: JsonObject, name = "web", arrival: Arrival = "when-complete") => {
     const object = {
       kind: "ConfigMap",
       apiVersion: "v1",
@@ -51,7 +51,15 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     const judged = await references.judge("ConfigMap", "ns", name, object, arrival);
     return judged.ok ? judged.content : judged.differences.map(({ path }) => path);
   };
-  return { references, reserve, judge, clock, refreshed, warned };
+  /** Judges content, and has the kubelet take it in if it is good. */
+  const judge = async (data: JsonObject, name = "web") => {
+    const outcome = await pass(data, name);
+    if (!Array.isArray(outcome)) {
+      references.completed("ConfigMap", "ns", name);
+    }
+    return outcome;
+  };
+  return { references, reserve, pass, judge, clock, refreshed, warned };
 }
 
 function verdictOf(
@@ -209,12 +217,12 @@ Deno.test("a watch that ends otherwise, and a request, count longer", async () =
   }
 });
 
-Deno.test("refuses a pod for what the kubelet holds until what comes in its place is complete", async () => {
+Deno.test("refuses a pod for what the kubelet holds until what comes in its place is complete, and sent", async () => {
   for (const arrival of ["when-complete", "on-its-own"] as const) {
-    const { reserve, references, judge } = setUp();
+    const { reserve, references, pass, judge } = setUp();
     await reserve(1, mutable());
     await judge(OLD);
-    await judge(NEW, "web", arrival);
+    await pass(NEW, "web", arrival);
     assert.match(String(await reserve(2, await pinned(NEW))), /as the kubelet holds it/, arrival);
     assert.match(String(await reserve(2, await pinned(OLD))), /as the kubelet holds it/, arrival);
     references.completed("ConfigMap", "ns", "web");
@@ -222,12 +230,12 @@ Deno.test("refuses a pod for what the kubelet holds until what comes in its plac
   }
 });
 
-Deno.test("what the kubelet is passed in an event takes the place of all that it held", async () => {
-  const { reserve, judge } = setUp();
+Deno.test("what the kubelet takes in takes the place of all that it held", async () => {
+  const { reserve, pass, judge } = setUp();
   await reserve(1, mutable());
   await judge(OLD);
-  await judge(OLD, "web", "when-complete");
-  await judge(OLD, "web", "on-its-own");
+  await pass(OLD, "web", "on-its-own");
+  await pass(OLD);
   await judge(NEW);
   assert.equal(await reserve(2, await pinned(NEW)), undefined);
 });
@@ -288,14 +296,13 @@ Deno.test("refuses a pod while the kubelet may hold what an earlier process pass
   await late.clock.advance(HELD_AFTER_REQUEST_MS);
   assert.equal(await late.reserve(5, mutable()), undefined);
 
-  for (const arrival of ["at-once", "when-complete"] as const) {
-    const { references, reserve, judge } = setUp();
-    earlier(references);
-    await reserve(1, mutable(), true);
-    await judge(NEW, "web", arrival);
-    references.completed("ConfigMap", "ns", "web");
-    assert.equal(await reserve(2, await pinned(NEW)), undefined, "now it is known");
-  }
+  const soon = setUp();
+  earlier(soon.references);
+  await soon.reserve(1, mutable(), true);
+  await soon.pass(NEW);
+  assert.match(String(await soon.reserve(2, await pinned(NEW))), /an earlier process/);
+  soon.references.completed("ConfigMap", "ns", "web");
+  assert.equal(await soon.reserve(2, await pinned(NEW)), undefined, "now it is known");
 });
 
 Deno.test("refuses a pod's handler while the kubelet may know one of an earlier process", async () => {
@@ -319,13 +326,13 @@ Deno.test("pods of an earlier process matter only where references are enforced"
 
 Deno.test("refuses a pod's handler while the kubelet may still know another one", async () => {
   const { reserve, references } = setUp();
-  references.runtimeClassShown("kata", "runc", "at-once");
-  references.runtimeClassShown("kata", "kata-qemu", "when-complete");
+  references.runtimeClassShown("kata", "runc");
+  references.runtimeClassShown("kata", "kata-qemu");
   assert.match(String(await reserve(1, classOf("kata-qemu"))), /means "runc"/);
   references.runtimeClassesListed(new Map([["kata", "kata-qemu"]]));
   assert.equal(await reserve(1, classOf("kata-qemu")), undefined);
   references.forget(uidOf(1));
-  references.runtimeClassShown("kata", "runc", "at-once");
+  references.runtimeClassSent("kata", "runc");
   assert.equal(await reserve(2, classOf("runc")), undefined, "an event takes the place of what was there");
 });
 
@@ -367,6 +374,17 @@ Deno.test("handlers are those that owners signed, while their pods are here", as
   assert.deepEqual(references.handlersOf("kata"), new Set());
 });
 
+Deno.test("refuses a pod for whose RuntimeClass neither its owner nor the operator named a handler", async () => {
+  const spec = { runtimeClassName: "kata", containers: [{ name: "app", image: "x" }] };
+  const unsigned = verdictOf(spec, [], undefined);
+  const { reserve } = setUp();
+  await reserve(1, classOf("runc"));
+  assert.match(String(await reserve(2, unsigned)), /pinned neither by what was signed nor on this node/);
+  const byOperator = setUp("enforce", new Map([["kata", "kata-qemu"]]));
+  assert.equal(await byOperator.reserve(2, unsigned), undefined);
+  assert.equal(await setUp("warn").reserve(2, unsigned), undefined);
+});
+
 Deno.test("refuses a pod whose handler is not the operator's, another pod's or the one that the kubelet knows", async () => {
   const byOperator = setUp("enforce", new Map([["kata", "runc"]]));
   assert.match(String(await byOperator.reserve(1, classOf("kata-qemu"))), /means "runc" on this node/);
@@ -374,7 +392,7 @@ Deno.test("refuses a pod whose handler is not the operator's, another pod's or t
   await byPod.reserve(1, classOf("runc"));
   assert.match(String(await byPod.reserve(2, classOf("kata-qemu"))), /means "runc"/);
   const byKubelet = setUp();
-  byKubelet.references.runtimeClassShown("kata", "runc", "at-once");
+  byKubelet.references.runtimeClassShown("kata", "runc");
   assert.match(String(await byKubelet.reserve(1, classOf("kata-qemu"))), /means "runc"/);
   assert.deepEqual(byKubelet.refreshed, ["classes"], "it may be that of a pod that has gone");
   byKubelet.references.runtimeClassesListed(new Map());
@@ -425,7 +443,7 @@ Deno.test("refuses content for now while pods come and go faster than it is judg
       return OLD;
     },
   };
-  const judged = await references.judge("ConfigMap", "ns", "web", object, "at-once");
+  const judged = await references.judge("ConfigMap", "ns", "web", object, "when-complete");
   assert.ok(!judged.ok && /change faster/.test(judged.differences[0]?.detail ?? ""));
   assert.ok(turns >= MAX_REJUDGEMENTS);
 });

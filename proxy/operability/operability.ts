@@ -122,6 +122,14 @@ export function createOperability(parts: OperabilityParts): Operability {
           metrics.judged((elapsedMs() - started) / 1000);
         }
       },
+      verifyKnown(pod, identity, time) {
+        const started = elapsedMs();
+        const verdict = verifier.verifyKnown?.(pod, identity, time);
+        if (verdict !== undefined) {
+          metrics.judged((elapsedMs() - started) / 1000);
+        }
+        return verdict;
+      },
     }),
     async listen(address, sources) {
       const { openOperabilityServer } = await import("./operability_server.ts");

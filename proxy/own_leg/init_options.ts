@@ -17,6 +17,7 @@ import {
 } from "@signed-pods/shared/command-line";
 import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
+import { VERSION } from "@signed-pods/shared/version";
 import { parseListenAddress } from "../address.ts";
 import {
   AUTHORITY_LIFETIME_DAYS,
@@ -129,6 +130,7 @@ export function parseInitCommandLine(args: readonly string[]): InitCommandLine {
       brief:
         message`Makes the certificates between the kubelet and its proxy, and the kubeconfig that opens nothing else. What is there and holds is left as it is.`,
       help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
+      version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
       onError: () => void (outcome = "error"),
       stdout: (line) => printed += `${line}\n`,
       stderr: (line) => printed += `${line}\n`,

@@ -47,7 +47,7 @@ import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
+import { type Identity, MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
 import {
   type AnsweredReference,
   permissionsUsed,
@@ -63,6 +63,9 @@ import {
   podNameMatches,
   type PodTemplateLocation,
 } from "./workload.ts";
+
+const NO_TRUSTED_KEY =
+  "no trusted key made the signature; sign with a key that this node trusts, or have the node trust this one";
 
 /** What a verifier trusts and insists on. */
 export interface VerifierOptions {
@@ -113,6 +116,13 @@ export interface Verifier {
    * @returns a verdict for any input; it never throws
    */
   verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
+  /**
+   * What {@linkcode Verifier.verifyPod} would answer, at once, if it has judged a pod of the very same parts and still allows
+   * it; nothing otherwise.
+   *
+   * @param identity what `readIdentity` says of this pod
+   */
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined;
   /**
    * Judges every pod and every workload's pod template in a document, be it a manifest or what the API server gave.
    * What is about to be created is judged with what is known of it: a manifest without a namespace matches any.
@@ -218,12 +228,11 @@ class PodVerifier implements Verifier {
     if (!identity.ok) {
       return denyProblems("identity-conflict", "the pod has no proper identity", identity.problems);
     }
-    const { namespace, name } = identity;
-    const metadata = objectAt(pod, "metadata");
-    return await this.#judgeSafely(
-      { kind: "pod", metadata, spec: getOwn(pod, "spec"), namespace, name },
-      time,
-    );
+    return await this.#judgeSafely(podSubject(pod, identity), time);
+  }
+
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined {
+    return identity.ok ? this.#judgeAgain(podSubject(pod, identity), time) : undefined;
   }
 
   async verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]> {
@@ -256,7 +265,7 @@ class PodVerifier implements Verifier {
    * The same pod again, by the same keys: only the time can have changed. Nothing, if that would lead elsewhere; then the
    * refusal is found in its proper order.
    */
-  #judgeAgain(subject: Subject, time: JudgementTime): Verdict | undefined {
+  #judgeAgain(subject: Subject, time: JudgementTime): AllowVerdict | undefined {
     if (subject.kind !== "pod" || this.#isKeyGone(time.admitted)) return undefined;
     const known = this.#judged.get(subject);
     if (known === undefined) return undefined;
@@ -387,7 +396,7 @@ class PodVerifier implements Verifier {
       }, time);
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
-    return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+    return refusal ?? deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** What a signed spec refers to: the same for as long as its verified text is remembered. */
@@ -487,7 +496,7 @@ class PodVerifier implements Verifier {
     if (!tried && malformed !== undefined) return malformed;
     return await this.#isRevoked(signature, bytes)
       ? deny("key-revoked", "the key that signed is revoked; sign the workload again with another key")
-      : deny("signature-invalid", "no trusted key made the signature");
+      : deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** Only to say so: without a trusted key the pod is refused anyway. */
@@ -501,6 +510,10 @@ class PodVerifier implements Verifier {
     }
     return false;
   }
+}
+
+function podSubject(pod: JsonObject, { namespace, name }: { namespace: string; name: string }): Subject {
+  return { kind: "pod", metadata: objectAt(pod, "metadata"), spec: getOwn(pod, "spec"), namespace, name };
 }
 
 function readTemplate(text: string): ReadTemplate | DenyVerdict {
@@ -574,8 +587,17 @@ function signerAt(
     admitted !== undefined ||
     ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
   );
-  return valid ??
-    deny("certificate-not-valid", "the certificate of the key that signed is not valid at this time");
+  return valid ?? deny("certificate-not-valid", certificateDates(permitted));
+}
+
+/** When the first certificate of some holds, none of which holds now. */
+function certificateDates([first]: readonly Signer[]): string {
+  const iso = (date: Date | undefined) =>
+    date === undefined || Number.isNaN(date.getTime()) ? "ever" : date.toISOString().replace(".000Z", "Z");
+  return `the certificate of the key that signed holds from ${iso(first?.notBefore)} until ${
+    iso(first?.notAfter)
+  }, and not now; sign with another key, or see ` +
+    "whether the clock is right";
 }
 
 function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {

@@ -228,7 +228,7 @@ Deno.test("refuses a pod after a list that held what it pins, and was refused fo
 Deno.test("refuses a pod while a list of the content is not answered, however long that takes", async () => {
   const { references, clock, objects, holdBack } = await setUp();
   await references.reserve({ uid: uidOf(5), namespace: "default", name: "p5" }, MUTABLE_VERDICT, false);
-  await references.judge("ConfigMap", "default", "web", config("intruder"), "at-once");
+  await references.judge("ConfigMap", "default", "web", config("intruder"), "when-complete");
   const answered = holdBack();
   const listed = objects.ask("GET", NAMED);
   references.forget(uidOf(5));
