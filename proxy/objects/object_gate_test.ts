@@ -577,6 +577,7 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
   const told: string[] = [];
   const references: PodReferences = {
     reserve: () => Promise.resolve(undefined),
+    check: () => Promise.resolve(undefined),
     knows: () => false,
     forget: () => {},
     judge(kind, namespace, name, object) {

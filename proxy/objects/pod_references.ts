@@ -61,6 +61,8 @@ export interface PodReferences {
    * @param running the pod was admitted before, so that it is too late to refuse it
    */
   reserve(pod: ReferringPod, verdict: AllowVerdict, running: boolean): Promise<DenyVerdict | undefined>;
+  /** Whether a pod that does not run yet could be admitted; changes nothing. */
+  check(pod: ReferringPod, verdict: AllowVerdict): Promise<DenyVerdict | undefined>;
   /** Whether the pod's references are known. */
   knows(uid: string): boolean;
   /** The pod is gone, or was not admitted after all. */
@@ -109,6 +111,15 @@ export interface PodReferencesOptions {
 interface RememberedPod extends ReferringPod {
   references: readonly AnsweredReference[];
 }
+
+/** How a new pod fits what there is. */
+interface Fitting {
+  problem: Difference | undefined;
+  /** What the kubelet has to ask for again if the pod is judged for good. */
+  refreshes: readonly (() => void)[];
+}
+
+const FITS: Fitting = { problem: undefined, refreshes: [] };
 
 /** What is known of one ConfigMap or Secret. */
 interface HeldObject {
@@ -196,18 +207,17 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   return {
     async reserve(pod, verdict, running) {
       const references = podReferences(verdict);
-      if (!running) {
-        const problem = handlerProblem(references) ?? await contentProblem(pod, references);
-        if (problem !== undefined) {
-          return deny(
-            "reference-not-signed",
-            "what the node holds already is not what the pod was signed with",
-            [problem],
-          );
-        }
+      const fitting = running ? FITS : await fit(pod, references);
+      fitting.refreshes.forEach((ask) => ask());
+      if (fitting.problem !== undefined) {
+        return denyReference(fitting.problem);
       }
       remember({ ...pod, references });
       return undefined;
+    },
+    async check(pod, verdict) {
+      const { problem } = await fit(pod, podReferences(verdict));
+      return problem === undefined ? undefined : denyReference(problem);
     },
     knows: (uid) => pods.has(uid),
     forget,
@@ -323,6 +333,15 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     }
   }
 
+  /** Whether a new pod fits what there is. */
+  async function fit(pod: ReferringPod, references: readonly AnsweredReference[]): Promise<Fitting> {
+    const problem = handlerProblem(references);
+    return problem === undefined
+      ? await fitContent(pod, references)
+      // What the kubelet knows may be of pods that have gone.
+      : { problem, refreshes: [refreshRuntimeClasses] };
+  }
+
   /** One class has one handler for all pods of the node. */
   function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
     for (const { reference: { kind, name, path }, answer } of references) {
@@ -335,8 +354,6 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         ];
         const other = known.find((handler) => handler !== answer.handler);
         if (other !== undefined) {
-          // What the kubelet knows may be of pods that have gone.
-          refreshRuntimeClasses();
           return {
             path,
             kind: "invalid",
@@ -348,10 +365,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     return undefined;
   }
 
-  async function contentProblem(
-    pod: ReferringPod,
-    references: readonly AnsweredReference[],
-  ): Promise<Difference | undefined> {
+  async function fitContent(pod: ReferringPod, references: readonly AnsweredReference[]): Promise<Fitting> {
     const contents = contentOf(pod.namespace, references);
     if (mode !== "enforce") {
       // Variables are looked at in every mode; what differs from a pin is told when the content is passed on.
@@ -365,7 +379,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       for (const [key, { kind, name, references: own }] of contents) {
         const one = objects.get(key);
         if (one === undefined && objects.size >= MAX_HELD_OBJECTS) {
-          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail: TOO_MANY_OBJECTS };
+          return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail: TOO_MANY_OBJECTS });
         }
         if (one === undefined) {
           continue;
@@ -375,7 +389,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         const conflict = mode === "enforce" ? findConflict(own, others) : undefined;
         if (conflict !== undefined) {
           const detail = `another pod on this node was signed with other content of ${conflict}`;
-          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
+          return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail });
         }
         const object = held(one);
         if (object === undefined) {
@@ -388,22 +402,21 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           const where = difference === undefined
             ? ""
             : `${difference.path}: ${difference.detail ?? difference.kind}`;
-          return {
+          return misfit({
             path,
             kind: "invalid",
             detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
-          };
+          });
         }
         if (JSON.stringify(verdict.content) !== one.text) {
           refreshes.push(() => refresh(kind, pod.namespace, name));
         }
       }
       if ([...versions].every(([key, version]) => objects.get(key)?.version === version)) {
-        refreshes.forEach((ask) => ask());
-        return undefined;
+        return { problem: undefined, refreshes };
       }
     }
-    return { ...CHANGES_TOO_OFTEN };
+    return misfit({ ...CHANGES_TOO_OFTEN });
   }
 
   /** The ConfigMaps and Secrets among references, each with all that refer to it. */
@@ -434,6 +447,16 @@ const CHANGES_TOO_OFTEN: Difference = {
   kind: "invalid",
   detail: "the pods that refer to it change faster than it can be judged",
 };
+
+function misfit(problem: Difference): Fitting {
+  return { problem, refreshes: [] };
+}
+
+function denyReference(problem: Difference): DenyVerdict {
+  return deny("reference-not-signed", "what the node holds already is not what the pod was signed with", [
+    problem,
+  ]);
+}
 
 function asMutable({ reference }: AnsweredReference): AnsweredReference {
   return { reference, answer: { kind: "mutable", permission: "--references" } };

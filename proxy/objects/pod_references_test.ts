@@ -5,12 +5,12 @@ import { signedReferences } from "@signed-pods/shared/pod/reference-answer";
 import type { Permission } from "@signed-pods/shared/pod/permissions";
 import { contentDigest } from "@signed-pods/shared/pod/pins";
 import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
-import type { AllowVerdict, Difference } from "@signed-pods/shared/verdict";
+import type { AllowVerdict, DenyVerdict, Difference } from "@signed-pods/shared/verdict";
 import { ManualClock } from "../../tests/fakes/clock.ts";
 import { makeMetadata } from "../../tests/fakes/objects.ts";
 import { uidOf } from "../../tests/fakes/owner.ts";
+import { makeReferences } from "../../tests/fakes/references.ts";
 import {
-  createPodReferences,
   HELD_AFTER_LEAVE_MS,
   HELD_AFTER_REQUEST_MS,
   MAX_HELD_OBJECTS,
@@ -24,21 +24,23 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
   const clock = new ManualClock();
   const refreshed: string[] = [];
   const warned: Difference[] = [];
-  const references = createPodReferences({
+  const references = makeReferences({
     mode,
-    keys: [],
     runtimeClasses,
     clock,
     refresh: (kind, namespace, name) => void refreshed.push(`${kind}/${namespace}/${name}`),
     refreshRuntimeClasses: () => void refreshed.push("classes"),
     warn: (_kind, _namespace, _name, differences) => void warned.push(...differences),
   });
-  const reserve = async (number: number, verdict: AllowVerdict, running = false) => {
-    const pod = { uid: uidOf(number), namespace: "ns", name: `p${number}` };
-    const denied = await references.reserve(pod, verdict, running);
+  const podOf = (number: number) => ({ uid: uidOf(number), namespace: "ns", name: `p${number}` });
+  const problemsOf = (denied: DenyVerdict | undefined) => {
     assert.ok(denied === undefined || denied.code === "reference-not-signed");
     return denied?.differences.map(({ path, detail }) => `${path}: ${detail}`);
   };
+  const reserve = async (number: number, verdict: AllowVerdict, running = false) =>
+    problemsOf(await references.reserve(podOf(number), verdict, running));
+  const check = async (number: number, verdict: AllowVerdict) =>
+    problemsOf(await references.check(podOf(number), verdict));
   const judge = async (data: JsonObject, name = "web") => {
     const object = {
       kind: "ConfigMap",
@@ -49,7 +51,7 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     const judged = await references.judge("ConfigMap", "ns", name, object);
     return judged.ok ? judged.content : judged.differences.map(({ path }) => path);
   };
-  return { references, reserve, judge, clock, refreshed, warned };
+  return { references, reserve, check, judge, clock, refreshed, warned };
 }
 
 function verdictOf(
@@ -217,6 +219,19 @@ Deno.test("a pod that uses more keys makes the kubelet ask again", async () => {
   assert.equal(await reserve(3, oneKey("B")), undefined);
   assert.deepEqual(refreshed, ["ConfigMap/ns/web"]);
   assert.deepEqual(await judge({ A: "1", B: "2" }), { data: { A: "1", B: "2" } });
+});
+
+Deno.test("to ask about a pod changes nothing, and the answer is the one that it would get", async () => {
+  const { judge, reserve, check, references, refreshed } = setUp();
+  await reserve(1, oneKey("A"));
+  await judge({ A: "x", B: "y" });
+  assert.equal(await check(2, oneKey("B")), undefined);
+  assert.match(String(await check(3, await pinned(OLD))), /as the kubelet holds it does not fit/);
+  references.runtimeClassShown("kata", "runc");
+  assert.match(String(await check(4, classOf("kata-qemu"))), /means "runc"/);
+  assert.deepEqual(refreshed, []);
+  assert.deepEqual([2, 3, 4].filter((number) => references.knows(uidOf(number))), []);
+  assert.deepEqual(await judge({ A: "x", B: "y" }), { data: { A: "x" } });
 });
 
 Deno.test("in the mode warn other content than the signed is told and passed on; in off it is not looked at", async () => {

@@ -296,6 +296,7 @@ class NodeJudge implements Judge {
       if (candidate === undefined) {
         return { kind: "hide" };
       }
+      await this.#checkReferences(candidate);
       const decision = this.#decide(candidate, undefined);
       const resourceVersion = this.#resourceVersion(object);
       switch (decision.kind) {
@@ -520,25 +521,46 @@ class NodeJudge implements Judge {
    * @returns whether its references are remembered since now
    */
   async #reserveReferences(candidate: Candidate): Promise<boolean> {
-    const { identity, verdict, refusal, object } = candidate;
-    const references = this.#references;
+    const { identity, object } = candidate;
     if (hasTerminalPhase(object)) {
       // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      references?.forget(identity.uid);
+      this.#references?.forget(identity.uid);
       return false;
     }
-    if (
-      references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
-      references.knows(identity.uid)
-    ) {
+    const asking = this.#askingAbout(candidate);
+    if (asking === undefined) {
       return false;
     }
-    const running = !this.#enforce || this.#ledger.get(identity.uid) !== undefined;
-    const denied = await references.reserve(identity, verdict, running);
+    const denied = await asking.references.reserve(identity, asking.verdict, this.#isRunning(identity));
     if (denied !== undefined) {
       candidate.verdict = denied;
     }
     return denied === undefined;
+  }
+
+  /** The same decision about a pod that is only looked at. */
+  async #checkReferences(candidate: Candidate): Promise<void> {
+    const { identity, object } = candidate;
+    const asking = hasTerminalPhase(object) ? undefined : this.#askingAbout(candidate);
+    if (asking !== undefined && !this.#isRunning(identity)) {
+      candidate.verdict = await asking.references.check(identity, asking.verdict) ?? candidate.verdict;
+    }
+  }
+
+  /** What has to be asked about the references of a good pod that nobody has asked about yet. */
+  #askingAbout(
+    { identity, verdict, refusal }: Candidate,
+  ): { references: PodReferences; verdict: AllowVerdict } | undefined {
+    const references = this.#references;
+    return references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
+        references.knows(identity.uid)
+      ? undefined
+      : { references, verdict };
+  }
+
+  /** It is too late to refuse it for what it refers to. */
+  #isRunning({ uid }: Identity): boolean {
+    return !this.#enforce || this.#ledger.get(uid) !== undefined;
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */

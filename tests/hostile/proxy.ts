@@ -12,6 +12,7 @@ import { openLedger } from "../../proxy/pods/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
 import { createObjectGate } from "../../proxy/objects/object_gate.ts";
 import { createObjectKinds } from "../../proxy/objects/object_kinds.ts";
+import type { PodReferences } from "../../proxy/objects/pod_references.ts";
 import { createPodGate } from "../../proxy/pods/pod_gate.ts";
 import { createReviewClient } from "../../proxy/node_api/review_client.ts";
 import { createReviewGate } from "../../proxy/node_api/review_gate.ts";
@@ -34,6 +35,8 @@ export interface ProxyOptions {
   bearerToken?: () => Promise<string | undefined>;
   /** Longest wait for the headers of an answer, in milliseconds. */
   headersTimeoutMs?: number;
+  /** What pods refer to; without it references are not looked at. */
+  references?: PodReferences;
 }
 
 export interface RunningProxy {
@@ -67,8 +70,10 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     clock: systemClock,
     ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
   });
+  const references = options.references === undefined ? {} : { references: options.references };
   const gate = createPodGate({
     upstream,
+    ...references,
     verifier,
     ledger: await openLedger(store, log),
     log,
@@ -86,6 +91,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
       log,
       mode: "enforce",
       clock,
+      ...references,
     }),
     reviews: createReviewGate({
       nodeName: NODE_NAME,

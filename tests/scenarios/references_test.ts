@@ -6,12 +6,12 @@ import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
 import { expand } from "@signed-pods/shared/pod/normal-form";
 import { contentDigest } from "@signed-pods/shared/pod/pins";
-import { createPodReferences } from "../../proxy/objects/pod_references.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
 import type { Ledger } from "../../proxy/pods/ledger.ts";
 import { listOf, makeMetadata, makeObjectGate } from "../fakes/objects.ts";
 import { makePod, objectOf, Owner, uidOf, withSpec, withStatus } from "../fakes/owner.ts";
+import { makeReferences } from "../fakes/references.ts";
 import { jsonAnswer, upstreamOf } from "../fakes/upstream.ts";
 
 const owner = await Owner.create();
@@ -31,20 +31,15 @@ async function pinnedPod(number: number, value: string): Promise<JsonObject> {
   return await owner.sign(pod, { pins: { configMaps: { web: { data: { SALUTE: digest } } } } });
 }
 
+function nameOf(pod: unknown): unknown {
+  return objectOf(objectOf(pod)["metadata"])["name"];
+}
+
 /** A proxy, and the API server's state. */
 async function setUp(ledger?: Ledger) {
   const state = { pods: [] as JsonObject[], data: { SALUTE: "hello" } as JsonObject };
   const clock = new ManualClock();
-  const refreshed: string[] = [];
-  const references = createPodReferences({
-    mode: "enforce",
-    keys: [],
-    runtimeClasses: new Map(),
-    clock,
-    refresh: (_kind, _namespace, name) => void refreshed.push(name),
-    refreshRuntimeClasses: () => {},
-    warn: () => {},
-  });
+  const references = makeReferences({ clock });
   const upstream = upstreamOf((request) => {
     const { pathname } = new URL(request.url);
     return pathname.endsWith("/configmaps")
@@ -56,7 +51,7 @@ async function setUp(ledger?: Ledger) {
       )
       : pathname === "/api/v1/pods"
       ? jsonAnswer(listOf("Pod", "v1", state.pods))
-      : jsonAnswer({}, { status: 404 });
+      : jsonAnswer(state.pods.find((pod) => pathname.endsWith(`/pods/${String(nameOf(pod))}`)) ?? {});
   });
   const pods = await makeGate({
     upstream,
@@ -77,7 +72,14 @@ async function setUp(ledger?: Ledger) {
         await (await pods.fetch("/api/v1/pods?fieldSelector=spec.nodeName%3Dworker")).json(),
       );
       assert.ok(Array.isArray(list["items"]));
-      return list["items"].map((item) => objectOf(objectOf(item)["metadata"])["name"]);
+      return list["items"].map(nameOf);
+    },
+    /** The status of a GET of one pod. */
+    async getPod(pod: JsonObject): Promise<number> {
+      state.pods = [pod];
+      const response = await pods.fetch(`/api/v1/namespaces/default/pods/${String(nameOf(pod))}`);
+      await response.body?.cancel();
+      return response.status;
     },
     /** The status of the ConfigMap's list, and its content if there is some. */
     async readConfig(salute: string): Promise<unknown[]> {
@@ -124,6 +126,21 @@ Deno.test("refuses a pod that comes when the other one is gone, as long as the k
   await readConfig("hello");
   assert.deepEqual(await listPods(SECOND), []);
   await clock.advance(120_000);
+  assert.deepEqual(await listPods(SECOND), ["p2"]);
+  await close();
+});
+
+Deno.test("refuses to show by itself a pod that no list would show", async () => {
+  const { listPods, readConfig, getPod, clock, close } = await setUp();
+  await listPods(FIRST);
+  await readConfig("hello");
+  assert.equal(await getPod(FIRST), 200);
+  assert.equal(await getPod(SECOND), 404, "it was signed with other content");
+  assert.deepEqual(await readConfig("servus"), [403], "to look at a pod is not to admit it");
+  assert.deepEqual(await listPods(SECOND), []);
+  assert.equal(await getPod(SECOND), 404, "the kubelet may still hold the other content");
+  await clock.advance(120_000);
+  assert.equal(await getPod(SECOND), 200);
   assert.deepEqual(await listPods(SECOND), ["p2"]);
   await close();
 });

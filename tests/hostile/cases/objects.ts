@@ -1,7 +1,11 @@
 /** What a signed pod refers to: Services, ConfigMaps, Secrets, volumes, classes, tokens. */
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
+import { expand } from "@signed-pods/shared/pod/normal-form";
+import { contentDigest } from "@signed-pods/shared/pod/pins";
+import { systemClock } from "../../../proxy/clock.ts";
 import { makeMetadata, makeService } from "../../fakes/objects.ts";
-import { NODE_NAME, objectOf } from "../../fakes/owner.ts";
+import { makePod, NODE_NAME, objectOf, withSpec } from "../../fakes/owner.ts";
+import { makeReferences } from "../../fakes/references.ts";
 import { answer, chunk, type Received, type Wire } from "../api_server.ts";
 import type { Case, CaseGroup } from "../case.ts";
 import type { Followed } from "../kubelets.ts";
@@ -459,6 +463,59 @@ export const read: CaseGroup = {
           target === path ? (wire) => wire.write(answer(JSON.stringify(list))) : undefined;
         const { status, text } = await setting.fetch(path);
         if (status !== 200 || text.includes(INTRUDER)) throw new Error(`${status} ${text}`);
+      },
+    },
+  ],
+};
+
+// ---- content that owners signed
+
+const CONFIG_MAPS = "/api/v1/namespaces/default/configmaps";
+
+/** A pod whose variables are a ConfigMap's content, which is signed with it. */
+async function pinning(setting: Setting, name: string, value: string): Promise<JsonObject> {
+  const spec = expand({
+    automountServiceAccountToken: false,
+    containers: [{
+      name: "app",
+      image: "registry.example/web:1",
+      envFrom: [{ configMapRef: { name: "web" } }],
+    }],
+  });
+  const digest = await contentDigest(new TextEncoder().encode(value));
+  const pins = { configMaps: { web: { data: { value: digest } } } };
+  return await setting.sign(withSpec(makePod({ name, uid: setting.uid() }), spec), { pins });
+}
+
+/** A node on which the pod `first` runs with the content "honest" of ConfigMap web. */
+async function startedWithContent(setting: Setting): Promise<void> {
+  setting.proxyOptions = { references: makeReferences({ clock: systemClock }) };
+  await started(setting);
+  setting.api.put(await pinning(setting, "first", "honest"));
+  await setting.untilHeld("first");
+  const object = JSON.stringify(CONFIG_MAP.honest);
+  setting.server.lie = ({ target }) =>
+    target === `${CONFIG_MAPS}/web` ? (wire) => wire.write(answer(object)) : undefined;
+  const { status, text } = await setting.fetch(`${CONFIG_MAPS}/web`);
+  if (status !== 200) throw new Error(`the honest content did not come through: ${text}`);
+}
+
+/** What pods pin, and what the kubelet holds. */
+export const pinned: CaseGroup = {
+  title: "Content that was signed with pods",
+  cases: [
+    {
+      name: "17-pinned-pod-by-itself",
+      does: "shows a pod that was signed with other content to a GET alone, where no list can refuse it",
+      async run(setting) {
+        await startedWithContent(setting);
+        const second = await pinning(setting, "second", "other");
+        setting.server.lie = ({ target }) =>
+          target.startsWith("/api/v1/namespaces/default/pods/second")
+            ? (wire) => wire.write(answer(JSON.stringify(second)))
+            : undefined;
+        const asked = await setting.ask({ do: "get", namespace: "default", name: "second" });
+        if (asked.ok) throw new Error("the pod came through");
       },
     },
   ],
