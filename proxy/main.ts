@@ -253,6 +253,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     mode: options.objects.references,
     keys: keys.trusted,
     runtimeClasses: options.objects.runtimeClasses,
+    ...(configuration.rootCa === undefined ? {} : { rootCa: configuration.rootCa }),
     clock: systemClock,
     refresh: (kind, namespace, name) =>
       objects.refresh(kind === "ConfigMap" ? "configmaps" : "secrets", namespace, name),
@@ -272,6 +273,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     mode: options.mode,
     clock: systemClock,
     references,
+    observer: operability.objects,
     events: createRefusalEvents({ upstream, nodeName, clock: systemClock, log }),
   });
   const gate = createPodGate({
@@ -375,6 +377,11 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       trusted = next.trusted;
     },
   });
+  const rootCaFollower = configuration.files.rootCa === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.rootCa,
+    apply: references.setRootCa,
+  });
   const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
     ...following,
     loaded: configuration.files.serving,
@@ -432,6 +439,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       const follower of [
         upstreamFollower,
         keyFollower,
+        rootCaFollower,
         servingFollower,
         frontFollower,
         keyExpiry,

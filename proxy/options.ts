@@ -260,6 +260,7 @@ const parser = object({
     allowVolumes: multiple(textOption("--allow-volume")),
     runtimeClasses: multiple(textOption("--runtime-class")),
     deviceDrivers: multiple(textOption("--allow-device-driver")),
+    rootCa: optional(textOption("--pin-root-ca")),
     references: withDefault(textOption("--references"), defaultOf("--references")),
   }),
   nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),

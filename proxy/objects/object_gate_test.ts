@@ -596,6 +596,7 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
     runtimeClassesListed: () => void told.push("classes"),
     handlersOf: () => new Set(),
     setKeys: () => {},
+    setRootCa: () => {},
   };
   return { references, told };
 }
@@ -631,6 +632,7 @@ Deno.test("content is what the pods' owners signed, and the kubelet gets what ca
 Deno.test("refuses content that owners did not sign, by each key", async () => {
   const { references } = fakeReferences(() => ({
     ok: false,
+    code: "content-differs",
     differences: [{ path: "data[a]", kind: "changed", found: "content that was not signed" }],
   }));
   const { ask, log } = makeObjectGate({
@@ -661,7 +663,10 @@ Deno.test("a watch that the kubelet leaves is told from one that ends otherwise"
 });
 
 Deno.test("the Secret of a volume that may be mounted is free to be asked for by its name", async () => {
-  const { references, told } = fakeReferences(() => ({ ok: false, differences: [] }), ["ns/key"]);
+  const { references, told } = fakeReferences(
+    () => ({ ok: false, code: "content-unused", differences: [] }),
+    ["ns/key"],
+  );
   const secret = {
     kind: "Secret",
     apiVersion: "v1",

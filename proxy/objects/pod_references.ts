@@ -9,16 +9,22 @@
  */
 import type { JsonObject } from "@signed-pods/shared/json";
 import {
+  type ContentDenyCode,
   type ContentVerdict,
   findConflict,
   judgeContent,
   type SignedContentFacts,
 } from "@signed-pods/shared/pod/content";
-import { type AnsweredReference, podReferences } from "@signed-pods/shared/pod/reference-answer";
+import {
+  type AnsweredReference,
+  podReferences,
+  ROOT_CA_CONFIG_MAP,
+} from "@signed-pods/shared/pod/reference-answer";
 import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { type AllowVerdict, deny, type DenyVerdict, type Difference } from "@signed-pods/shared/verdict";
 import type { Clock } from "../clock.ts";
+import { isRootCa, pinRootCa, type RootCa } from "./root_ca.ts";
 
 /** The kinds whose content is signed. */
 export type ContentKind = "ConfigMap" | "Secret";
@@ -51,7 +57,7 @@ export interface ReferringPod {
 /** What comes of content. */
 export type JudgedContent =
   | { ok: true; content: JsonObject }
-  | { ok: false; differences: readonly Difference[] };
+  | { ok: false; code: ContentDenyCode; differences: readonly Difference[] };
 
 /** The references of one node's pods. */
 export interface PodReferences {
@@ -91,12 +97,16 @@ export interface PodReferences {
   handlersOf(runtimeClass: string): ReadonlySet<string>;
   /** The keys that may have signed ConfigMaps are others from now on. */
   setKeys(keys: readonly VerificationKey[]): void;
+  /** kube-root-ca.crt may hold other certificates from now on: makes the kubelet ask for it again. */
+  setRootCa(rootCa: RootCa): void;
 }
 
 /** What the references are made of. */
 export interface PodReferencesOptions {
   mode: ReferencesMode;
   keys: readonly VerificationKey[];
+  /** The certificates that kube-root-ca.crt may hold; without them any. */
+  rootCa?: RootCa;
   /** Handlers that the operator pinned. */
   runtimeClasses: ReadonlyMap<string, string>;
   clock: Clock;
@@ -138,7 +148,7 @@ interface HeldObject {
 /** Makes the memory of one node. */
 export function createPodReferences(options: PodReferencesOptions): PodReferences {
   const { mode, clock, runtimeClasses, refresh, refreshRuntimeClasses, warn } = options;
-  let { keys } = options;
+  let { keys, rootCa } = options;
   const pods = new Map<string, RememberedPod>();
   const objects = new Map<string, HeldObject>();
   const handlers = new Map<string, Map<string, string>>();
@@ -189,7 +199,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     if (references.length === 0 && mode !== "enforce") {
       references = [anyUse(kind)];
     }
-    const unpinned = mode === "off" ? references.map(asMutable) : references.map(asClusterWide);
+    if (rootCa !== undefined && kind === "ConfigMap" && isRootCa(object)) {
+      const pinned = pinRootCa(object, rootCa);
+      if (!pinned.ok) {
+        const verdict = {
+          decision: "deny" as const,
+          code: "content-differs" as const,
+          differences: [pinned.difference],
+        };
+        return { verdict, warned: [] };
+      }
+      object = pinned.object;
+    }
+    const unpinned = mode === "off" ? references.map(asMutable) : references;
     const settings = {
       keys,
       now: clock.now(),
@@ -231,7 +253,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           continue;
         }
         if (verdict.decision === "deny") {
-          return { ok: false, differences: verdict.differences };
+          return { ok: false, code: verdict.code, differences: verdict.differences };
         }
         if (warned.length > 0) {
           warn(kind, namespace, name, warned);
@@ -242,7 +264,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         one.signed = verdict.signed ?? one.signed;
         return { ok: true, content: verdict.content };
       }
-      return { ok: false, differences: [CHANGES_TOO_OFTEN] };
+      return { ok: false, code: "content-differs", differences: [CHANGES_TOO_OFTEN] };
     },
     usedByVolume(namespace, name) {
       const key = `${namespace}/${name}`;
@@ -287,6 +309,16 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     handlersOf: (runtimeClass) => new Set(handlers.get(runtimeClass)?.values() ?? []),
     setKeys(next) {
       keys = next;
+    },
+    setRootCa(next) {
+      rootCa = next;
+      for (const [key, one] of objects) {
+        const [kind, namespace, name] = key.split("/");
+        if (kind === "ConfigMap" && namespace !== undefined && name === ROOT_CA_CONFIG_MAP) {
+          one.version++;
+          refresh(kind, namespace, name);
+        }
+      }
     },
   };
 
@@ -468,9 +500,4 @@ function anyUse(kind: ContentKind): AnsweredReference {
     reference: { kind, name: "", path: "", use: "other", optional: true },
     answer: { kind: "extra" },
   });
-}
-
-/** kube-root-ca.crt is the API server's word about itself, which tells nobody more than the API server could. */
-function asClusterWide(answered: AnsweredReference): AnsweredReference {
-  return answered.answer.kind === "cluster" ? asMutable(answered) : answered;
 }
