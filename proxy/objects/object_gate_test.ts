@@ -783,3 +783,51 @@ Deno.test("whoever looks at a refused object is told, once for each reason", asy
     uid: uidOf(7),
   });
 });
+
+Deno.test("refusals are counted with their code, once for each reason, in audit as well", async () => {
+  const policy = { allowedVolumes: [{ plugin: "nfs" as const, mountOptions: new Set<string>() }] };
+  const volume = (name: string, spec: JsonObject) => ({
+    kind: "PersistentVolume",
+    apiVersion: "v1",
+    metadata: makeMetadata(name),
+    spec,
+  });
+  const third = { ...makeConfigMap({}), metadata: makeMetadata("third", { namespace: "ns" }) };
+  const answers: [path: string, object: JsonObject, code: string][] = [
+    [`${CONFIG_MAPS}/web`, BAD, "configmaps object-malformed"],
+    [`${CONFIG_MAPS}/other`, third, "configmaps object-misplaced"],
+    ["/api/v1/persistentvolumes/a", volume("a", { hostPath: {} }), "persistentvolumes object-not-allowed"],
+    ["/api/v1/persistentvolumes/b", volume("b", { nfs: 1 }), "persistentvolumes object-malformed"],
+  ];
+  for (const mode of ["enforce", "audit"] as const) {
+    const counted: string[] = [];
+    const observer = { refused: (...of: string[]) => void counted.push(of.join(" ")) };
+    const { ask, log } = makeObjectGate({
+      mode,
+      observer,
+      policy,
+      upstream: upstreamOf((request) =>
+        jsonAnswer(answers.find(([path]) => new URL(request.url).pathname === path)?.[1] ?? {})
+      ),
+    });
+    for (const [path] of [...answers, ...answers]) {
+      await (await ask("GET", path)).text();
+    }
+    const codes = answers.map(([, , code]) => code);
+    assert.deepEqual(counted, codes);
+    assert.deepEqual(
+      log.of("object-refused").map(({ fields }) => `${fields["resource"]} ${fields["code"]}`),
+      codes,
+    );
+  }
+});
+
+Deno.test("a deletion without a proper name is counted", async () => {
+  const counted: string[] = [];
+  const { ask } = makeObjectGate({
+    observer: { refused: (...of) => void counted.push(of.join(" ")) },
+    upstream: upstreamAnswering(() => stream(eventLine("DELETED", makeService("", {})))),
+  });
+  await (await ask("GET", WATCH)).text();
+  assert.deepEqual(counted, ["services object-malformed"]);
+});

@@ -8,6 +8,7 @@ import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import type { AllowVerdict, DenyVerdict, Difference } from "@signed-pods/shared/verdict";
 import { ManualClock } from "../../tests/fakes/clock.ts";
 import { makeMetadata } from "../../tests/fakes/objects.ts";
+import { issue } from "../fixture_test.ts";
 import { uidOf } from "../../tests/fakes/owner.ts";
 import { makeReferences } from "../../tests/fakes/references.ts";
 import {
@@ -17,16 +18,24 @@ import {
   MAX_REJUDGEMENTS,
 } from "./pod_references.ts";
 
+const OLD_CA = await issue({ commonName: "old", authority: true });
+const NEW_CA = await issue({ commonName: "new", authority: true });
+
 const OLD: JsonObject = { GREETING: "hello" };
 const NEW: JsonObject = { GREETING: "servus" };
 
-function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string, string>()) {
+function setUp(
+  mode: ReferencesMode = "enforce",
+  runtimeClasses = new Map<string, string>(),
+  rootCa?: ReadonlySet<string>,
+) {
   const clock = new ManualClock();
   const refreshed: string[] = [];
   const warned: Difference[] = [];
   const references = makeReferences({
     mode,
     runtimeClasses,
+    ...(rootCa === undefined ? {} : { rootCa }),
     clock,
     refresh: (kind, namespace, name) => void refreshed.push(`${kind}/${namespace}/${name}`),
     refreshRuntimeClasses: () => void refreshed.push("classes"),
@@ -318,4 +327,65 @@ Deno.test("refuses content for now while pods come and go faster than it is judg
   const judged = await references.judge("ConfigMap", "ns", "web", object);
   assert.ok(!judged.ok && /change faster/.test(judged.differences[0]?.detail ?? ""));
   assert.ok(turns >= MAX_REJUDGEMENTS);
+});
+
+/** A pod with the API server's own service account volume, or that names the ConfigMap itself. */
+function rootCaPod(allow: Permission[] = []): AllowVerdict {
+  const source = { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } };
+  return verdictOf(
+    {
+      containers: [{ name: "app", image: "x" }],
+      volumes: [{ name: "kube-api-access-x1y2z", projected: { sources: [source] } }],
+    },
+    allow,
+    undefined,
+  );
+}
+
+const crt = (...issued: { certificate: string }[]) => ({
+  "ca.crt": issued.map(({ certificate }) => certificate).join(""),
+});
+
+Deno.test("refuses a kube-root-ca.crt with a certificate that the operator did not pin, in every mode, whatever owners allow", async () => {
+  for (const mode of ["enforce", "warn", "off"] as const) {
+    for (const allow of [[], [{ kind: "mutable-config" as const, name: "kube-root-ca.crt" }]]) {
+      const { judge, reserve } = setUp(mode, new Map(), new Set([OLD_CA.certificate]));
+      await reserve(1, rootCaPod(allow));
+      assert.deepEqual(await judge(crt(NEW_CA), "kube-root-ca.crt"), ["data[ca.crt]"], mode);
+      assert.deepEqual(await judge(crt(OLD_CA, NEW_CA), "kube-root-ca.crt"), ["data[ca.crt]"], mode);
+      assert.deepEqual(await judge({ ...crt(OLD_CA), more: "x" }, "kube-root-ca.crt"), { data: crt(OLD_CA) });
+    }
+  }
+});
+
+Deno.test("without a pin kube-root-ca.crt is what the API server says, and a pin is for no other ConfigMap", async () => {
+  const free = setUp();
+  await free.reserve(1, rootCaPod());
+  assert.deepEqual(await free.judge(crt(NEW_CA), "kube-root-ca.crt"), { data: crt(NEW_CA) });
+  const pinned = setUp("enforce", new Map(), new Set([OLD_CA.certificate]));
+  await pinned.reserve(1, mutable("kube-root-ca.crt2"));
+  assert.deepEqual(await pinned.judge({ a: "x" }, "kube-root-ca.crt2"), { data: { a: "x" } });
+});
+
+Deno.test("other pinned certificates make the kubelet ask again, and refuse pods for which it holds one that is gone", async () => {
+  const { judge, reserve, references, refreshed } = setUp(
+    "enforce",
+    new Map(),
+    new Set([OLD_CA.certificate]),
+  );
+  await reserve(1, rootCaPod());
+  await reserve(2, mutable());
+  await judge(OLD);
+  await judge(crt(OLD_CA), "kube-root-ca.crt");
+  references.setRootCa(new Set([OLD_CA.certificate, NEW_CA.certificate]));
+  assert.deepEqual(refreshed, ["ConfigMap/ns/kube-root-ca.crt"]);
+  assert.equal(await reserve(3, rootCaPod()), undefined, "what the kubelet holds is good");
+  references.setRootCa(new Set([NEW_CA.certificate]));
+  assert.match(
+    String(await reserve(4, rootCaPod())),
+    /kube-root-ca\.crt as the kubelet holds it does not fit/,
+  );
+  assert.deepEqual(await judge(crt(OLD_CA), "kube-root-ca.crt"), ["data[ca.crt]"]);
+  assert.deepEqual(await judge(crt(NEW_CA), "kube-root-ca.crt"), { data: crt(NEW_CA) });
+  assert.equal(await reserve(4, rootCaPod()), undefined);
 });
