@@ -1,8 +1,11 @@
 /** What a signed pod refers to: Services, ConfigMaps, Secrets, volumes, classes, tokens. */
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import { expand } from "@signed-pods/shared/pod/normal-form";
-import { contentDigest } from "@signed-pods/shared/pod/pins";
+import { contentDigest, SALT_ANNOTATION, SALT_BYTES, saltedDigest } from "@signed-pods/shared/pod/pins";
+import type { SignOptions } from "@signed-pods/shared/signed-template";
 import { systemClock } from "../../../proxy/clock.ts";
+import { issue } from "../../../proxy/fixture_test.ts";
+import type { PodReferencesOptions } from "../../../proxy/objects/pod_references.ts";
 import { makeMetadata, makeService } from "../../fakes/objects.ts";
 import { makePod, NODE_NAME, objectOf, withSpec } from "../../fakes/owner.ts";
 import { makeReferences } from "../../fakes/references.ts";
@@ -31,6 +34,12 @@ interface Subject {
   kind: string;
   honest: JsonObject;
   last: JsonObject;
+  /** Stands in the store when the last object has come; by default its name. */
+  sign?: string;
+  /** Must never stand in the store; by default {@linkcode INTRUDER}. */
+  intruder?: string;
+  /** Brings the node to where the case begins. */
+  start?: (setting: Setting) => Promise<void>;
 }
 
 const SERVICES: Subject = {
@@ -101,9 +110,10 @@ function followCase(
     name: `17-${slug}`,
     does,
     async run(setting) {
-      await started(setting);
-      const { followed, kind, honest, last } = subject;
+      const { followed, kind, honest, last, start = started } = subject;
+      await start(setting);
       const { resource, namespace, name } = followed;
+      const { sign = resource === "secrets" ? btoa(LAST) : LAST, intruder = INTRUDER } = subject;
       const path = `/api/v1/${namespace === undefined ? "" : `namespaces/${namespace}/`}${resource}`;
       let lists = 0;
       let watches = 0;
@@ -117,11 +127,10 @@ function followCase(
       setting.follow(followed, (store) => {
         held = JSON.stringify(store);
         const shown = resource === "secrets" ? held + store.map(decoded).join() : held;
-        if (shown.includes(INTRUDER)) {
+        if (shown.includes(intruder)) {
           setting.violations.push(`the kubelet holds what it must not: ${shown.slice(0, 500)}`);
         }
       });
-      const sign = resource === "secrets" ? btoa(LAST) : LAST;
       await setting.until(
         `the kubelet holds the last of ${resource} ${name ?? ""}`,
         () => held.includes(sign),
@@ -470,46 +479,123 @@ export const read: CaseGroup = {
 
 // ---- content that owners signed
 
-const CONFIG_MAPS = "/api/v1/namespaces/default/configmaps";
-
-/** A pod whose variables are a ConfigMap's content, which is signed with it. */
-async function pinning(setting: Setting, name: string, value: string): Promise<JsonObject> {
-  const spec = expand({
-    automountServiceAccountToken: false,
-    containers: [{
-      name: "app",
-      image: "registry.example/web:1",
-      envFrom: [{ configMapRef: { name: "web" } }],
-    }],
-  });
-  const digest = await contentDigest(new TextEncoder().encode(value));
-  const pins = { configMaps: { web: { data: { value: digest } } } };
-  return await setting.sign(withSpec(makePod({ name, uid: setting.uid() }), spec), { pins });
+/** A node on which the pod `first` refers to an object, and its owner says something of it. */
+function startedWithPod(
+  references: Partial<PodReferencesOptions>,
+  spec: JsonObject,
+  options: SignOptions,
+): (setting: Setting) => Promise<void> {
+  return async (setting) => {
+    setting.proxyOptions = { references: makeReferences({ clock: systemClock, ...references }) };
+    await started(setting);
+    setting.api.put(await referring(setting, "first", spec, options));
+    await setting.untilHeld("first");
+  };
 }
 
-/** A node on which the pod `first` runs with the content "honest" of ConfigMap web. */
-async function startedWithContent(setting: Setting): Promise<void> {
-  setting.proxyOptions = { references: makeReferences({ clock: systemClock }) };
-  await started(setting);
-  setting.api.put(await pinning(setting, "first", "honest"));
-  await setting.untilHeld("first");
-  const object = JSON.stringify(CONFIG_MAP.honest);
-  setting.server.lie = ({ target }) =>
-    target === `${CONFIG_MAPS}/web` ? (wire) => wire.write(answer(object)) : undefined;
-  const { status, text } = await setting.fetch(`${CONFIG_MAPS}/web`);
-  if (status !== 200) throw new Error(`the honest content did not come through: ${text}`);
+function referring(
+  setting: Setting,
+  name: string,
+  spec: JsonObject,
+  options: SignOptions,
+): Promise<JsonObject> {
+  const whole = expand({ automountServiceAccountToken: false, ...spec });
+  return setting.sign(withSpec(makePod({ name, uid: setting.uid() }), whole), options);
 }
+
+function variablesOf(source: JsonObject): JsonObject {
+  return { containers: [{ name: "app", image: "registry.example/web:1", envFrom: [source] }] };
+}
+
+const BY_CONFIG_MAP = variablesOf({ configMapRef: { name: "web" } });
+const BY_SECRET = variablesOf({ secretRef: { name: "web" } });
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+const pinOf = async (text: string) => ({
+  pins: { configMaps: { web: { data: { value: await contentDigest(bytesOf(text)) } } } },
+});
+const SALTS = [1, 2].map((first) => new Uint8Array(SALT_BYTES).fill(first));
+const [SALT = new Uint8Array(), OTHER_SALT = new Uint8Array()] = SALTS;
+const HONEST_PIN = await pinOf("honest");
+const OTHER_PIN = await pinOf("other");
+const SECRET_PIN = {
+  pins: { secrets: { web: { data: { value: await saltedDigest(SALT, "value", bytesOf("honest")) } } } },
+};
+
+/** The same objects; the last one is told by its version, for its content is signed. */
+function signedContent(subject: Subject, start: (setting: Setting) => Promise<void>): Subject {
+  return {
+    ...subject,
+    last: changed(subject, {}, { resourceVersion: "49" }),
+    sign: '"resourceVersion":"49"',
+    start,
+  };
+}
+
+const PINNED = signedContent(CONFIG_MAP, startedWithPod({}, BY_CONFIG_MAP, HONEST_PIN));
+const MUTABLE = signedContent(
+  CONFIG_MAP,
+  startedWithPod({}, BY_CONFIG_MAP, { allow: ["mutable-config=web"] }),
+);
+
+function salted(salt: Uint8Array, value: string): JsonObject {
+  const annotations = { [SALT_ANNOTATION]: salt.toBase64() };
+  return changed(SECRET, { data: { value: btoa(value) } }, { annotations });
+}
+
+const PINNED_SECRET = signedContent(
+  { ...SECRET, honest: salted(SALT, "honest") },
+  startedWithPod({}, BY_SECRET, SECRET_PIN),
+);
+
+// ---- the cluster's authority
+
+const ROOT = await issue({ commonName: "root", authority: true });
+const OTHER_ROOT = await issue({ commonName: INTRUDER, authority: true });
+
+function rootCa(...texts: readonly string[]): JsonObject {
+  return {
+    kind: "ConfigMap",
+    apiVersion: "v1",
+    metadata: makeMetadata("kube-root-ca.crt", { namespace: "default" }),
+    data: { "ca.crt": texts.join("") },
+  };
+}
+
+const BY_VOLUME: JsonObject = {
+  containers: [{ name: "app", image: "registry.example/web:1" }],
+  volumes: [{ name: "ca", configMap: { name: "kube-root-ca.crt" } }],
+};
+
+const ROOT_CA: Subject = {
+  ...signedContent(
+    {
+      followed: { resource: "configmaps", namespace: "default", name: "kube-root-ca.crt" },
+      kind: "ConfigMap",
+      honest: rootCa(ROOT.certificate),
+      last: {},
+    },
+    startedWithPod({ rootCa: new Set([ROOT.certificate]) }, BY_VOLUME, {}),
+  ),
+  intruder: OTHER_ROOT.certificate.split("\n").at(-3) ?? INTRUDER,
+};
 
 /** What pods pin, and what the kubelet holds. */
 export const pinned: CaseGroup = {
-  title: "Content that was signed with pods",
+  title: "Content that was signed with pods, and the cluster's authority",
   cases: [
     {
       name: "17-pinned-pod-by-itself",
       does: "shows a pod that was signed with other content to a GET alone, where no list can refuse it",
       async run(setting) {
-        await startedWithContent(setting);
-        const second = await pinning(setting, "second", "other");
+        await PINNED.start?.(setting);
+        const path = "/api/v1/namespaces/default/configmaps/web";
+        const object = JSON.stringify(PINNED.honest);
+        setting.server.lie = ({ target }) =>
+          target === path ? (wire) => wire.write(answer(object)) : undefined;
+        const { status, text } = await setting.fetch(path);
+        if (status !== 200) throw new Error(`the honest content did not come through: ${text}`);
+        const second = await referring(setting, "second", BY_CONFIG_MAP, OTHER_PIN);
         setting.server.lie = ({ target }) =>
           target.startsWith("/api/v1/namespaces/default/pods/second")
             ? (wire) => wire.write(answer(JSON.stringify(second)))
@@ -518,5 +604,71 @@ export const pinned: CaseGroup = {
         if (asked.ok) throw new Error("the pod came through");
       },
     },
+    shows(
+      "pinned-config-map",
+      "changes a ConfigMap that was signed with a pod",
+      PINNED,
+      changed(CONFIG_MAP, { data: { value: INTRUDER } }),
+    ),
+    shows(
+      "pinned-config-map-key",
+      "adds a variable to a ConfigMap that was signed with a pod",
+      PINNED,
+      changed(CONFIG_MAP, { data: { value: "honest", LD_PRELOAD: INTRUDER } }),
+    ),
+    shows(
+      "pinned-config-map-bytes",
+      "gives the content that was signed as a text in bytes, and more",
+      PINNED,
+      changed(CONFIG_MAP, { data: {}, binaryData: { value: btoa("honest"), [INTRUDER]: "AAAA" } }),
+    ),
+    shows(
+      "pinned-secret",
+      "changes a Secret that was signed with a pod",
+      PINNED_SECRET,
+      salted(SALT, INTRUDER),
+    ),
+    shows(
+      "pinned-secret-salt",
+      "changes a Secret that was signed with a pod, and its salt",
+      PINNED_SECRET,
+      salted(OTHER_SALT, INTRUDER),
+    ),
+    shows(
+      "pinned-secret-no-salt",
+      "changes a Secret that was signed with a pod, and takes its salt away",
+      PINNED_SECRET,
+      changed(SECRET, { data: { value: btoa(INTRUDER) } }),
+    ),
+    shows(
+      "mutable-config-map-loader",
+      "adds LD_PRELOAD to a ConfigMap that its owner lets change",
+      MUTABLE,
+      changed(CONFIG_MAP, { data: { value: "honest", LD_PRELOAD: INTRUDER } }),
+    ),
+    shows(
+      "root-ca",
+      "swaps the cluster's authority in kube-root-ca.crt",
+      ROOT_CA,
+      rootCa(OTHER_ROOT.certificate),
+    ),
+    shows(
+      "root-ca-added",
+      "adds an authority to kube-root-ca.crt",
+      ROOT_CA,
+      rootCa(ROOT.certificate, OTHER_ROOT.certificate),
+    ),
+    shows(
+      "root-ca-trusted",
+      "adds an authority to kube-root-ca.crt in OpenSSL's own form",
+      ROOT_CA,
+      rootCa(ROOT.certificate, OTHER_ROOT.certificate.replaceAll("CERTIFICATE", "TRUSTED CERTIFICATE")),
+    ),
+    shows(
+      "root-ca-key",
+      "adds an authority to kube-root-ca.crt under another key",
+      ROOT_CA,
+      { ...rootCa(), data: { "ca.crt": ROOT.certificate, "extra.crt": OTHER_ROOT.certificate } },
+    ),
   ],
 };
