@@ -132,6 +132,11 @@ export interface Judge {
   stoppingEntries(): LedgerEntry[];
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
+  /**
+   * The kubelet reports that all containers of a pod have ended: what the pod refers to counts no more when the API server
+   * shows that it has ended.
+   */
+  noteEnded(uid: string): void;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
   setFinishing(uid: string, finishing: boolean): void;
   /** How many pods there are in each state; walks all of them. */
@@ -245,6 +250,8 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
+  /** Pods that the kubelet itself has reported to have ended, of those whose references are known. */
+  readonly #ended = new Set<string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -391,6 +398,12 @@ class NodeJudge implements Judge {
     return entry === undefined || entry.state === "admitted" ? undefined : entry;
   }
 
+  noteEnded(uid: string): void {
+    if (this.#references?.knows(uid)) {
+      this.#ended.add(uid);
+    }
+  }
+
   setFinishing(uid: string, finishing: boolean): void {
     if (finishing) {
       this.#finishing.add(uid);
@@ -522,9 +535,17 @@ class NodeJudge implements Judge {
    */
   async #reserveReferences(candidate: Candidate): Promise<boolean> {
     const { identity, object } = candidate;
-    if (hasTerminalPhase(object)) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+    if (this.#ended.has(identity.uid)) {
+      // The kubelet starts no container of it any more, whatever is said of it.
       this.#references?.forget(identity.uid);
+      return false;
+    }
+    if (hasTerminalPhase(object)) {
+      // Of a pod that runs, that is the API server's word alone: its containers have what is left of their grace period, and
+      // files. One that had ended before this process saw it refers to nothing.
+      if (!this.#enforce) {
+        this.#references?.forget(identity.uid);
+      }
       return false;
     }
     const asking = this.#askingAbout(candidate);
@@ -895,6 +916,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
+    this.#ended.delete(uid);
     this.#references?.forget(uid);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);

@@ -130,7 +130,7 @@ export function contentTests({ namespace, runDir, test, sign, isReady }: Content
     await cluster.create(persistentVolume("volume-everything", `${runDir}/volumes/everything`));
     const signed = await sign(listOf(...content, everything, claim, usesAll("uses-all", app)), { allow });
     try {
-      await cluster.create(signed);
+      for (const item of listAt(signed, "items")) await cluster.create(JSON.stringify(item));
       const first = await cluster.untilPod(namespace, "uses-all", "is Ready", isReady);
       const begun = [
         "PASSWORD=correct",

@@ -74,6 +74,16 @@ async function setUp(ledger?: Ledger) {
       assert.ok(Array.isArray(list["items"]));
       return list["items"].map(nameOf);
     },
+    /** The kubelet reports a phase. */
+    async report(pod: JsonObject, phase: string): Promise<void> {
+      const { uid = null } = objectOf(pod["metadata"]);
+      const response = await pods.fetch(`/api/v1/namespaces/default/pods/${String(nameOf(pod))}/status`, {
+        method: "PATCH",
+        headers: { "content-type": "application/strategic-merge-patch+json" },
+        body: JSON.stringify({ metadata: { uid }, status: { phase } }),
+      });
+      await response.body?.cancel();
+    },
     /** The status of a GET of one pod. */
     async getPod(pod: JsonObject): Promise<number> {
       state.pods = [pod];
@@ -107,15 +117,63 @@ Deno.test("content that is not what was signed never passes, whichever comes fir
 });
 
 Deno.test("refuses a pod that was signed with other content than another pod, until that one has ended", async () => {
-  const { listPods, readConfig, clock, close } = await setUp();
+  const { listPods, readConfig, report, clock, close } = await setUp();
   await listPods(FIRST);
   await readConfig("hello");
   assert.deepEqual(await listPods(FIRST, SECOND), ["p1"]);
+  await report(FIRST, "Succeeded");
   const ended = withStatus(FIRST, { phase: "Succeeded" });
   assert.deepEqual(await listPods(ended, SECOND), ["p1"], "the kubelet may still hold the other content");
   await clock.advance(120_000);
   assert.deepEqual(await listPods(ended, SECOND), ["p1", "p2"]);
   assert.deepEqual(await readConfig("hello"), [403]);
+  assert.deepEqual(await readConfig("servus"), [200, { SALUTE: "servus" }]);
+  await close();
+});
+
+Deno.test("refuses other content while a pod runs of which the API server alone says that it has ended", async () => {
+  const { listPods, readConfig, report, clock, close } = await setUp();
+  await listPods(FIRST);
+  await readConfig("hello");
+  await report(FIRST, "Running");
+  for (const phase of ["Failed", "Succeeded"]) {
+    const ended = withStatus(FIRST, { phase });
+    assert.deepEqual(await listPods(ended, SECOND), ["p1"]);
+    await clock.advance(300_000);
+    assert.deepEqual(await listPods(ended, SECOND), ["p1"], "the kubelet has not said so");
+    assert.deepEqual(await readConfig("servus"), [403]);
+    assert.deepEqual(await readConfig("hello"), [200, { SALUTE: "hello" }], "its files stay as they were");
+  }
+  await report(SECOND, "Failed");
+  assert.deepEqual(await readConfig("servus"), [403], "the report is about another pod");
+  await report(FIRST, "Failed");
+  await clock.advance(300_000);
+  const ended = withStatus(FIRST, { phase: "Failed" });
+  assert.deepEqual(await listPods(ended), ["p1"]);
+  await clock.advance(300_000);
+  assert.deepEqual(await listPods(ended, SECOND), ["p1", "p2"]);
+  assert.deepEqual(await listPods(FIRST, SECOND), ["p1", "p2"], "an event of before changes nothing");
+  assert.deepEqual(await readConfig("servus"), [200, { SALUTE: "servus" }]);
+  await close();
+});
+
+Deno.test("a pod that is gone refers to nothing, however its end was told", async () => {
+  const { listPods, readConfig, clock, close } = await setUp();
+  await listPods(FIRST);
+  await readConfig("hello");
+  await listPods(withStatus(FIRST, { phase: "Failed" }));
+  assert.deepEqual(await listPods(), []);
+  await clock.advance(120_000);
+  assert.deepEqual(await listPods(SECOND), ["p2"]);
+  await close();
+});
+
+Deno.test("a pod that had ended before this process saw it refers to nothing", async () => {
+  const before = await setUp();
+  await before.listPods(FIRST);
+  await before.close();
+  const { listPods, readConfig, close } = await setUp(before.ledger);
+  assert.deepEqual(await listPods(withStatus(FIRST, { phase: "Succeeded" }), SECOND), ["p1", "p2"]);
   assert.deepEqual(await readConfig("servus"), [200, { SALUTE: "servus" }]);
   await close();
 });
