@@ -7,7 +7,7 @@ import { systemClock } from "../../../proxy/clock.ts";
 import { issue } from "../../../proxy/fixture_test.ts";
 import type { PodReferencesOptions } from "../../../proxy/objects/pod_references.ts";
 import { makeMetadata, makeService } from "../../fakes/objects.ts";
-import { makePod, NODE_NAME, objectOf, withSpec } from "../../fakes/owner.ts";
+import { makePod, NODE_NAME, objectOf, withSpec, withStatus } from "../../fakes/owner.ts";
 import { makeReferences } from "../../fakes/references.ts";
 import { answer, chunk, type Received, type Wire } from "../api_server.ts";
 import type { Case, CaseGroup } from "../case.ts";
@@ -602,6 +602,34 @@ export const pinned: CaseGroup = {
             : undefined;
         const asked = await setting.ask({ do: "get", namespace: "default", name: "second" });
         if (asked.ok) throw new Error("the pod came through");
+      },
+    },
+    {
+      name: "17-pinned-made-up-end",
+      does:
+        "says of a running pod that it has failed, so that content of another pod may take the place of its own",
+      web: "stays",
+      async run(setting) {
+        await PINNED.start?.(setting);
+        const path = "/api/v1/namespaces/default/configmaps/web";
+        let value = "honest";
+        setting.server.lie = ({ target }) =>
+          target === path
+            ? (wire) => wire.write(answer(JSON.stringify(changed(CONFIG_MAP, { data: { value } }))))
+            : undefined;
+        await setting.fetch(path);
+        setting.api.change("default", "first", (pod) => withStatus(pod, { phase: "Failed" }));
+        await setting.until(
+          "the kubelet is told",
+          () => objectOf(setting.held("first")?.status).phase === "Failed",
+        );
+        setting.api.put(
+          await referring(setting, "second", BY_CONFIG_MAP, { allow: ["mutable-config=web"] }),
+        );
+        await setting.untilHeld("second");
+        value = INTRUDER;
+        const { status, text } = await setting.fetch(path);
+        if (status !== 403) throw new Error(`other content came through: ${status} ${text}`);
       },
     },
     shows(
