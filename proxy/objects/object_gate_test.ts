@@ -596,6 +596,7 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
     runtimeClassesListed: () => void told.push("classes"),
     handlersOf: () => new Set(),
     setKeys: () => {},
+    podsListed: () => {},
     setRootCa: () => {},
   };
   return { references, told };

@@ -79,9 +79,11 @@ export interface PodReferences {
    * @param object the whole object, parsed strictly; its namespace and name have their grammar
    */
   judge(kind: ContentKind, namespace: string, name: string, object: JsonObject): Promise<JudgedContent>;
+  /** All pods of the node have been judged once since this process began. */
+  podsListed(): void;
   /** A volume that may be mounted names this Secret for its driver. */
   usedByVolume(namespace: string, name: string): void;
-  /** Whether one does, and no pod refers to it. */
+  /** Whether one does, and no pod refers to it; nobody knows before all pods are known. */
   isUsedByVolume(namespace: string, name: string): boolean;
   /** The kubelet asked for an object. */
   asked(kind: ContentKind, namespace: string, name: string): void;
@@ -155,6 +157,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   /** By the names of RuntimeClasses that the kubelet knows. */
   const shownHandlers = new Map<string, string>();
   const volumeSecrets = new Set<string>();
+  let listed = false;
 
   const keyOf = (kind: ContentKind, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
   const nowMs = () => clock.now().getTime();
@@ -266,6 +269,9 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       }
       return { ok: false, code: "content-differs", differences: [CHANGES_TOO_OFTEN] };
     },
+    podsListed() {
+      listed = true;
+    },
     usedByVolume(namespace, name) {
       const key = `${namespace}/${name}`;
       volumeSecrets.delete(key);
@@ -278,7 +284,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       }
     },
     isUsedByVolume: (namespace, name) =>
-      volumeSecrets.has(`${namespace}/${name}`) &&
+      listed && volumeSecrets.has(`${namespace}/${name}`) &&
       (objects.get(keyOf("Secret", namespace, name))?.pods.size ?? 0) === 0,
     asked(kind, namespace, name) {
       const one = heldObject(keyOf(kind, namespace, name));

@@ -287,6 +287,8 @@ Deno.test("a volume's Secret is free to be asked for unless a pod refers to it",
   const { references, reserve } = setUp();
   assert.equal(references.isUsedByVolume("ns", "key"), false);
   references.usedByVolume("ns", "key");
+  assert.equal(references.isUsedByVolume("ns", "key"), false, "a pod may refer to it that is not known yet");
+  references.podsListed();
   assert.equal(references.isUsedByVolume("ns", "key"), true);
   const spec = { containers: [{ name: "app", image: "x", envFrom: [{ secretRef: { name: "key" } }] }] };
   await reserve(1, verdictOf(spec, [{ kind: "mutable-secret", name: "key" }], undefined));

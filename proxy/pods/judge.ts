@@ -344,6 +344,7 @@ class NodeJudge implements Judge {
         }
       }
       await this.#ledger.flush();
+      this.#references?.podsListed();
       this.#observer?.listed();
     });
   }

@@ -65,6 +65,11 @@ async function setUp(ledger?: Ledger) {
     state,
     clock,
     ledger: pods.ledger,
+    /** Whether a Secret may be read that a volume names. */
+    isUsedByVolume(): boolean {
+      references.usedByVolume("default", "storage");
+      return references.isUsedByVolume("default", "storage");
+    },
     /** Names of the pods that the kubelet gets. */
     async listPods(...shown: JsonObject[]): Promise<unknown[]> {
       state.pods = shown;
@@ -200,6 +205,14 @@ Deno.test("refuses to show by itself a pod that no list would show", async () =>
   await clock.advance(120_000);
   assert.equal(await getPod(SECOND), 200);
   assert.deepEqual(await listPods(SECOND), ["p2"]);
+  await close();
+});
+
+Deno.test("refuses a volume's Secret until the pods are known, of which one may refer to it", async () => {
+  const { listPods, isUsedByVolume, close } = await setUp();
+  assert.equal(isUsedByVolume(), false);
+  await listPods(FIRST);
+  assert.equal(isUsedByVolume(), true);
   await close();
 });
 
