@@ -415,7 +415,9 @@ install_first() {
   run "make the user $SERVICE_USER, unless there is one" make_user
   run "install version $id in $lib" install_version "$id"
   run "trust the keys of ${trust[*]}, in $trusted" put_trust
-  run "pin the cluster's authority of $(name_of_root_ca) as pods get it, in $pinned_root_ca" put_root_ca
+  if [ "$root_ca" != any ]; then
+    run "pin the authority of $(name_of_root_ca) as pods get it, in $pinned_root_ca" put_root_ca
+  fi
   run "hand the node's credential to the proxy, in $state" make_own_leg
   run "write the proxy's flags to $flags" put_flags
   run "write $unit and $drop_in" put_unit
