@@ -63,6 +63,7 @@ set_paths() {
   runtime=$ROOT$RUNTIME_DIR
   flags=$config/flags.env
   trusted=$config/trusted
+  pinned_root_ca=$config/root-ca.pem
   if [ -z "$KUBELET_KUBECONFIG" ]; then
     local candidate
     for candidate in "${KUBELET_KUBECONFIGS[@]}"; do

@@ -18,6 +18,7 @@ Usage: install.sh [--trust FILE]... [FLAG]... [-- FLAGS OF KUBELET-PROXY]
 
   --trust FILE        certificate or public key (PEM) of an owner, from podsign get-cert or openssl pkey -pubout; needed the
                       first time, repeatable
+  --root-ca FILE      the cluster's authority (PEM) as pods get it, by default that of the kubeconfig; 'any' leaves it to the API server
   --dry-run           check, say which pods the node would refuse and what would be done, and change nothing
   --mode MODE         enforce (default) or audit, which refuses nothing; the first time only
   --accept-refusals   install although pods that run now would be stopped
@@ -41,6 +42,7 @@ mode=enforce
 listen_address=${LISTEN_ADDRESS:-127.0.0.1:6444}
 accept_refusals=false
 preview=true
+root_ca=
 trust=()
 extra_flags=()
 chosen_at_first=false
@@ -59,10 +61,11 @@ while [ $# -gt 0 ]; do
       chosen_at_first=true
       break
       ;;
-    --trust | --mode | --program | --podsign | --kubeconfig | --listen-addr | --user | --root)
+    --trust | --root-ca | --mode | --program | --podsign | --kubeconfig | --listen-addr | --user | --root)
       [ -n "${2:-}" ] || usage_error "$1 needs a value"
       case $1 in
         --trust) trust+=("$2"); chosen_at_first=true ;;
+        --root-ca) root_ca=$2; chosen_at_first=true ;;
         --mode) mode=$2; chosen_at_first=true ;;
         --program) program=$2 ;;
         --podsign) podsign=$2 ;;
@@ -114,6 +117,9 @@ check_first() {
     check "$file is no PEM file of a certificate or public key" grep -qE -- '-----BEGIN (CERTIFICATE|PUBLIC KEY)-----' "$file"
     check "$file holds a private key, which must not be on a node" not grep -q -- 'PRIVATE KEY-----' "$file"
   done
+  if [ -n "$root_ca" ] && [ "$root_ca" != any ]; then
+    check "$root_ca is no PEM file of a certificate" grep -q -- '-----BEGIN CERTIFICATE-----' "$root_ca"
+  fi
   for path in "${BOOTSTRAP_KUBECONFIGS[@]}"; do
     check "$ROOT$path lets the kubelet past the proxy; remove it when the node has joined" [ ! -e "$ROOT$path" ]
   done
@@ -187,6 +193,46 @@ show_preview() {
     *) die "podsign could not judge the pods (exit code $status)" ;;
   esac
 }
+
+# The certificates that pods may get as kube-root-ca.crt; nothing if it is left to the API server.
+print_root_ca() {
+  case $root_ca in
+    any) ;;
+    '') ask_kubeconfig '{.clusters[0].cluster.certificate-authority-data}' ;;
+    *) cat -- "$root_ca" ;;
+  esac
+}
+
+# The certificates of a PEM text, one a line.
+certificates() {
+  awk '/-----BEGIN CERTIFICATE-----/ { on = 1; text = ""; next }
+    /-----END CERTIFICATE-----/ { on = 0; print text }
+    on { gsub(/[[:space:]]/, ""); text = text $0 }' | sort -u
+}
+
+# A node may read the ConfigMaps that its pods refer to, so those of its pods' namespaces are asked for.
+show_root_ca() {
+  local pinned served namespace _name
+  pinned=$(print_root_ca | certificates)
+  if [ -z "$pinned" ]; then
+    say "preview: pods get whatever authority the API server names (kube-root-ca.crt)"
+    return
+  fi
+  while read -r namespace _name; do
+    served=$(ask_cluster get configmap -n "$namespace" kube-root-ca.crt -o 'jsonpath={.data.ca\.crt}' 2>/dev/null) || continue
+    if [ -z "$(comm -13 <(printf '%s\n' "$pinned") <(certificates <<<"$served"))" ]; then
+      say "preview: kube-root-ca.crt holds the pinned authority"
+    elif [ "$mode" = audit ] || $accept_refusals || $dry_run; then
+      say "preview: kube-root-ca.crt holds another authority than $(name_of_root_ca); pods that mount it would not start"
+    else
+      die "kube-root-ca.crt holds another authority than $(name_of_root_ca), and pods that mount it would not start; give --root-ca FILE with it if it is good, or --root-ca any"
+    fi
+    return
+  done < <(list_pods | sort -u -k1,1)
+  say "preview: no pod of the node shows kube-root-ca.crt; it has to hold the authority of $(name_of_root_ca)"
+}
+
+name_of_root_ca() { printf '%s\n' "${root_ca:-$kubeconfig}"; }
 
 # ---- the program
 
@@ -286,13 +332,19 @@ put_trust() {
   done
 }
 
+put_root_ca() {
+  local text
+  text=$(print_root_ca)
+  if [ -n "$text" ]; then put_file "$pinned_root_ca" 644 <<<"$text"; fi
+}
+
 # The proxy gets the node's credential, and makes the one with which the kubelet comes to it.
 make_own_leg() {
   local node=$state/node pem key user
   install -d -m 700 -o "$SERVICE_USER" -g "$service_group" -- "$state" "$node" "$state/pki"
   cp -- "$kubeconfig" "$node/upstream.kubeconfig"
-  pem=$(credential_part client-certificate-data)
-  key=$(credential_part client-key-data)
+  pem=$(ask_kubeconfig '{.users[0].user.client-certificate-data}')
+  key=$(ask_kubeconfig '{.users[0].user.client-key-data}')
   if [ -n "$pem" ] && [ -n "$key" ]; then
     # Kubelets keep both in one file, which is then the value of both.
     if [ "$pem" != "$key" ]; then pem+=$'\n'$key; fi
@@ -309,9 +361,9 @@ make_own_leg() {
     --listen-addr="$listen_address"
 }
 
-# A part of the credential in the kubelet's kubeconfig, also if that names a file.
-credential_part() { # NAME
-  "$KUBECTL" --kubeconfig="$kubeconfig" config view --raw --flatten --minify -o "jsonpath={.users[0].user.$1}" | base64 -d
+# Data in the kubelet's kubeconfig, also if that names a file.
+ask_kubeconfig() { # JSONPATH
+  "$KUBECTL" --kubeconfig="$kubeconfig" config view --raw --flatten --minify -o "jsonpath=$1" | base64 -d
 }
 
 put_flags() {
@@ -319,6 +371,7 @@ put_flags() {
     "--kubeconfig=$state/node/upstream.kubeconfig" "--listen-addr=$listen_address"
     "--own-leg=$state/pki" "--signature-verification-cert=$trusted" "--runtime-dir=$runtime" "--mode=$mode" "${extra_flags[@]}"
   )
+  if [ -e "$pinned_root_ca" ]; then words+=("--pin-root-ca=$pinned_root_ca"); fi
   if [ -e "$state/node/kubelet-client.pem" ]; then words+=(--renew-node-certificate); fi
   for flag in "${words[@]}"; do
     if [[ $flag =~ [[:space:]\"\'\\\$] ]]; then die "$flag: white space, quotes, \\ and \$ cannot stand in flags of a unit"; fi
@@ -380,6 +433,9 @@ install_first() {
   run "make the user $SERVICE_USER, unless there is one" make_user
   run "install version $id in $lib" install_version "$id"
   run "trust the keys of ${trust[*]}, in $trusted" put_trust
+  if [ "$root_ca" != any ]; then
+    run "pin the authority of $(name_of_root_ca) as pods get it, in $pinned_root_ca" put_root_ca
+  fi
   run "hand the node's credential to the proxy, in $state" make_own_leg
   run "write the proxy's flags to $flags" put_flags
   run "write $unit and $drop_in" put_unit
@@ -476,6 +532,9 @@ if $installed; then
 else
   node_kubeconfig=$kubeconfig
   find_node
-  if $preview; then show_preview; fi
+  if $preview; then
+    show_preview
+    show_root_ca
+  fi
   install_first
 fi

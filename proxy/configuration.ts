@@ -15,6 +15,7 @@ import { frontFiles } from "./node_api/front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
 import { SOCKET_NAME } from "./runtime_folder.ts";
+import { type RootCa, rootCaFiles } from "./objects/root_ca.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { servingFiles } from "./credentials/serving_files.ts";
 import { upstreamFiles, type UpstreamSettings } from "./credentials/upstream_files.ts";
@@ -50,12 +51,15 @@ export interface Configuration {
   /** Not given if nothing is to stand before the kubelet's own API. */
   front?: FrontConfiguration;
   keys: VerificationKeySet;
+  /** What kube-root-ca.crt may hold. */
+  rootCa?: RootCa;
   /** The files that this was read from, to be followed. */
   files: {
     upstream: LoadedFiles<UpstreamSettings>;
     serving?: LoadedFiles<ServingTls>;
     front?: LoadedFiles<FrontConfiguration>;
     keys: LoadedFiles<VerificationKeySet>;
+    rootCa?: LoadedFiles<RootCa>;
   };
   socketPath: string;
 }
@@ -104,6 +108,9 @@ export async function complete(
   const serving = options.tls === undefined
     ? undefined
     : await load(servingFiles(options.tls, reader), report);
+  const rootCa = options.objects.rootCaFile === undefined
+    ? undefined
+    : await load(rootCaFiles(options.objects.rootCaFile, reader), report);
   const verification = await load(verificationKeyFiles(options.verificationCerts, reader), report);
   const front = options.front === undefined ? undefined : await load(
     frontFiles(options.front, {
@@ -132,11 +139,13 @@ export async function complete(
       ...(front === undefined ? {} : { front: front.value }),
       ...(serving === undefined ? {} : { tls: serving.value }),
       keys: verification.value,
+      ...(rootCa === undefined ? {} : { rootCa: rootCa.value }),
       files: {
         upstream: upstream.loaded,
         ...(serving === undefined ? {} : { serving: serving.loaded }),
         ...(front === undefined ? {} : { front: front.loaded }),
         keys: verification.loaded,
+        ...(rootCa === undefined ? {} : { rootCa: rootCa.loaded }),
       },
       socketPath,
     },

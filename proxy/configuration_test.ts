@@ -129,6 +129,17 @@ Deno.test("a node as it should be gives no warning", async () => {
   assert.deepEqual(files.closed, []);
 });
 
+Deno.test("the certificates of --pin-root-ca are read, and followed", async () => {
+  const { authority } = await testPki();
+  const files = new FakeFiles({ ...await goodFiles(), "/etc/root.pem": `# old\n${authority.certificate}` });
+  const { configuration } = await good([...GOOD, "--pin-root-ca=/etc/root.pem"], files);
+  assert.deepEqual(configuration.rootCa, new Set([authority.certificate]));
+  assert.deepEqual([...configuration.files.rootCa?.contents.keys() ?? []], ["/etc/root.pem"]);
+  assert.equal((await good(GOOD, files)).configuration.rootCa, undefined);
+  const gone = await problems([...GOOD, "--pin-root-ca=/etc/gone.pem"], files);
+  assert.deepEqual(gone.map(({ path }) => path), ["--pin-root-ca"]);
+});
+
 Deno.test("a runtime folder that others can enter is closed", async () => {
   const files = new FakeFiles(await goodFiles(), 0o755);
   await good(GOOD, files);

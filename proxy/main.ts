@@ -272,6 +272,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     keys: keys.trusted,
     ledger: await openLedger(ledgerFile(options.runtimeDir), log),
     objects: options.objects,
+    ...(configuration.rootCa === undefined ? {} : { rootCa: configuration.rootCa }),
     nodeApiAccess: options.nodeApiAccess,
     ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
     reviews,
@@ -282,6 +283,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     elapsedMs: () => performance.now(),
     random: Math.random,
     judgeObserver: operability.judge,
+    objectObserver: operability.objects,
     requestObserver: operability.requests,
   });
   await gate.judgeAgain(idsOf(keys.revoked));
@@ -356,6 +358,11 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
       trusted = next.trusted;
     },
   });
+  const rootCaFollower = configuration.files.rootCa === undefined ? undefined : followFiles({
+    ...following,
+    loaded: configuration.files.rootCa,
+    apply: references.setRootCa,
+  });
   const servingFollower = configuration.files.serving === undefined ? undefined : followFiles({
     ...following,
     loaded: configuration.files.serving,
@@ -414,6 +421,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
       const follower of [
         upstreamFollower,
         keyFollower,
+        rootCaFollower,
         servingFollower,
         frontFollower,
         keyExpiry,

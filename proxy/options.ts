@@ -258,6 +258,7 @@ function readFlags(given: Given) {
       allowVolumes: all("--allow-volume"),
       runtimeClasses: all("--runtime-class"),
       deviceDrivers: all("--allow-device-driver"),
+      rootCa: first("--pin-root-ca"),
       references: orDefault("--references"),
     },
     nodeApiAccess: orDefault("--node-api-access"),

@@ -39,6 +39,7 @@ export async function proxyPermissions(
     tls,
     front,
     verificationCerts,
+    objects: { rootCaFile },
     runtimeDir,
     ownLegFolder,
     renewNodeCertificate,
@@ -46,7 +47,7 @@ export async function proxyPermissions(
   } = commandLine.options;
   const decisionLogs = decisionLogFile === undefined ? [] : decisionLogPaths(decisionLogFile);
   const written = [runtimeDir, ...(ownLegFolder === undefined ? [] : [ownLegFolder]), ...decisionLogs];
-  const files = path === "" ? [] : [path];
+  const files = [...(path === "" ? [] : [path]), ...(rootCaFile === undefined ? [] : [rootCaFile])];
   const hosts = listenPermissions(listenAddress.hostname ?? "", listenAddress.port);
   hosts.push(`unix:${runtimeDir}/${SOCKET_NAME}`);
   if (metricsAddress !== undefined) {

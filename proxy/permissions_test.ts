@@ -34,11 +34,12 @@ Deno.test("permissions name the files, hosts and sockets of the command line and
       "--tls-cert=/tls/crt",
       "--tls-key=/tls/key",
       "--client-ca=/tls/ca",
+      "--pin-root-ca=/tls/root",
       "--signature-verification-cert=/trust",
       "--runtime-dir=/run/p",
     ], readText),
     [
-      "--allow-read=/etc/k,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/tls/crt,/tls/key,/tls/ca,/trust,/run/p",
+      "--allow-read=/etc/k,/tls/root,/etc/ca.pem,/etc/node.pem,/keys/node,,1.key,/tls/crt,/tls/key,/tls/ca,/trust,/run/p",
       "--allow-write=/run/p",
       "--allow-net=127.0.0.1:6443,unix:/run/p/http.sock,api.example:6443",
     ],

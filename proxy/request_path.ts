@@ -13,10 +13,11 @@ import type { Mode } from "./mode.ts";
 import type { NodeApiAccess } from "./node_api/node_api_access.ts";
 import type { ReviewClient } from "./node_api/review_client.ts";
 import { createReviewGate, type FrontIdentity } from "./node_api/review_gate.ts";
-import { createObjectGate } from "./objects/object_gate.ts";
+import { createObjectGate, type RefusalObserver } from "./objects/object_gate.ts";
 import { createObjectKinds } from "./objects/object_kinds.ts";
 import type { ObjectOptions } from "./objects/object_options.ts";
 import { createPodReferences, type PodReferences } from "./objects/pod_references.ts";
+import type { RootCa } from "./objects/root_ca.ts";
 import { createRefusalEvents } from "./objects/refusal_events.ts";
 import type { JudgeObserver } from "./operability/pod_decision.ts";
 import type { RequestObserver } from "./operability/request_observer.ts";
@@ -40,6 +41,8 @@ export interface RequestPathOptions {
   ledger: Ledger;
   /** What the node's operator decided about objects other than pods. */
   objects: ObjectOptions;
+  /** The certificates that kube-root-ca.crt may hold; without them any. */
+  rootCa?: RootCa;
   /** Uses of the kubelet's own port that the API server may allow. */
   nodeApiAccess: NodeApiAccess;
   /** As whom the front before the kubelet's own port asks. Not given if there is none. */
@@ -57,6 +60,8 @@ export interface RequestPathOptions {
   random: () => number;
   /** Is told what is decided. */
   judgeObserver?: JudgeObserver;
+  /** Is told which objects are not passed on. */
+  objectObserver?: RefusalObserver;
   /** Is told of each request. */
   requestObserver?: RequestObserver;
 }
@@ -70,11 +75,23 @@ export interface RequestPath {
 
 /** Makes the request path of one process. */
 export function createRequestPath(options: RequestPathOptions): RequestPath {
-  const { nodeName, mode, upstream, log, clock, front, judgeObserver, requestObserver } = options;
+  const {
+    nodeName,
+    mode,
+    upstream,
+    log,
+    clock,
+    front,
+    judgeObserver,
+    objectObserver,
+    requestObserver,
+    rootCa,
+  } = options;
   const references = createPodReferences({
     mode: options.objects.references,
     keys: options.keys,
     runtimeClasses: options.objects.runtimeClasses,
+    ...(rootCa === undefined ? {} : { rootCa }),
     clock,
     refresh: (kind, namespace, name) =>
       objects.refresh(kind === "ConfigMap" ? "configmaps" : "secrets", namespace, name),
@@ -94,6 +111,7 @@ export function createRequestPath(options: RequestPathOptions): RequestPath {
     mode,
     clock,
     references,
+    ...(objectObserver === undefined ? {} : { observer: objectObserver }),
     events: createRefusalEvents({ upstream, nodeName, clock, log }),
   });
   const gate = createPodGate({

@@ -46,6 +46,7 @@ import {
   type ReadEvent,
   relayed,
 } from "../watch_stream.ts";
+import type { ObjectDenyCode } from "./object_deny_code.ts";
 import type { JudgedObject, ObjectKind, ResourceName } from "./object_kind.ts";
 import type { ObjectKinds } from "./object_kinds.ts";
 import type { Arrival, ContentKind, PodReferences } from "./pod_references.ts";
@@ -97,6 +98,12 @@ export interface ObjectGate {
   refresh(resource: ResourceName, namespace?: string, name?: string): void;
 }
 
+/** Counts what is refused. */
+export interface RefusalObserver {
+  /** An object is refused that was not before, or for another reason than before. */
+  refused(resource: ResourceName, code: ObjectDenyCode): void;
+}
+
 /** What a gate is made of. */
 export interface ObjectGateOptions {
   upstream: Upstream;
@@ -109,6 +116,8 @@ export interface ObjectGateOptions {
   references?: PodReferences;
   /** Tells those who look at an object that it is refused. */
   events?: RefusalEvents;
+  /** Is told what is refused; nothing depends on it. */
+  observer?: RefusalObserver;
 }
 
 /** What comes of one object. */
@@ -119,7 +128,7 @@ type Showing = { ok: true; object: JsonObject; text: string; resourceVersion: st
 
 /** Makes the gate of one proxy. */
 export function createObjectGate(options: ObjectGateOptions): ObjectGate {
-  const { upstream, kinds, log, mode, clock, references, events } = options;
+  const { upstream, kinds, log, mode, clock, references, events, observer } = options;
   const closing = new AbortController();
   const refusals = createRefusalLog(log, mode);
   const served = createServedVersions(MAX_SERVED_OBJECT_VERSIONS);
@@ -178,7 +187,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     const misplaced = misplacement(kind, asked, object);
     const judged = misplaced === undefined
       ? kind.judge(object)
-      : { ok: false as const, problems: [misplaced] };
+      : { ok: false as const, code: "object-misplaced" as const, problems: [misplaced] };
     const { name, namespace, resourceVersion } = objectAt(object, "metadata");
     const subject = { resource: asked.resource, namespace, name };
     const content = judged.ok ? await judgeContent(asked, object, judged.object, arrival) : judged;
@@ -193,9 +202,15 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       };
     }
     const problem = printProblems(content.problems);
-    if (refusals.refused(subject, content.problems) && mode === "enforce") {
-      const { uid } = objectAt(object, "metadata");
-      events?.tell({ apiVersion: apiVersionOf(kind, asked), kind: kind.kind, namespace, name, uid }, problem);
+    if (refusals.refused(subject, content.code, content.problems)) {
+      observer?.refused(asked.resource, content.code);
+      if (mode === "enforce") {
+        const { uid } = objectAt(object, "metadata");
+        events?.tell(
+          { apiVersion: apiVersionOf(kind, asked), kind: kind.kind, namespace, name, uid },
+          problem,
+        );
+      }
     }
     return { ok: false, problem };
   }
@@ -220,6 +235,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     const judged = await references.judge(contentKind, namespace, name, object, arrival);
     return judged.ok ? { ok: true, object: { metadata, ...judged.content } } : {
       ok: false,
+      code: judged.code,
       problems: judged.differences.map(({ path, kind, detail, found }) => ({
         path,
         message: detail ?? (kind === "missing" ? "is missing" : `is not what was signed: ${found ?? kind}`),
@@ -557,7 +573,9 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         if (gone === undefined) {
           log.warn("object-refused", "a deletion without a proper name is not passed on", {
             path: asked.path,
+            code: "object-malformed",
           });
+          observer?.refused(asked.resource, "object-malformed");
           return { text: "", ended: false };
         }
         served.add(versionKey(asked, gone.resourceVersion), moment);

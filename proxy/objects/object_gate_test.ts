@@ -579,6 +579,7 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
   const references: PodReferences = {
     reserve: () => Promise.resolve(undefined),
     expect: () => {},
+    check: () => Promise.resolve(undefined),
     knows: () => false,
     expects: () => false,
     forget: () => {},
@@ -600,6 +601,8 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
     runtimeClassesListed: (handlers) => void told.push(`classes ${[...handlers].join(" ")}`),
     handlersOf: () => new Set(),
     setKeys: () => {},
+    podsListed: () => {},
+    setRootCa: () => {},
   };
   return { references, told };
 }
@@ -639,6 +642,7 @@ Deno.test("content is what the pods' owners signed, and the kubelet gets what ca
 Deno.test("refuses content that owners did not sign, by each key", async () => {
   const { references } = fakeReferences(() => ({
     ok: false,
+    code: "content-differs",
     differences: [{ path: "data[a]", kind: "changed", found: "content that was not signed" }],
   }));
   const { ask, log } = makeObjectGate({
@@ -669,7 +673,10 @@ Deno.test("a watch that the kubelet leaves is told from one that ends otherwise"
 });
 
 Deno.test("the Secret of a volume that may be mounted is free to be asked for by its name", async () => {
-  const { references, told } = fakeReferences(() => ({ ok: false, differences: [] }), ["ns/key"]);
+  const { references, told } = fakeReferences(
+    () => ({ ok: false, code: "content-unused", differences: [] }),
+    ["ns/key"],
+  );
   const secret = {
     kind: "Secret",
     apiVersion: "v1",
@@ -850,4 +857,52 @@ Deno.test("whoever looks at a refused object is told, once for each reason", asy
     name: "web",
     uid: uidOf(7),
   });
+});
+
+Deno.test("refusals are counted with their code, once for each reason, in audit as well", async () => {
+  const policy = { allowedVolumes: [{ plugin: "nfs" as const, mountOptions: new Set<string>() }] };
+  const volume = (name: string, spec: JsonObject) => ({
+    kind: "PersistentVolume",
+    apiVersion: "v1",
+    metadata: makeMetadata(name),
+    spec,
+  });
+  const third = { ...makeConfigMap({}), metadata: makeMetadata("third", { namespace: "ns" }) };
+  const answers: [path: string, object: JsonObject, code: string][] = [
+    [`${CONFIG_MAPS}/web`, BAD, "configmaps object-malformed"],
+    [`${CONFIG_MAPS}/other`, third, "configmaps object-misplaced"],
+    ["/api/v1/persistentvolumes/a", volume("a", { hostPath: {} }), "persistentvolumes object-not-allowed"],
+    ["/api/v1/persistentvolumes/b", volume("b", { nfs: 1 }), "persistentvolumes object-malformed"],
+  ];
+  for (const mode of ["enforce", "audit"] as const) {
+    const counted: string[] = [];
+    const observer = { refused: (...of: string[]) => void counted.push(of.join(" ")) };
+    const { ask, log } = makeObjectGate({
+      mode,
+      observer,
+      policy,
+      upstream: upstreamOf((request) =>
+        jsonAnswer(answers.find(([path]) => new URL(request.url).pathname === path)?.[1] ?? {})
+      ),
+    });
+    for (const [path] of [...answers, ...answers]) {
+      await (await ask("GET", path)).text();
+    }
+    const codes = answers.map(([, , code]) => code);
+    assert.deepEqual(counted, codes);
+    assert.deepEqual(
+      log.of("object-refused").map(({ fields }) => `${fields["resource"]} ${fields["code"]}`),
+      codes,
+    );
+  }
+});
+
+Deno.test("a deletion without a proper name is counted", async () => {
+  const counted: string[] = [];
+  const { ask } = makeObjectGate({
+    observer: { refused: (...of) => void counted.push(of.join(" ")) },
+    upstream: upstreamAnswering(() => stream(eventLine("DELETED", makeService("", {})))),
+  });
+  await (await ask("GET", WATCH)).text();
+  assert.deepEqual(counted, ["services object-malformed"]);
 });

@@ -5,29 +5,36 @@
  */
 import type { Problem } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonObject } from "@signed-pods/shared/json";
+import type { ObjectDenyCode } from "./object_deny_code.ts";
 import { fit, type Shape } from "./shape.ts";
 
 /** The resources that kubelets read or write as objects, as paths name them. */
-export type ResourceName =
-  | "services"
-  | "configmaps"
-  | "secrets"
-  | "persistentvolumeclaims"
-  | "persistentvolumes"
-  | "volumeattachments"
-  | "csidrivers"
-  | "csinodes"
-  | "runtimeclasses"
-  | "nodes"
-  | "serviceaccounts"
-  | "serviceaccounts/token"
-  | "resourceclaims"
-  | "clustertrustbundles"
-  | "certificatesigningrequests"
-  | "podcertificaterequests";
+export const RESOURCE_NAMES = [
+  "services",
+  "configmaps",
+  "secrets",
+  "persistentvolumeclaims",
+  "persistentvolumes",
+  "volumeattachments",
+  "csidrivers",
+  "csinodes",
+  "runtimeclasses",
+  "nodes",
+  "serviceaccounts",
+  "serviceaccounts/token",
+  "resourceclaims",
+  "clustertrustbundles",
+  "certificatesigningrequests",
+  "podcertificaterequests",
+] as const;
+
+/** One of them. */
+export type ResourceName = (typeof RESOURCE_NAMES)[number];
 
 /** What came of judging one object: the one that is passed on, or what is wrong. */
-export type JudgedObject = { ok: true; object: JsonObject } | { ok: false; problems: readonly Problem[] };
+export type JudgedObject =
+  | { ok: true; object: JsonObject }
+  | { ok: false; code: ObjectDenyCode; problems: readonly Problem[] };
 
 /**
  * What becomes of a list with an object that is refused. `left-out`: the kubelet gets the others. `refused`: it gets
@@ -52,9 +59,9 @@ export function byShape(shape: Shape): (object: JsonObject) => JudgedObject {
   return (object) => {
     const fitted = fit(shape, object);
     return !fitted.ok
-      ? fitted
+      ? { ok: false, code: "object-malformed", problems: fitted.problems }
       : isJsonObject(fitted.value)
       ? { ok: true, object: fitted.value }
-      : { ok: false, problems: [{ path: "", message: "is not an object" }] };
+      : { ok: false, code: "object-malformed", problems: [{ path: "", message: "is not an object" }] };
   };
 }

@@ -32,6 +32,13 @@ export const OBJECT_FLAGS = [
     description: "Let ResourceClaims hold devices of this driver (dynamic resource allocation). Repeatable.",
   },
   {
+    name: "--pin-root-ca",
+    value: "FILE",
+    default: "",
+    description:
+      "Certificates (PEM) of the cluster's authority. Pods get a kube-root-ca.crt that holds these only; without the flag, the API server's.",
+  },
+  {
     name: "--references",
     value: "MODE",
     default: "enforce",
@@ -45,6 +52,7 @@ export interface ObjectFlags {
   allowVolumes: readonly string[];
   runtimeClasses: readonly string[];
   deviceDrivers: readonly string[];
+  rootCa?: string | undefined;
   references: string;
 }
 
@@ -52,6 +60,8 @@ const MODES: readonly ReferencesMode[] = ["enforce", "warn", "off"];
 
 /** What they mean. */
 export type ObjectOptions = Omit<ObjectPolicy, "nodeName" | "signedHandlers"> & {
+  /** The file of certificates that kube-root-ca.crt may hold. */
+  rootCaFile?: string;
   /** What becomes of references about which the owner says nothing. */
   references: ReferencesMode;
 };
@@ -94,6 +104,7 @@ export function readObjectOptions(
     allowedVolumes,
     runtimeClasses,
     deviceDrivers: new Set(flags.deviceDrivers),
+    ...(flags.rootCa === undefined ? {} : { rootCaFile: flags.rootCa }),
     references: references ?? "enforce",
   };
 }

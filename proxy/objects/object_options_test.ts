@@ -35,6 +35,12 @@ Deno.test("volumes are allowed by plugin, driver and mount option; classes are p
   });
 });
 
+Deno.test("the file of --pin-root-ca is named, if there is one", () => {
+  const flags = { allowVolumes: [], runtimeClasses: [], deviceDrivers: [], references: "enforce" };
+  assert.equal(readObjectOptions({ ...flags, rootCa: "/ca" }, () => {}).rootCaFile, "/ca");
+  assert.equal(readObjectOptions(flags, () => {}).rootCaFile, undefined);
+});
+
 Deno.test("refuses volumes of the node itself, unknown plugins, and drivers where they do not belong", () => {
   for (
     const text of [

@@ -226,7 +226,7 @@ export function judgePersistentVolume(
 ): JudgedObject {
   const problem = sourceProblem(objectAt(object, "spec"), allowed);
   if (problem !== undefined) {
-    return { ok: false, problems: [problem] };
+    return { ok: false, code: "object-not-allowed", problems: [problem] };
   }
   return byShape(PERSISTENT_VOLUME)(object);
 }
@@ -296,13 +296,14 @@ export function judgeVolumeAttachment(
   }
   const { attacher, nodeName: found } = objectAt(judged.object, "spec");
   if (found !== nodeName) {
-    return { ok: false, problems: [{ path: "spec.nodeName", message: "is another node" }] };
+    const problems = [{ path: "spec.nodeName", message: "is another node" }];
+    return { ok: false, code: "object-misplaced", problems };
   }
   if (!allowed.some(({ plugin, driver }) => plugin === "csi" && driver === attacher)) {
     const message = `is not allowed on this node; to allow it, start kubelet-proxy with --allow-volume=csi/${
       String(attacher)
     }`;
-    return { ok: false, problems: [{ path: "spec.attacher", message }] };
+    return { ok: false, code: "object-not-allowed", problems: [{ path: "spec.attacher", message }] };
   }
   return judged;
 }

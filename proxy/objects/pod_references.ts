@@ -9,17 +9,23 @@
  */
 import type { JsonObject } from "@signed-pods/shared/json";
 import {
+  type ContentDenyCode,
   type ContentVerdict,
   findConflict,
   judgeContent,
   type SignedContentFacts,
 } from "@signed-pods/shared/pod/content";
-import { type AnsweredReference, podReferences } from "@signed-pods/shared/pod/reference-answer";
+import {
+  type AnsweredReference,
+  podReferences,
+  ROOT_CA_CONFIG_MAP,
+} from "@signed-pods/shared/pod/reference-answer";
 import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import { referencesOf } from "@signed-pods/shared/pod/references";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { type AllowVerdict, deny, type DenyVerdict, type Difference } from "@signed-pods/shared/verdict";
 import type { Clock } from "../clock.ts";
+import { isRootCa, pinRootCa, type RootCa } from "./root_ca.ts";
 
 /** The kinds whose content is signed. */
 export type ContentKind = "ConfigMap" | "Secret";
@@ -58,7 +64,7 @@ export type Arrival = "when-complete" | "on-its-own";
 /** What comes of content. */
 export type JudgedContent =
   | { ok: true; content: JsonObject }
-  | { ok: false; differences: readonly Difference[] };
+  | { ok: false; code: ContentDenyCode; differences: readonly Difference[] };
 
 /** The references of one node's pods. */
 export interface PodReferences {
@@ -76,6 +82,8 @@ export interface PodReferences {
    * @param spec its last good spec
    */
   expect(pod: ReferringPod & { signedHash: string }, spec: JsonObject): void;
+  /** Whether a pod that does not run yet could be admitted; changes nothing. */
+  check(pod: ReferringPod, verdict: AllowVerdict): Promise<DenyVerdict | undefined>;
   /** Whether the pod's references are known. */
   knows(uid: string): boolean;
   /** Whether the pod was admitted by an earlier process, and has been neither seen nor forgotten. */
@@ -96,9 +104,11 @@ export interface PodReferences {
   ): Promise<JudgedContent>;
   /** What an object's content was part of is complete, and sent. */
   completed(kind: ContentKind, namespace: string, name: string): void;
+  /** All pods of the node have been judged once since this process began. */
+  podsListed(): void;
   /** A volume that may be mounted names this Secret for its driver. */
   usedByVolume(namespace: string, name: string): void;
-  /** Whether one does, and no pod refers to it. */
+  /** Whether one does, and no pod refers to it; nobody knows before all pods are known. */
   isUsedByVolume(namespace: string, name: string): boolean;
   /** The kubelet asked for an object. */
   asked(kind: ContentKind, namespace: string, name: string): void;
@@ -116,12 +126,16 @@ export interface PodReferences {
   handlersOf(runtimeClass: string): ReadonlySet<string>;
   /** The keys that may have signed ConfigMaps are others from now on. */
   setKeys(keys: readonly VerificationKey[]): void;
+  /** kube-root-ca.crt may hold other certificates from now on: makes the kubelet ask for it again. */
+  setRootCa(rootCa: RootCa): void;
 }
 
 /** What the references are made of. */
 export interface PodReferencesOptions {
   mode: ReferencesMode;
   keys: readonly VerificationKey[];
+  /** The certificates that kube-root-ca.crt may hold; without them any. */
+  rootCa?: RootCa;
   /** Handlers that the operator pinned. */
   runtimeClasses: ReadonlyMap<string, string>;
   clock: Clock;
@@ -136,6 +150,15 @@ export interface PodReferencesOptions {
 interface RememberedPod extends ReferringPod {
   references: readonly AnsweredReference[];
 }
+
+/** How a new pod fits what there is. */
+interface Fitting {
+  problem: Difference | undefined;
+  /** What the kubelet has to ask for again if the pod is judged for good. */
+  refreshes: readonly (() => void)[];
+}
+
+const FITS: Fitting = { problem: undefined, refreshes: [] };
 
 /** What is known of one ConfigMap or Secret. */
 interface HeldObject {
@@ -165,7 +188,7 @@ interface PassedContent {
 /** Makes the memory of one node. */
 export function createPodReferences(options: PodReferencesOptions): PodReferences {
   const { mode, clock, runtimeClasses, refresh, refreshRuntimeClasses, warn } = options;
-  let { keys } = options;
+  let { keys, rootCa } = options;
   const pods = new Map<string, RememberedPod>();
   const objects = new Map<string, HeldObject>();
   const handlers = new Map<string, Map<string, string>>();
@@ -176,6 +199,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   const expectedPods = new Map<string, readonly HeldObject[]>();
   /** The kubelet may know handlers that an earlier process showed it. */
   let earlierHandlers = false;
+  let listed = false;
 
   const keyOf = (kind: ContentKind, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
   const nowMs = () => clock.now().getTime();
@@ -238,7 +262,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     if (references.length === 0 && mode !== "enforce") {
       references = [anyUse(kind)];
     }
-    const unpinned = mode === "off" ? references.map(asMutable) : references.map(asClusterWide);
+    if (rootCa !== undefined && kind === "ConfigMap" && isRootCa(object)) {
+      const pinned = pinRootCa(object, rootCa);
+      if (!pinned.ok) {
+        const verdict = {
+          decision: "deny" as const,
+          code: "content-differs" as const,
+          differences: [pinned.difference],
+        };
+        return { verdict, warned: [] };
+      }
+      object = pinned.object;
+    }
+    const unpinned = mode === "off" ? references.map(asMutable) : references;
     const settings = {
       keys,
       now: clock.now(),
@@ -275,26 +311,28 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     expects: (uid) => expectedPods.has(uid),
     async reserve(pod, verdict, running) {
       const references = podReferences(verdict);
-      if (!running) {
-        const problem = handlerProblem(references) ??
-          await contentProblem(pod, references, verdict.signedHash);
-        if (problem !== undefined) {
-          return deny(
-            "reference-not-signed",
-            "what the node holds already is not what the pod was signed with",
-            [problem],
-          );
-        }
+      const fitting = running ? FITS : await fit(pod, references, verdict.signedHash);
+      fitting.refreshes.forEach((ask) => ask());
+      if (fitting.problem !== undefined) {
+        return denyReference(fitting.problem);
       }
       remember({ ...pod, references });
       return undefined;
+    },
+    async check(pod, verdict) {
+      const { problem } = await fit(pod, podReferences(verdict), verdict.signedHash);
+      return problem === undefined ? undefined : denyReference(problem);
     },
     knows: (uid) => pods.has(uid),
     forget,
     async judge(kind, namespace, name, object, arrival) {
       const one = heldObject(keyOf(kind, namespace, name));
       if (one.expected.size > 0) {
-        return { ok: false, differences: [{ path: "", kind: "invalid", detail: NOT_ALL_SEEN }] };
+        return {
+          ok: false,
+          code: "content-differs",
+          differences: [{ path: "", kind: "invalid", detail: NOT_ALL_SEEN }],
+        };
       }
       for (let count = 0; count < MAX_REJUDGEMENTS; count++) {
         const { version } = one;
@@ -304,7 +342,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           continue;
         }
         if (verdict.decision === "deny") {
-          return { ok: false, differences: verdict.differences };
+          return { ok: false, code: verdict.code, differences: verdict.differences };
         }
         if (warned.length > 0) {
           warn(kind, namespace, name, warned);
@@ -314,7 +352,10 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         one.signed = verdict.signed ?? one.signed;
         return { ok: true, content: verdict.content };
       }
-      return { ok: false, differences: [CHANGES_TOO_OFTEN] };
+      return { ok: false, code: "content-differs", differences: [CHANGES_TOO_OFTEN] };
+    },
+    podsListed() {
+      listed = true;
     },
     completed(kind, namespace, name) {
       const one = objects.get(keyOf(kind, namespace, name));
@@ -339,7 +380,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     },
     isUsedByVolume(namespace, name) {
       const one = objects.get(keyOf("Secret", namespace, name));
-      return volumeSecrets.has(`${namespace}/${name}`) &&
+      return listed && volumeSecrets.has(`${namespace}/${name}`) &&
         (one === undefined || one.pods.size + one.expected.size === 0);
     },
     asked(kind, namespace, name) {
@@ -376,6 +417,16 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     handlersOf: (runtimeClass) => new Set(handlers.get(runtimeClass)?.values() ?? []),
     setKeys(next) {
       keys = next;
+    },
+    setRootCa(next) {
+      rootCa = next;
+      for (const [key, one] of objects) {
+        const [kind, namespace, name] = key.split("/");
+        if (kind === "ConfigMap" && namespace !== undefined && name === ROOT_CA_CONFIG_MAP) {
+          one.version++;
+          refresh(kind, namespace, name);
+        }
+      }
     },
   };
 
@@ -426,6 +477,19 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     }
   }
 
+  /** Whether a new pod fits what there is. */
+  async function fit(
+    pod: ReferringPod,
+    references: readonly AnsweredReference[],
+    signedHash: string,
+  ): Promise<Fitting> {
+    const problem = handlerProblem(references);
+    return problem === undefined
+      ? await fitContent(pod, references, signedHash)
+      // What the kubelet knows may be of pods that have gone.
+      : { problem, refreshes: [refreshRuntimeClasses] };
+  }
+
   /** One class has one handler for all pods of the node, and somebody has to say which. */
   function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
     for (const { reference: { kind, name, path }, answer } of references) {
@@ -453,8 +517,6 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         }
         const other = known.find((handler) => handler !== answer.handler);
         if (other !== undefined) {
-          // What the kubelet knows may be of pods that have gone.
-          refreshRuntimeClasses();
           return {
             path,
             kind: "invalid",
@@ -466,11 +528,11 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     return undefined;
   }
 
-  async function contentProblem(
+  async function fitContent(
     pod: ReferringPod,
     references: readonly AnsweredReference[],
     signedHash: string,
-  ): Promise<Difference | undefined> {
+  ): Promise<Fitting> {
     const contents = contentOf(pod.namespace, references);
     if (mode !== "enforce") {
       // Variables are looked at in every mode; what differs from a pin is told when the content is passed on.
@@ -484,7 +546,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       for (const [key, { kind, name, references: own }] of contents) {
         const one = objects.get(key);
         if (one === undefined && objects.size >= MAX_HELD_OBJECTS) {
-          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail: TOO_MANY_OBJECTS };
+          return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail: TOO_MANY_OBJECTS });
         }
         if (one === undefined) {
           continue;
@@ -494,11 +556,11 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         const conflict = mode === "enforce" ? findConflict(own, others) : undefined;
         if (conflict !== undefined) {
           const detail = `another pod on this node was signed with other content of ${conflict}`;
-          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
+          return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail });
         }
         if (mode === "enforce" && mayHoldEarlier(one) && !isGoodForEarlier(one, own, signedHash)) {
           const detail = `the kubelet may hold content of ${kind} ${name} that an earlier process passed on`;
-          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
+          return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail });
         }
         for (const { object, text } of held(one)) {
           const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
@@ -508,11 +570,11 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
             const where = difference === undefined
               ? ""
               : `${difference.path}: ${difference.detail ?? difference.kind}`;
-            return {
+            return misfit({
               path,
               kind: "invalid",
               detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
-            };
+            });
           }
           if (JSON.stringify(verdict.content) !== text) {
             refreshes.push(() => refresh(kind, pod.namespace, name));
@@ -520,11 +582,10 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         }
       }
       if ([...versions].every(([key, version]) => objects.get(key)?.version === version)) {
-        refreshes.forEach((ask) => ask());
-        return undefined;
+        return { problem: undefined, refreshes };
       }
     }
-    return { ...CHANGES_TOO_OFTEN };
+    return misfit({ ...CHANGES_TOO_OFTEN });
   }
 
   /** The ConfigMaps and Secrets among references, each with all that refer to it. */
@@ -568,6 +629,16 @@ const CHANGES_TOO_OFTEN: Difference = {
   detail: "the pods that refer to it change faster than it can be judged",
 };
 
+function misfit(problem: Difference): Fitting {
+  return { problem, refreshes: [] };
+}
+
+function denyReference(problem: Difference): DenyVerdict {
+  return deny("reference-not-signed", "what the node holds already is not what the pod was signed with", [
+    problem,
+  ]);
+}
+
 function asMutable({ reference }: AnsweredReference): AnsweredReference {
   return { reference, answer: { kind: "mutable", permission: "--references" } };
 }
@@ -578,9 +649,4 @@ function anyUse(kind: ContentKind): AnsweredReference {
     reference: { kind, name: "", path: "", use: "other", optional: true },
     answer: { kind: "extra" },
   });
-}
-
-/** kube-root-ca.crt is the API server's word about itself, which tells nobody more than the API server could. */
-function asClusterWide(answered: AnsweredReference): AnsweredReference {
-  return answered.answer.kind === "cluster" ? asMutable(answered) : answered;
 }

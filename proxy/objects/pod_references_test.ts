@@ -5,13 +5,14 @@ import { signedReferences } from "@signed-pods/shared/pod/reference-answer";
 import type { Permission } from "@signed-pods/shared/pod/permissions";
 import { contentDigest } from "@signed-pods/shared/pod/pins";
 import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
-import type { AllowVerdict, Difference } from "@signed-pods/shared/verdict";
+import type { AllowVerdict, DenyVerdict, Difference } from "@signed-pods/shared/verdict";
 import { ManualClock } from "../../tests/fakes/clock.ts";
 import { makeMetadata } from "../../tests/fakes/objects.ts";
+import { issue } from "../fixture_test.ts";
 import { uidOf } from "../../tests/fakes/owner.ts";
+import { makeReferences } from "../../tests/fakes/references.ts";
 import {
   type Arrival,
-  createPodReferences,
   HELD_AFTER_LEAVE_MS,
   HELD_AFTER_REQUEST_MS,
   MAX_HELD_OBJECTS,
@@ -19,28 +20,38 @@ import {
   type PodReferences,
 } from "./pod_references.ts";
 
+const OLD_CA = await issue({ commonName: "old", authority: true });
+const NEW_CA = await issue({ commonName: "new", authority: true });
+
 const OLD: JsonObject = { GREETING: "hello" };
 const NEW: JsonObject = { GREETING: "servus" };
 
-function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string, string>()) {
+function setUp(
+  mode: ReferencesMode = "enforce",
+  runtimeClasses = new Map<string, string>(),
+  rootCa?: ReadonlySet<string>,
+) {
   const clock = new ManualClock();
   const refreshed: string[] = [];
   const warned: Difference[] = [];
-  const references = createPodReferences({
+  const references = makeReferences({
     mode,
-    keys: [],
     runtimeClasses,
+    ...(rootCa === undefined ? {} : { rootCa }),
     clock,
     refresh: (kind, namespace, name) => void refreshed.push(`${kind}/${namespace}/${name}`),
     refreshRuntimeClasses: () => void refreshed.push("classes"),
     warn: (_kind, _namespace, _name, differences) => void warned.push(...differences),
   });
-  const reserve = async (number: number, verdict: AllowVerdict, running = false) => {
-    const pod = { uid: uidOf(number), namespace: "ns", name: `p${number}` };
-    const denied = await references.reserve(pod, verdict, running);
+  const podOf = (number: number) => ({ uid: uidOf(number), namespace: "ns", name: `p${number}` });
+  const problemsOf = (denied: DenyVerdict | undefined) => {
     assert.ok(denied === undefined || denied.code === "reference-not-signed");
     return denied?.differences.map(({ path, detail }) => `${path}: ${detail}`);
   };
+  const reserve = async (number: number, verdict: AllowVerdict, running = false) =>
+    problemsOf(await references.reserve(podOf(number), verdict, running));
+  const check = async (number: number, verdict: AllowVerdict) =>
+    problemsOf(await references.check(podOf(number), verdict));
   const pass = async (data: JsonObject, name = "web", arrival: Arrival = "when-complete") => {
     const object = {
       kind: "ConfigMap",
@@ -59,7 +70,7 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     }
     return outcome;
   };
-  return { references, reserve, pass, judge, clock, refreshed, warned };
+  return { references, reserve, check, pass, judge, clock, refreshed, warned };
 }
 
 function verdictOf(
@@ -348,6 +359,19 @@ Deno.test("a pod that uses more keys makes the kubelet ask again", async () => {
   assert.deepEqual(await judge({ A: "1", B: "2" }), { data: { A: "1", B: "2" } });
 });
 
+Deno.test("to ask about a pod changes nothing, and the answer is the one that it would get", async () => {
+  const { judge, reserve, check, references, refreshed } = setUp();
+  await reserve(1, oneKey("A"));
+  await judge({ A: "x", B: "y" });
+  assert.equal(await check(2, oneKey("B")), undefined);
+  assert.match(String(await check(3, await pinned(OLD))), /as the kubelet holds it does not fit/);
+  references.runtimeClassShown("kata", "runc");
+  assert.match(String(await check(4, classOf("kata-qemu"))), /means "runc"/);
+  assert.deepEqual(refreshed, []);
+  assert.deepEqual([2, 3, 4].filter((number) => references.knows(uidOf(number))), []);
+  assert.deepEqual(await judge({ A: "x", B: "y" }), { data: { A: "x" } });
+});
+
 Deno.test("in the mode warn other content than the signed is told and passed on; in off it is not looked at", async () => {
   const warn = setUp("warn");
   await warn.reserve(1, await pinned(OLD));
@@ -403,6 +427,8 @@ Deno.test("a volume's Secret is free to be asked for unless a pod refers to it",
   const { references, reserve } = setUp();
   assert.equal(references.isUsedByVolume("ns", "key"), false);
   references.usedByVolume("ns", "key");
+  assert.equal(references.isUsedByVolume("ns", "key"), false, "a pod may refer to it that is not known yet");
+  references.podsListed();
   assert.equal(references.isUsedByVolume("ns", "key"), true);
   const spec = { containers: [{ name: "app", image: "x", envFrom: [{ secretRef: { name: "key" } }] }] };
   references.expect({ uid: uidOf(9), namespace: "ns", name: "p9", signedHash: "h" }, spec);
@@ -446,4 +472,65 @@ Deno.test("refuses content for now while pods come and go faster than it is judg
   const judged = await references.judge("ConfigMap", "ns", "web", object, "when-complete");
   assert.ok(!judged.ok && /change faster/.test(judged.differences[0]?.detail ?? ""));
   assert.ok(turns >= MAX_REJUDGEMENTS);
+});
+
+/** A pod with the API server's own service account volume, or that names the ConfigMap itself. */
+function rootCaPod(allow: Permission[] = []): AllowVerdict {
+  const source = { configMap: { name: "kube-root-ca.crt", items: [{ key: "ca.crt", path: "ca.crt" }] } };
+  return verdictOf(
+    {
+      containers: [{ name: "app", image: "x" }],
+      volumes: [{ name: "kube-api-access-x1y2z", projected: { sources: [source] } }],
+    },
+    allow,
+    undefined,
+  );
+}
+
+const crt = (...issued: { certificate: string }[]) => ({
+  "ca.crt": issued.map(({ certificate }) => certificate).join(""),
+});
+
+Deno.test("refuses a kube-root-ca.crt with a certificate that the operator did not pin, in every mode, whatever owners allow", async () => {
+  for (const mode of ["enforce", "warn", "off"] as const) {
+    for (const allow of [[], [{ kind: "mutable-config" as const, name: "kube-root-ca.crt" }]]) {
+      const { judge, reserve } = setUp(mode, new Map(), new Set([OLD_CA.certificate]));
+      await reserve(1, rootCaPod(allow));
+      assert.deepEqual(await judge(crt(NEW_CA), "kube-root-ca.crt"), ["data[ca.crt]"], mode);
+      assert.deepEqual(await judge(crt(OLD_CA, NEW_CA), "kube-root-ca.crt"), ["data[ca.crt]"], mode);
+      assert.deepEqual(await judge({ ...crt(OLD_CA), more: "x" }, "kube-root-ca.crt"), { data: crt(OLD_CA) });
+    }
+  }
+});
+
+Deno.test("without a pin kube-root-ca.crt is what the API server says, and a pin is for no other ConfigMap", async () => {
+  const free = setUp();
+  await free.reserve(1, rootCaPod());
+  assert.deepEqual(await free.judge(crt(NEW_CA), "kube-root-ca.crt"), { data: crt(NEW_CA) });
+  const pinned = setUp("enforce", new Map(), new Set([OLD_CA.certificate]));
+  await pinned.reserve(1, mutable("kube-root-ca.crt2"));
+  assert.deepEqual(await pinned.judge({ a: "x" }, "kube-root-ca.crt2"), { data: { a: "x" } });
+});
+
+Deno.test("other pinned certificates make the kubelet ask again, and refuse pods for which it holds one that is gone", async () => {
+  const { judge, reserve, references, refreshed } = setUp(
+    "enforce",
+    new Map(),
+    new Set([OLD_CA.certificate]),
+  );
+  await reserve(1, rootCaPod());
+  await reserve(2, mutable());
+  await judge(OLD);
+  await judge(crt(OLD_CA), "kube-root-ca.crt");
+  references.setRootCa(new Set([OLD_CA.certificate, NEW_CA.certificate]));
+  assert.deepEqual(refreshed, ["ConfigMap/ns/kube-root-ca.crt"]);
+  assert.equal(await reserve(3, rootCaPod()), undefined, "what the kubelet holds is good");
+  references.setRootCa(new Set([NEW_CA.certificate]));
+  assert.match(
+    String(await reserve(4, rootCaPod())),
+    /kube-root-ca\.crt as the kubelet holds it does not fit/,
+  );
+  assert.deepEqual(await judge(crt(OLD_CA), "kube-root-ca.crt"), ["data[ca.crt]"]);
+  assert.deepEqual(await judge(crt(NEW_CA), "kube-root-ca.crt"), { data: crt(NEW_CA) });
+  assert.equal(await reserve(4, rootCaPod()), undefined);
 });

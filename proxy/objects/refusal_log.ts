@@ -8,6 +8,7 @@ import type { JsonValue } from "@signed-pods/shared/json";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import { cleanMessage } from "../status.ts";
+import type { ObjectDenyCode } from "./object_deny_code.ts";
 
 /** Refused objects that are remembered; of more, some are told of again. */
 export const MAX_REMEMBERED_REFUSALS = 10_000;
@@ -25,7 +26,7 @@ export interface Subject {
 /** Remembers what was told. */
 export interface RefusalLog {
   /** @returns whether it was news */
-  refused(subject: Subject, problems: readonly Problem[]): boolean;
+  refused(subject: Subject, code: ObjectDenyCode, problems: readonly Problem[]): boolean;
   /** The object is good, or gone: the next refusal is news. */
   admitted(subject: Subject): void;
 }
@@ -34,7 +35,7 @@ export interface RefusalLog {
 export function createRefusalLog(log: Log, mode: Mode): RefusalLog {
   const told = new Map<string, string>();
   return {
-    refused({ resource, namespace, name }, problems) {
+    refused({ resource, namespace, name }, code, problems) {
       const key = keyOf({ resource, namespace, name });
       const reason = printProblems(problems);
       if (told.get(key) === reason) {
@@ -55,6 +56,7 @@ export function createRefusalLog(log: Log, mode: Mode): RefusalLog {
           resource,
           ...(typeof namespace === "string" ? { namespace: shorten(namespace) } : {}),
           ...(typeof name === "string" ? { name: shorten(name) } : {}),
+          code,
           reason,
         },
       );

@@ -76,5 +76,5 @@ export function judgeResourceClaim(object: JsonObject, drivers: ReadonlySet<stri
       });
     }
   }
-  return problems.length === 0 ? judged : { ok: false, problems };
+  return problems.length === 0 ? judged : { ok: false, code: "object-not-allowed", problems };
 }

@@ -36,10 +36,11 @@ export function judgeRuntimeClass(
     const message = `is not pinned on this node; to pin it, start kubelet-proxy with --runtime-class=${
       String(name)
     }=HANDLER`;
-    return { ok: false, problems: [{ path: "handler", message }] };
+    return { ok: false, code: "object-not-allowed", problems: [{ path: "handler", message }] };
   }
   return pinned === handler ? judged : {
     ok: false,
+    code: "object-not-allowed",
     problems: [{ path: "handler", message: `is not "${pinned}", which is pinned on this node` }],
   };
 }

@@ -35,7 +35,7 @@ function isBase64(found: string): boolean {
   }
 }
 
-/** Certificates in PEM, and nothing else but space between them. */
+/** Certificates in PEM, and no other blocks. Text around them means nothing to readers (RFC 7468 section 2). */
 export const CERTIFICATES: Shape = text(isCertificates, "PEM of certificates alone");
 
 /** The same in base64. */

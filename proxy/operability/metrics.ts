@@ -10,6 +10,9 @@ import type { PodCounts } from "../pods/judge.ts";
 import type { Mode } from "../mode.ts";
 import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api/node_api_outcome.ts";
 import type { ReloadCount } from "../credentials/reload_counts.ts";
+import type { RefusalObserver } from "../objects/object_gate.ts";
+import { codesOf } from "../objects/object_deny_code.ts";
+import { RESOURCE_NAMES } from "../objects/object_kind.ts";
 import type { UpstreamObserver, UpstreamOutcome } from "./observed_upstream.ts";
 import type { DecisionKind, PodDecision } from "./pod_decision.ts";
 import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
@@ -74,6 +77,12 @@ export const METRICS = {
     type: "gauge",
     labels: ["state"],
     help: "Pods of the node by what the kubelet is shown of them.",
+  },
+  kubelet_proxy_objects_refused_total: {
+    type: "counter",
+    labels: ["resource", "code"],
+    help:
+      "Objects other than pods that were not passed on, and were before or for another reason. In audit they are counted, and passed on.",
   },
   kubelet_proxy_judge_duration_seconds: {
     type: "histogram",
@@ -251,6 +260,7 @@ export interface Metrics {
   nodeApiDecided(outcome: NodeApiOutcome): void;
   verdict(decision: PodDecision): void;
   unidentified(): void;
+  readonly objects: RefusalObserver;
   judged(seconds: number): void;
   logged(level: CountedLevel): void;
   decisionsLost(lines: number): void;
@@ -280,6 +290,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const verdicts = counter("kubelet_proxy_verdicts_total");
   const unidentified = counter("kubelet_proxy_unidentified_pods_total");
   const pods = gauge("kubelet_proxy_pods");
+  const refusedObjects = counter("kubelet_proxy_objects_refused_total");
   const judgeSeconds = histogram("kubelet_proxy_judge_duration_seconds");
   const rejections = gauge("kubelet_proxy_rejections_pending");
   const upstreamRequests = counter("kubelet_proxy_upstream_requests_total");
@@ -311,6 +322,11 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   for (const code of Object.keys(DENY_CODES)) {
     verdicts.inc(verdictLabels("refuse", code), 0);
     verdicts.inc(verdictLabels("stop", code), 0);
+  }
+  for (const resource of RESOURCE_NAMES) {
+    for (const code of codesOf(resource)) {
+      refusedObjects.inc({ resource, code }, 0);
+    }
   }
   for (const outcome of OUTCOMES) {
     upstreamRequests.inc({ outcome }, 0);
@@ -383,6 +399,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       verdicts.inc(verdictLabels(decision.kind, verdict?.decision === "deny" ? verdict.code : undefined));
     },
     unidentified: () => unidentified.inc(),
+    objects: { refused: (resource, code) => refusedObjects.inc({ resource, code }) },
     judged: (seconds) => judgeSeconds.observe(seconds),
     logged: (level) => lines.inc({ level }),
     decisionsLost: (count) => lost.inc(count),

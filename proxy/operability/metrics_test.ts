@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { deny, DENY_CODES } from "@signed-pods/shared/verdict";
 import { createMetrics, METRICS, type Snapshot } from "./metrics.ts";
+import { OBJECT_DENY_CODES } from "../objects/object_deny_code.ts";
+import { RESOURCE_NAMES } from "../objects/object_kind.ts";
 import { REQUEST_ROUTES } from "./request_observer.ts";
 
 const STARTED = new Date("2026-01-01T00:00:00Z");
@@ -41,6 +43,16 @@ Deno.test("every series is there before anything happens", async () => {
   for (const route of REQUEST_ROUTES) {
     assert.equal(at(`kubelet_proxy_requests_open{route="${route}"}`), 0, route);
     assert.ok([...series.keys()].some((name) => name.includes(`requests_total{route="${route}",`)), route);
+  }
+  for (const code of Object.keys(OBJECT_DENY_CODES)) {
+    assert.equal(at(`kubelet_proxy_objects_refused_total{resource="configmaps",code="${code}"}`), 0, code);
+  }
+  for (const resource of RESOURCE_NAMES) {
+    assert.equal(
+      at(`kubelet_proxy_objects_refused_total{resource="${resource}",code="object-malformed"}`),
+      0,
+      resource,
+    );
   }
   assert.equal(at('kubelet_proxy_log_lines_total{level="error"}'), 0);
   assert.equal(at("kubelet_proxy_decision_log_lost_total"), 0);
@@ -104,6 +116,7 @@ Deno.test("requests, answers and verdicts are counted", async () => {
   metrics.nodeApiDecided("passed");
   metrics.nodeApiDecided(401);
   metrics.unidentified();
+  metrics.objects.refused("secrets", "content-older");
   metrics.logged("warn");
   metrics.decisionsLost(7);
   metrics.verdict({
@@ -123,6 +136,7 @@ Deno.test("requests, answers and verdicts are counted", async () => {
   assert.equal(series.get("kubelet_proxy_upstream_duration_seconds_count"), 1);
   assert.equal(series.get("kubelet_proxy_judge_duration_seconds_count"), 1);
   assert.equal(series.get("kubelet_proxy_unidentified_pods_total"), 1);
+  assert.equal(series.get('kubelet_proxy_objects_refused_total{resource="secrets",code="content-older"}'), 1);
   assert.equal(series.get('kubelet_proxy_node_api_requests_total{outcome="passed"}'), 1);
   assert.equal(series.get('kubelet_proxy_node_api_requests_total{outcome="401"}'), 1);
   assert.equal(series.get('kubelet_proxy_log_lines_total{level="warn"}'), 1);

@@ -13,6 +13,7 @@ import type { PodVerifier } from "../pods/judge.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { NodeApiOutcome } from "../node_api/node_api_outcome.ts";
+import type { RefusalObserver } from "../objects/object_gate.ts";
 import type { Upstream } from "../upstream.ts";
 import { createDecisionLog, type DecisionFiles } from "./decision_log.ts";
 import {
@@ -54,6 +55,7 @@ export interface Operability {
   readonly log: Log;
   readonly judge: JudgeObserver;
   readonly requests: RequestObserver;
+  readonly objects: RefusalObserver;
   /** Counts what became of a request for the kubelet's own API. */
   nodeApiDecided(outcome: NodeApiOutcome): void;
   /** The same upstream, observed; call it once. */
@@ -96,6 +98,7 @@ export function createOperability(parts: OperabilityParts): Operability {
       listed: readiness.listed,
     },
     requests: metrics.requests,
+    objects: metrics.objects,
     nodeApiDecided: metrics.nodeApiDecided,
     upstream(upstream) {
       observed = observeUpstream(upstream, {

@@ -149,6 +149,11 @@ export interface Judge {
   stoppingEntries(): LedgerEntry[];
   /** The admitted pod of this name that is being, or has been, stopped. */
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined;
+  /**
+   * The kubelet reports that all containers of a pod have ended: what the pod refers to counts no more when the API server
+   * shows that it has ended.
+   */
+  noteEnded(uid: string): void;
   /** The kubelet's report that all containers ended is on its way up, or failed to get there. */
   setFinishing(uid: string, finishing: boolean): void;
   /** How many pods there are in each state; walks all of them. */
@@ -277,6 +282,8 @@ class NodeJudge implements Judge {
   readonly #leaving = new Set<string>();
   /** What was logged last of pods that are not tracked, since another one has their UID. */
   readonly #verdictsAside = new Map<string, string>();
+  /** Pods that the kubelet itself has reported to have ended, of those whose references are known. */
+  readonly #ended = new Set<string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -352,6 +359,7 @@ class NodeJudge implements Judge {
         return { kind: "hide" };
       }
       await this.#verifyAll([candidate]);
+      await this.#checkReferences(candidate);
       const decision = this.#decide(candidate, undefined);
       const { resourceVersion } = candidate.live;
       switch (decision.kind) {
@@ -394,6 +402,7 @@ class NodeJudge implements Judge {
       this.#forgetAll(this.#departing);
       this.#forgetAll(this.#leaving);
       await this.#ledger.flush();
+      this.#references?.podsListed();
       this.#observer?.listed();
     });
   }
@@ -450,6 +459,12 @@ class NodeJudge implements Judge {
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined {
     const entry = this.#ledger.holder(podKey(namespace, name));
     return entry === undefined || entry.state === "admitted" ? undefined : entry;
+  }
+
+  noteEnded(uid: string): void {
+    if (this.#references?.knows(uid)) {
+      this.#ended.add(uid);
+    }
   }
 
   setFinishing(uid: string, finishing: boolean): void {
@@ -599,7 +614,8 @@ class NodeJudge implements Judge {
     { identity, verdict, refusal, live }: Candidate,
   ): { references: PodReferences; verdict: AllowVerdict } | undefined {
     const references = this.#references;
-    return references === undefined || live.terminal || refusal !== undefined ||
+    return references === undefined || live.terminal || this.#ended.has(identity.uid) ||
+        refusal !== undefined ||
         verdict?.decision !== "allow" ||
         references.knows(identity.uid)
       ? undefined
@@ -616,26 +632,44 @@ class NodeJudge implements Judge {
     { references, verdict }: { references: PodReferences; verdict: AllowVerdict },
   ): Promise<boolean> {
     const { identity } = candidate;
-    const running = !this.#enforce || this.#ledger.get(identity.uid) !== undefined;
-    const denied = await references.reserve(identity, verdict, running);
+    const denied = await references.reserve(identity, verdict, this.#isRunning(identity));
     if (denied !== undefined) {
       candidate.verdict = denied;
     }
     return denied === undefined;
   }
 
-  /** A pod that the kubelet is shown in a terminal phase refers to nothing any more. */
+  /** The same decision about a pod that is only looked at. */
+  async #checkReferences(candidate: Candidate): Promise<void> {
+    const { identity } = candidate;
+    const asking = this.#referencesToReserve(candidate);
+    if (asking !== undefined && !this.#isRunning(identity)) {
+      candidate.verdict = await asking.references.check(identity, asking.verdict) ?? candidate.verdict;
+    }
+  }
+
+  /** It is too late to refuse it for what it refers to. */
+  #isRunning({ uid }: Identity): boolean {
+    return !this.#enforce || this.#ledger.get(uid) !== undefined;
+  }
+
+  /**
+   * A pod refers to nothing any more when the kubelet itself has reported its end. That a pod which runs has ended, the API
+   * server alone may say: its containers have what is left of their grace period, and files. One that had ended before
+   * this process saw it refers to nothing.
+   */
   #noteReferences({ live, identity }: Candidate, decision: Decision, snapshot: Snapshot | undefined): void {
     if (decision.kind !== "admit" && decision.kind !== "stopped") {
       // Whatever else comes under its UID is not shown, and says nothing of it.
       return;
     }
-    if (live.terminal) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      this.#forgetReferences(identity.uid, snapshot);
+    const { uid } = identity;
+    const isNew = !this.#enforce || this.#references?.knows(uid) !== true;
+    if (this.#ended.has(uid) || (live.terminal && isNew)) {
+      this.#forgetReferences(uid, snapshot);
     } else {
-      this.#departing.delete(identity.uid);
-      this.#leaving.delete(identity.uid);
+      this.#departing.delete(uid);
+      this.#leaving.delete(uid);
     }
   }
 
@@ -995,6 +1029,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
+    this.#ended.delete(uid);
     this.#forgetReferences(uid, snapshot);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);

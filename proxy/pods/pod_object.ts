@@ -128,7 +128,12 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
     }
     const entry = write.name === undefined ? undefined : judge.stoppingEntry(write.namespace, write.name);
     if (entry === undefined || write.method !== "PATCH") {
-      return await answerOf(await send(request, write, request.body, signal), signal);
+      const body = write.method === "PATCH" && write.subresource === "status"
+        ? await noteEnd(request, signal)
+        : request.body;
+      return body instanceof Response
+        ? body
+        : await answerOf(await send(request, write, body, signal), signal);
     }
     const patch = await rewriteStatusPatch(request, entry, signal);
     if (!patch.ok) {
@@ -137,6 +142,27 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
     return patch.ends
       ? await reportEnd(request, write, entry, patch.body, signal)
       : await answerOf(await send(request, write, patch.body, signal), signal);
+  }
+
+  /** Notes the report that a pod's containers have ended, before it is sent; returns the body, or why it is not sent. */
+  async function noteEnd(
+    request: Request,
+    signal: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer> | Response> {
+    const read = await readPatch(request, signal);
+    if (!read.ok) {
+      return read.response;
+    }
+    // Nearly no report is of an end, and then it need not be parsed. What cannot be parsed is the API server's to refuse.
+    const text = new TextDecoder().decode(read.bytes);
+    const parsed = /"(?:Succeeded|Failed)"/.test(text) ? parseObject(read.bytes) : undefined;
+    if (parsed?.ok) {
+      const { uid } = objectAt(parsed.object, "metadata");
+      if (typeof uid === "string" && isTerminalPhase(objectAt(parsed.object, "status")["phase"])) {
+        judge.noteEnded(uid);
+      }
+    }
+    return read.bytes;
   }
 
   function send(
@@ -164,6 +190,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
     signal: AbortSignal,
   ): Promise<Response> {
     // Said before it is sent, since the event that it causes may arrive before the answer.
+    judge.noteEnded(entry.uid);
     judge.setFinishing(entry.uid, true);
     let taken = false;
     try {
@@ -230,14 +257,11 @@ async function rewriteStatusPatch(
       `a pod that is being stopped takes ${STRATEGIC_MERGE_PATCH} only`,
     );
   }
-  let bytes: Uint8Array;
-  try {
-    bytes = await readBody(request.body, MAX_PATCH_BYTES, signal);
-  } catch (error) {
-    return error instanceof BodyTooLargeError
-      ? refuse(413, "RequestEntityTooLarge", error.message)
-      : refuse(400, "BadRequest", `the patch could not be read: ${messageOf(error)}`);
+  const read = await readPatch(request, signal);
+  if (!read.ok) {
+    return read;
   }
+  const { bytes } = read;
   const parsed = parseObject(bytes);
   if (!parsed.ok) {
     return refuse(400, "BadRequest", `the patch cannot be read: ${parsed.problem}`);
@@ -251,7 +275,7 @@ async function rewriteStatusPatch(
   const ends = uid === entry.uid && isJsonObject(status) &&
     (isTerminalPhase(status["phase"]) || entry.state === "stopped");
   if (!ends) {
-    return { ok: true, body: new Uint8Array(bytes), ends: false };
+    return { ok: true, body: bytes, ends: false };
   }
   const patch: JsonObject = {
     ...parsed.object,
@@ -270,7 +294,21 @@ async function rewriteStatusPatch(
   }
 }
 
-function refuse(code: number, reason: string, message: string): RewrittenPatch {
+/** The bytes of a patch, up to {@linkcode MAX_PATCH_BYTES}. */
+async function readPatch(
+  request: Request,
+  signal: AbortSignal,
+): Promise<{ ok: true; bytes: Uint8Array<ArrayBuffer> } | { ok: false; response: Response }> {
+  try {
+    return { ok: true, bytes: new Uint8Array(await readBody(request.body, MAX_PATCH_BYTES, signal)) };
+  } catch (error) {
+    return error instanceof BodyTooLargeError
+      ? refuse(413, "RequestEntityTooLarge", error.message)
+      : refuse(400, "BadRequest", `the patch could not be read: ${messageOf(error)}`);
+  }
+}
+
+function refuse(code: number, reason: string, message: string): { ok: false; response: Response } {
   return { ok: false, response: statusResponse(code, reason, `kubelet-proxy: ${message}`) };
 }
 

@@ -322,6 +322,27 @@ for (
   });
 }
 
+Deno.test("the status PATCH of a pod that runs goes up byte by byte, whatever is in it", async () => {
+  const bench = await makeBench(() => jsonAnswer(makePod()));
+  const texts = [
+    ' {"status":{"phase":"Failed"}}',
+    '{"status":{"phase":"Failed"',
+    '{"a":1,"a":"Failed"}',
+    "\u00ff",
+  ];
+  for (const text of texts) {
+    assert.equal((await bench.fetch(`${POD}/status`, patchInit(text))).status, 200);
+    assert.equal(new TextDecoder().decode(bench.sent.at(-1)?.body), text);
+  }
+});
+
+Deno.test("refuses a status PATCH that is too large, also of a pod that runs", async () => {
+  const bench = await makeBench(() => jsonAnswer(makePod()));
+  const response = await bench.fetch(`${POD}/status`, patchInit(`"${"x".repeat(MAX_PATCH_BYTES)}"`));
+  assert.equal(response.status, 413);
+  assert.deepEqual(bench.sent, []);
+});
+
 Deno.test("refuses a status PATCH that breaks off for a pod that is being stopped", async () => {
   const bench = await stoppingBench();
   const body = new ReadableStream<Uint8Array>({

@@ -28,8 +28,8 @@ import { keySegment } from "./schema.ts";
 export const CONTENT_DENY_CODES = {
   "content-malformed": "The object has unknown fields or values that Kubernetes would not accept",
   "content-differs": "The content is not what was signed",
-  "content-not-signed":
-    "No pod refers to the object, or one does without its owner's word, or its own signature is not good",
+  "content-not-signed": "A pod refers to it without its owner's word, or its own signature is not good",
+  "content-unused": "No pod on the node refers to the object",
   "content-older": "The content was signed before that which the node has taken",
 } as const;
 
@@ -74,8 +74,6 @@ export interface ContentOptions {
   now: Date;
   /** Of the content that was taken last; nothing that was signed before is taken after it. */
   lastSigned?: SignedContentFacts;
-  /** The content of kube-root-ca.crt that the node's operator pinned. */
-  clusterContent?: ContentPin;
   /** What becomes of references about which their owner says nothing. Refused if absent. */
   missing?: "refuse" | "mutable";
 }
@@ -106,7 +104,7 @@ export async function judgeContent(
   const problems: Problem[] = [];
   readFields(object, "", ["metadata"], KNOWN_FIELDS[kind], problems);
   if (problems.length > 0) return denyProblems("content-malformed", problems);
-  if (references.length === 0) return refuse("no pod on this node refers to it");
+  if (references.length === 0) return refuse("no pod on this node refers to it", "content-unused");
 
   const needsSignature = references.some(({ answer }) => answer.kind === "signed");
   const signed = needsSignature ? await readSigned(object, options) : undefined;
@@ -132,17 +130,15 @@ function demandOf(
   reference: Reference,
   answer: Answer,
   signed: ContentPin | undefined,
-  { clusterContent, missing = "refuse" }: ContentOptions,
+  { missing = "refuse" }: ContentOptions,
 ): Demand | string {
   switch (answer.kind) {
     case "pinned":
       return { reference, pin: answer.pin };
     case "signed":
       return signed === undefined ? "the object carries no signature" : { reference, pin: signed };
+    // No owner can sign what the cluster's authority is; the node's operator pins it, or nobody.
     case "cluster":
-      return clusterContent === undefined
-        ? "the node's operator has not said what it holds"
-        : { reference, pin: clusterContent };
     case "mutable":
     case "extra":
     case "none-needed":
@@ -443,10 +439,10 @@ function conflictingKey(
   return undefined;
 }
 
-function refuse(detail: string): DeniedContent {
+function refuse(detail: string, code: ContentDenyCode = "content-not-signed"): DeniedContent {
   return {
     decision: "deny",
-    code: "content-not-signed",
+    code,
     differences: [{ path: "", kind: "invalid", detail: printable(detail) }],
   };
 }

@@ -241,7 +241,7 @@ Deno.test("refuses content for whose change only one of two pods has its owner's
 });
 
 Deno.test("refuses objects to which no pod refers, or without its owner's word", async () => {
-  await refused(CONFIG, [], "content-not-signed");
+  await refused(CONFIG, [], "content-unused");
   const missing = to({ kind: "missing", remedies: [] });
   await refused(CONFIG, [missing], "content-not-signed");
   await refused(CONFIG, [missing], "content-not-signed", undefined, { ...OPTIONS, missing: "refuse" });
@@ -249,17 +249,10 @@ Deno.test("refuses objects to which no pod refers, or without its owner's word",
   await refused(CONFIG, [to({ kind: "handler", handler: "runc" })], "content-not-signed");
 });
 
-Deno.test("refuses the cluster's authority unless the operator pinned it", async () => {
+Deno.test("the cluster's authority needs no word of an owner", async () => {
   const root = { ...CONFIG, data: { "ca.crt": "PEM", more: "x" } };
-  const references = [to({ kind: "cluster" })];
-  await refused(root, references, "content-not-signed");
-  const clusterContent = await pinOf("ConfigMap", root, "ca.crt");
-  assert.deepEqual(await allowed(root, references, { ...OPTIONS, clusterContent }), {
+  assert.deepEqual(await allowed(root, [to({ kind: "cluster" }, { keys: ["ca.crt"] })]), {
     data: { "ca.crt": "PEM" },
-  });
-  await refused({ ...root, data: { "ca.crt": "other" } }, references, "content-differs", ["data[ca.crt]"], {
-    ...OPTIONS,
-    clusterContent,
   });
 });
 

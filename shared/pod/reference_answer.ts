@@ -22,7 +22,7 @@ export type Answer =
   | { readonly kind: "mutable"; readonly permission: string }
   /** It is part of a container or volume that was added by the owner's permission, and whose settings nobody signed. */
   | { readonly kind: "extra" }
-  /** The cluster's own certificate authority, which the node's operator pins. */
+  /** The cluster's own certificate authority, which the node's operator pins, or nobody. */
   | { readonly kind: "cluster" }
   /** Its content has no part in what runs, or nobody can sign it. */
   | { readonly kind: "none-needed"; readonly reason: string }

@@ -429,6 +429,7 @@ function programs(options: ClusterOptions, network: string): Map<string, Program
       `--decision-log=${PROXY_RUNTIME_DIR}/decisions.log`,
       `--allow-volume=flexVolume/${FOLDER_DRIVER}`,
       "--runtime-class=pinned=runc",
+      `--pin-root-ca=${pki}/cluster-ca.crt`,
     ];
     // A compiled proxy may write to this one folder only. The machine's own stays untouched.
     const bind = { source: `${runDir}/proxy`, target: PROXY_RUNTIME_DIR };

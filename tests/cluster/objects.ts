@@ -280,7 +280,7 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
 }
 
 /** Waits until the proxy says that it does not pass an object on. */
-async function untilRefused(cluster: Cluster, resource: string, name: string): Promise<void> {
+export async function untilRefused(cluster: Cluster, resource: string, name: string): Promise<void> {
   await cluster.until(`${resource} "${name}" is refused`, async () => {
     const lines = (await Deno.readTextFile(cluster.program("kubelet-proxy").logFile)).split("\n");
     const found = lines.some((line) =>
@@ -291,7 +291,7 @@ async function untilRefused(cluster: Cluster, resource: string, name: string): P
 }
 
 /** Speaks to etcd as whoever owns the control plane can: through its JSON gateway. */
-async function etcd(cluster: Cluster, call: "put" | "deleterange", body: JsonObject): Promise<void> {
+export async function etcd(cluster: Cluster, call: "put" | "deleterange", body: JsonObject): Promise<void> {
   const { code, stderr, stdout } = await cluster.attemptInNetwork("curl", [
     "--silent",
     "--show-error",

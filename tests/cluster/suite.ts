@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { contentTests } from "./content.ts";
 import { deployTests } from "./deploy.ts";
 import { at, listAt, objectAt, textAt } from "./json.ts";
 import { nodeApiTests } from "./node_api.ts";
@@ -718,6 +719,13 @@ objectTests({
   runDir,
   test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
   create,
+  isReady,
+});
+contentTests({
+  namespace: SHOP,
+  runDir,
+  test: (name, body) => test(name, ({ cluster }) => body(cluster), { needsProxy: true }),
+  sign,
   isReady,
 });
 

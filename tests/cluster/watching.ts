@@ -25,28 +25,28 @@ interface Decision {
   code?: string;
 }
 
+async function read(cluster: Cluster, path: string): Promise<string> {
+  const url = `http://127.0.0.1:${METRICS_PORT}${path}`;
+  const { code, stdout, stderr } = await cluster.attemptInNetwork(cluster.options.busybox, [
+    "wget",
+    "-q",
+    "-O",
+    "-",
+    url,
+  ]);
+  assert.equal(code, 0, `${path}: ${stderr}`);
+  return stdout;
+}
+
+/** The sum of the proxy's series whose line begins so. */
+export async function sum(cluster: Cluster, start: string): Promise<number> {
+  const lines = (await read(cluster, "/metrics")).split("\n").filter((line) => line.startsWith(start));
+  assert.ok(lines.length > 0, start);
+  return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
 /** Declares the tests. */
 export function watchingTests({ test, refused, signed }: WatchingSuite): void {
-  async function read(cluster: Cluster, path: string): Promise<string> {
-    const url = `http://127.0.0.1:${METRICS_PORT}${path}`;
-    const { code, stdout, stderr } = await cluster.attemptInNetwork(cluster.options.busybox, [
-      "wget",
-      "-q",
-      "-O",
-      "-",
-      url,
-    ]);
-    assert.equal(code, 0, `${path}: ${stderr}`);
-    return stdout;
-  }
-
-  /** The sum of the series whose line begins so. */
-  async function sum(cluster: Cluster, start: string): Promise<number> {
-    const lines = (await read(cluster, "/metrics")).split("\n").filter((line) => line.startsWith(start));
-    assert.ok(lines.length > 0, start);
-    return lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(" "))), 0);
-  }
-
   test("who watches the node sees it ready, with its watches, requests and pods", async (cluster) => {
     await cluster.until("the proxy is ready", async () => {
       const { code, stdout } = await cluster.attemptInNetwork(cluster.options.busybox, [

@@ -1,6 +1,6 @@
 /** install.sh and uninstall.sh on a node in a folder. */
 import assert from "node:assert/strict";
-import { type Node, withNode } from "./node.ts";
+import { AUTHORITY, type Node, withNode } from "./node.ts";
 
 const POD = `apiVersion: v1
 kind: Pod
@@ -69,7 +69,11 @@ test("after installing the node is Ready through the proxy; uninstalling puts ev
   assert.match(installed["etc/kubernetes/kubelet.conf"] ?? "", /server: https:\/\/127\.0\.0\.1/);
   assert.notEqual(installed["etc/kubernetes/kubelet.conf"], before["etc/kubernetes/kubelet.conf"]);
   const flags = await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`);
-  assert.match(flags, /^KUBELET_PROXY_FLAGS=--kubeconfig=\S+ .* --mode=enforce --renew-node-certificate$/m);
+  assert.match(
+    flags,
+    /^KUBELET_PROXY_FLAGS=--kubeconfig=\S+ .* --mode=enforce --pin-root-ca=\S+ --renew-node-certificate$/m,
+  );
+  assert.equal(await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/root-ca.pem`), AUTHORITY);
   const state = "var/lib/kubelet-proxy/node";
   assert.match(installed[`${state}/kubelet-client.pem`] ?? "", /^file 600 .* a certificate and a key\n$/);
   assert.match(
@@ -110,6 +114,47 @@ test("after installing the node is Ready through the proxy; uninstalling puts ev
     0,
     "kubelet-proxy is not installed; there is nothing to do\n",
   ]);
+});
+
+const OTHER = AUTHORITY.replace("QXV0aG9yaXR5", "T3RoZXI=");
+
+test("refuses to install where pods get another authority than the kubeconfig names, unless that is said", async (node) => {
+  const program = await node.program("1.0.0");
+  await node.setPods([{ name: "web", yaml: await node.sign(POD) }]);
+  await Deno.writeTextFile(`${node.root}/kube-root-ca`, AUTHORITY + OTHER);
+  const before = await node.files();
+  const { code, stdout, stderr } = await node.deploy("install", ...node.first(program));
+  assert.equal(code, 1, stdout);
+  assert.match(stderr, /kube-root-ca\.crt holds another authority than \S+kubelet\.conf/);
+  assert.deepEqual(await node.files(), before);
+  const dry = await assertRuns(node, ...node.first(program, "--dry-run"));
+  assert.match(dry, /pods that mount it would not start/);
+  assert.deepEqual(await node.files(), before);
+
+  const file = `${node.root}/both.pem`;
+  await Deno.writeTextFile(file, `# old\n${OTHER}\n# new\n${AUTHORITY}`);
+  const said = await assertRuns(node, ...node.first(program, "--root-ca", file));
+  assert.match(said, /kube-root-ca\.crt holds the pinned authority/);
+  assert.equal(
+    await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/root-ca.pem`),
+    await Deno.readTextFile(file),
+  );
+});
+
+test("the authority that pods get can be left to the API server", async (node) => {
+  await Deno.writeTextFile(`${node.root}/kube-root-ca`, OTHER);
+  const said = await assertRuns(node, ...node.first(await node.program("1.0.0"), "--root-ca", "any"));
+  assert.match(said, /whatever authority the API server names/);
+  assert.doesNotMatch(await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`), /--pin-root-ca/);
+});
+
+test("refuses a file of the authority that is none", async (node) => {
+  const { code, stderr } = await node.deploy(
+    "install",
+    ...node.first(await node.program("1.0.0"), "--root-ca", node.trust),
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /is no PEM file of a certificate/);
 });
 
 test("installing the same again changes and restarts nothing", async (node) => {
@@ -212,7 +257,7 @@ test("refuses to install while pods run that the node would stop, and says which
   await assertRuns(node, ...node.first(program, "--mode", "audit"));
   assert.match(
     await Deno.readTextFile(`${node.root}/etc/kubelet-proxy/flags.env`),
-    / --mode=audit --renew-node-certificate$/m,
+    / --mode=audit --pin-root-ca=\S+ --renew-node-certificate$/m,
   );
 });
 

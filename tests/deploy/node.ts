@@ -164,6 +164,9 @@ export class Node {
   }
 }
 
+/** The cluster's authority, in as much of PEM as scripts look at. */
+export const AUTHORITY = "-----BEGIN CERTIFICATE-----\nQXV0aG9yaXR5\n-----END CERTIFICATE-----\n";
+
 const KUBEADM_FLAGS = 'KUBELET_KUBEADM_ARGS="--pod-infra-container-image=registry.k8s.io/pause:3.10"\n';
 
 /** Lays out a node and starts its kubelet. */
@@ -195,6 +198,8 @@ export async function startNode(): Promise<Node> {
   await write("api-port", String(apiServer.addr.port));
   await write("pods/list", "");
   await write("lease", "");
+  await write("cluster-ca", AUTHORITY);
+  await write("kube-root-ca", AUTHORITY);
   await write("etc/kubernetes/admin.conf", `server: https://127.0.0.1:${apiServer.addr.port}\n`, 0o600);
   await write(
     "etc/kubernetes/kubelet.conf",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
 import type { Mode } from "../../proxy/mode.ts";
-import { createObjectGate, type ObjectGate } from "../../proxy/objects/object_gate.ts";
+import { createObjectGate, type ObjectGate, type RefusalObserver } from "../../proxy/objects/object_gate.ts";
 import { createObjectKinds, type ObjectPolicy } from "../../proxy/objects/object_kinds.ts";
 import type { PodReferences } from "../../proxy/objects/pod_references.ts";
 import type { RefusalEvents } from "../../proxy/objects/refusal_events.ts";
@@ -22,10 +22,11 @@ export interface TestObjectGate {
 }
 
 export function makeObjectGate(
-  { upstream, policy = {}, mode = "enforce", references, events }: {
+  { upstream, policy = {}, mode = "enforce", references, events, observer }: {
     upstream: Upstream;
     references?: PodReferences;
     events?: RefusalEvents;
+    observer?: RefusalObserver;
     policy?: Partial<ObjectPolicy>;
     mode?: Mode;
   },
@@ -40,6 +41,7 @@ export function makeObjectGate(
     clock,
     ...(references === undefined ? {} : { references }),
     ...(events === undefined ? {} : { events }),
+    ...(observer === undefined ? {} : { observer }),
   });
   const router = createRouter(NODE_NAME, []);
   return {

@@ -29,6 +29,8 @@ export class ObservedNode {
     readonly proxy: ProxyProcess,
     /** It lists and watches as soon as it is told to run. */
     readonly kubelet: FakeKubelet,
+    /** A request to the proxy, as the kubelet makes it. */
+    readonly ask: (path: string, init?: RequestInit) => Promise<Response>,
     /** Where metrics are read. */
     readonly url: string,
     readonly closeApi: () => Promise<void>,
@@ -80,13 +82,15 @@ export class ObservedNode {
       ...more(folder),
     ]);
     const url = String(proxy.line("operability-listening")?.["address"]);
-    const kubelet = new FakeKubelet({ fetch: (path, init) => fetch(proxy.url + path, { ...init, client }) });
+    const ask = (path: string, init?: RequestInit) => fetch(proxy.url + path, { ...init, client });
+    const kubelet = new FakeKubelet({ fetch: ask });
     return new ObservedNode(
       folder,
       await Owner.create(key),
       api,
       proxy,
       kubelet,
+      ask,
       url,
       async () => {
         api.endWatches();

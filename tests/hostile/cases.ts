@@ -5,7 +5,7 @@ import { json } from "./cases/json.ts";
 import { lists, order, watches } from "./cases/lists.ts";
 import { exemptions, keys, rejection, secrets } from "./cases/operation.ts";
 import { changed, identity, metadataGroup, mirrors, podStatuses, signatures, specs } from "./cases/pods.ts";
-import { followed, read } from "./cases/objects.ts";
+import { followed, pinned, read } from "./cases/objects.ts";
 import { gets, paths, reviews, streams, writes } from "./cases/requests.ts";
 import { starts } from "./cases/start.ts";
 import { transport } from "./cases/transport.ts";
@@ -39,4 +39,5 @@ export const GROUPS: readonly CaseGroup[] = [
   starts,
   followed,
   read,
+  pinned,
 ];

@@ -9,6 +9,8 @@ import type { Clock } from "../../proxy/clock.ts";
 import { systemClock } from "../../proxy/clock.ts";
 import { openLedger } from "../../proxy/pods/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
+import type { RootCa } from "../../proxy/objects/root_ca.ts";
+import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
 import { createReviewClient } from "../../proxy/node_api/review_client.ts";
 import { createRequestPath } from "../../proxy/request_path.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
@@ -29,6 +31,10 @@ export interface ProxyOptions {
   bearerToken?: () => Promise<string | undefined>;
   /** Longest wait for the headers of an answer, in milliseconds. */
   headersTimeoutMs?: number;
+  /** What becomes of what pods refer to; without it nothing is compared. */
+  references?: ReferencesMode;
+  /** The certificates that kube-root-ca.crt may hold; without them any. */
+  rootCa?: RootCa;
 }
 
 export interface RunningProxy {
@@ -70,7 +76,8 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     keys: [],
     ledger: await openLedger(store, log),
     // No pod refers to the objects of most cases: they are about the rule of their kind.
-    objects: { ...makePolicy(), references: "off" },
+    objects: { ...makePolicy(), references: options.references ?? "off" },
+    ...(options.rootCa === undefined ? {} : { rootCa: options.rootCa }),
     nodeApiAccess: new Set(["metrics", "stats"]),
     reviews: createReviewClient(upstream, log),
     allowedPaths: [],

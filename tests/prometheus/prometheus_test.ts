@@ -9,7 +9,9 @@ import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shar
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
 import { CANARY } from "../fakes/canary.ts";
 import { ObservedNode } from "../fakes/observed_node.ts";
+import { listOf, makeService } from "../fakes/objects.ts";
 import { makePod, uidOf, withImage } from "../fakes/owner.ts";
+import { jsonAnswer } from "../fakes/upstream.ts";
 import { isInstalled, Prometheus, type Sample } from "./prometheus_process.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -118,6 +120,10 @@ Deno.test({
       kubelet.run();
       await kubelet.until("the signed pod is there", () => kubelet.pod("web") !== undefined);
       api.put(makePod({ name: "rogue", uid: uidOf(2) }));
+      const services = listOf("Service", "v1", [makeService("bash_env=a")]);
+      api.intercept = ({ url }) =>
+        new URL(url).pathname === "/api/v1/services" ? jsonAnswer(services) : undefined;
+      await (await node.ask("/api/v1/services")).body?.cancel();
       api.change("default", "web", (pod) => withImage(pod, "registry.example/evil:1"));
       // A node is never silent: reads and reports, some that fail, and pods that are judged.
       talk = (async () => {
@@ -146,7 +152,7 @@ Deno.test({
           async () => isData(await asked.query(operand)),
         );
       }
-      const firing = ["KubeletProxyPodRefused", "KubeletProxyPodStopped"];
+      const firing = ["KubeletProxyObjectRefused", "KubeletProxyPodRefused", "KubeletProxyPodStopped"];
       await asked.until(`${firing} fire`, async () => {
         const now = await asked.firing();
         return firing.every((name) => now.includes(name));
@@ -157,6 +163,10 @@ Deno.test({
       }
       assert.equal(
         await valueOf('kubelet_proxy_verdicts_total{decision="refuse",code="unsigned"}'),
+        1,
+      );
+      assert.equal(
+        await valueOf('kubelet_proxy_objects_refused_total{resource="services",code="object-malformed"}'),
         1,
       );
       const { text } = await node.read("/metrics");

@@ -108,6 +108,17 @@ async function setUp(ledger?: Ledger, verifier?: PodVerifier) {
       };
       return resolve;
     },
+    /** The kubelet reports that the pod p1 has failed. */
+    async reportEnd(): Promise<void> {
+      answer = () => jsonAnswer(PINNED);
+      const response = await pods.fetch("/api/v1/namespaces/default/pods/p1/status", {
+        method: "PATCH",
+        headers: { "content-type": "application/strategic-merge-patch+json" },
+        body: JSON.stringify({ metadata: { uid: uidOf(1) }, status: { phase: "Failed" } }),
+      });
+      assert.equal(response.status, 200);
+      await response.body?.cancel();
+    },
     async get(path: string, object: JsonObject): Promise<JsonObject> {
       answer = () => jsonAnswer(object);
       return objectOf(await (await ask(path, new AbortController().signal)).json());
@@ -172,9 +183,12 @@ Deno.test("refuses content while a pod that pinned other content is gone, or end
     "its own end": [eventLine("ADDED", withStatus(PINNED, { phase: "Failed" }))],
   };
   for (const [way, events] of Object.entries(ends)) {
-    const { get, watch, passes, references, close } = await setUp();
+    const { get, watch, passes, references, reportEnd, close } = await setUp();
     await get(PODS, listOf("Pod", "v1", [PINNED]));
     assert.equal(await passes("hello"), true);
+    if (way === "its own end") {
+      await reportEnd();
+    }
     const again = await watch(PODS + INITIAL);
     await again.send(...events, eventLine("DELETED", withMetadata(PINNED, { uid: uidOf(9) })));
     await again.send(eventLine("ADDED", MUTABLE));
@@ -188,7 +202,7 @@ Deno.test("refuses content while a pod that pinned other content is gone, or end
 });
 
 Deno.test("refuses content when another pod, under the UID of one that pinned it, says that it has ended", async () => {
-  const { get, watch, passes, references, close } = await setUp();
+  const { get, watch, passes, references, reportEnd, close } = await setUp();
   await get(PODS, listOf("Pod", "v1", [PINNED]));
   const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
   const bogus = makePod({ name: "other", namespace: "elsewhere", uid: uidOf(1) });
@@ -196,8 +210,12 @@ Deno.test("refuses content when another pod, under the UID of one that pinned it
   await events.send(eventLine("ADDED", MUTABLE));
   assert.equal(references.knows(uidOf(1)), true);
   assert.equal(await passes("intruder"), false);
-  await events.send(eventLine("MODIFIED", withStatus(PINNED, { phase: "Failed" })));
-  assert.equal(references.knows(uidOf(1)), false, "the kubelet was shown that this one has ended");
+  const ended = eventLine("MODIFIED", withStatus(PINNED, { phase: "Failed" }));
+  await events.send(ended);
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet has not said so");
+  await reportEnd();
+  await events.send(ended);
+  assert.equal(references.knows(uidOf(1)), false, "it has, and was shown it");
   await events.leave();
   await close();
 });

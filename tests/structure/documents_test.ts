@@ -1,6 +1,7 @@
 /** Documents: what they point to is there, and what the vectors say has a place in the text. */
 import assert from "node:assert/strict";
 import { isJsonObject } from "../../shared/json.ts";
+import { RESOURCE_NAMES } from "../../proxy/objects/object_kind.ts";
 import { readVectors } from "../vectors/read_vectors.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -56,6 +57,20 @@ Deno.test("links within the repository lead to files and headings that are there
   }
   assert.deepEqual(broken, []);
   assert.ok(links > 30);
+});
+
+Deno.test("every kind of object has one row in its table, and the table no other", async () => {
+  const text = await Deno.readTextFile(new URL("docs/objects.md", ROOT));
+  const [, table = ""] = text.split("\n## Kinds\n");
+  const rows = [...(table.split("\n## ")[0] ?? "").matchAll(/^\| ([a-z/, ]+) \| ([^|]*) \| ([^|]*) \|$/gm)];
+  const known: readonly string[] = RESOURCE_NAMES;
+  const judged = rows.filter(([, , checked = ""]) => !checked.startsWith("nothing:"));
+  assert.equal(judged.length, rows.length - 1, "one row is of those that are relayed unread");
+  const named = judged.flatMap(([, names = ""]) => names.split(", "));
+  assert.deepEqual(known.filter((name) => named.filter((other) => other === name).length !== 1), []);
+  // The heading is one as well.
+  assert.deepEqual(named.filter((name) => !known.includes(name)), ["resource"]);
+  for (const [row, , checked = "", cannot = ""] of rows) assert.ok(checked !== "" && cannot !== "", row);
 });
 
 Deno.test("every rule by which Kubernetes adds to pods is described, and has vectors of both kinds", async () => {

@@ -1,10 +1,15 @@
 /** What a signed pod refers to: Services, ConfigMaps, Secrets, volumes, classes, tokens. */
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
+import { expand } from "@signed-pods/shared/pod/normal-form";
+import { contentDigest, SALT_ANNOTATION, SALT_BYTES, saltedDigest } from "@signed-pods/shared/pod/pins";
+import type { SignOptions } from "@signed-pods/shared/signed-template";
+import { issue } from "../../../proxy/fixture_test.ts";
 import { makeMetadata, makeService } from "../../fakes/objects.ts";
-import { NODE_NAME, objectOf } from "../../fakes/owner.ts";
+import { makePod, NODE_NAME, objectOf, withSpec, withStatus } from "../../fakes/owner.ts";
 import { answer, chunk, type Received, type Wire } from "../api_server.ts";
 import type { Case, CaseGroup } from "../case.ts";
 import type { Followed } from "../kubelets.ts";
+import type { ProxyOptions } from "../proxy.ts";
 import type { Setting } from "../setting.ts";
 
 /** Stands in every object that must not reach the kubelet, where what is wrong with it stands. */
@@ -27,6 +32,12 @@ interface Subject {
   kind: string;
   honest: JsonObject;
   last: JsonObject;
+  /** Stands in the store when the last object has come; by default its name. */
+  sign?: string;
+  /** Must never stand in the store; by default {@linkcode INTRUDER}. */
+  intruder?: string;
+  /** Brings the node to where the case begins. */
+  start?: (setting: Setting) => Promise<void>;
 }
 
 const SERVICES: Subject = {
@@ -97,9 +108,10 @@ function followCase(
     name: `17-${slug}`,
     does,
     async run(setting) {
-      await started(setting);
-      const { followed, kind, honest, last } = subject;
+      const { followed, kind, honest, last, start = started } = subject;
+      await start(setting);
       const { resource, namespace, name } = followed;
+      const { sign = resource === "secrets" ? btoa(LAST) : LAST, intruder = INTRUDER } = subject;
       const path = `/api/v1/${namespace === undefined ? "" : `namespaces/${namespace}/`}${resource}`;
       let lists = 0;
       let watches = 0;
@@ -113,11 +125,10 @@ function followCase(
       setting.follow(followed, (store) => {
         held = JSON.stringify(store);
         const shown = resource === "secrets" ? held + store.map(decoded).join() : held;
-        if (shown.includes(INTRUDER)) {
+        if (shown.includes(intruder)) {
           setting.violations.push(`the kubelet holds what it must not: ${shown.slice(0, 500)}`);
         }
       });
-      const sign = resource === "secrets" ? btoa(LAST) : LAST;
       await setting.until(
         `the kubelet holds the last of ${resource} ${name ?? ""}`,
         () => held.includes(sign),
@@ -461,5 +472,229 @@ export const read: CaseGroup = {
         if (status !== 200 || text.includes(INTRUDER)) throw new Error(`${status} ${text}`);
       },
     },
+  ],
+};
+
+// ---- content that owners signed
+
+/** A node on which the pod `first` refers to an object, and its owner says something of it. */
+function startedWithPod(
+  pinned: Pick<ProxyOptions, "rootCa">,
+  spec: JsonObject,
+  options: SignOptions,
+): (setting: Setting) => Promise<void> {
+  return async (setting) => {
+    setting.proxyOptions = { references: "enforce", ...pinned };
+    await started(setting);
+    setting.api.put(await referring(setting, "first", spec, options));
+    await setting.untilHeld("first");
+  };
+}
+
+function referring(
+  setting: Setting,
+  name: string,
+  spec: JsonObject,
+  options: SignOptions,
+): Promise<JsonObject> {
+  const whole = expand({ automountServiceAccountToken: false, ...spec });
+  return setting.sign(withSpec(makePod({ name, uid: setting.uid() }), whole), options);
+}
+
+function variablesOf(source: JsonObject): JsonObject {
+  return { containers: [{ name: "app", image: "registry.example/web:1", envFrom: [source] }] };
+}
+
+const BY_CONFIG_MAP = variablesOf({ configMapRef: { name: "web" } });
+const BY_SECRET = variablesOf({ secretRef: { name: "web" } });
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+const pinOf = async (text: string) => ({
+  pins: { configMaps: { web: { data: { value: await contentDigest(bytesOf(text)) } } } },
+});
+const SALTS = [1, 2].map((first) => new Uint8Array(SALT_BYTES).fill(first));
+const [SALT = new Uint8Array(), OTHER_SALT = new Uint8Array()] = SALTS;
+const HONEST_PIN = await pinOf("honest");
+const OTHER_PIN = await pinOf("other");
+const SECRET_PIN = {
+  pins: { secrets: { web: { data: { value: await saltedDigest(SALT, "value", bytesOf("honest")) } } } },
+};
+
+/** The same objects; the last one is told by its version, for its content is signed. */
+function signedContent(subject: Subject, start: (setting: Setting) => Promise<void>): Subject {
+  return {
+    ...subject,
+    last: changed(subject, {}, { resourceVersion: "49" }),
+    sign: '"resourceVersion":"49"',
+    start,
+  };
+}
+
+const PINNED = signedContent(CONFIG_MAP, startedWithPod({}, BY_CONFIG_MAP, HONEST_PIN));
+const MUTABLE = signedContent(
+  CONFIG_MAP,
+  startedWithPod({}, BY_CONFIG_MAP, { allow: ["mutable-config=web"] }),
+);
+
+function salted(salt: Uint8Array, value: string): JsonObject {
+  const annotations = { [SALT_ANNOTATION]: salt.toBase64() };
+  return changed(SECRET, { data: { value: btoa(value) } }, { annotations });
+}
+
+const PINNED_SECRET = signedContent(
+  { ...SECRET, honest: salted(SALT, "honest") },
+  startedWithPod({}, BY_SECRET, SECRET_PIN),
+);
+
+// ---- the cluster's authority
+
+const ROOT = await issue({ commonName: "root", authority: true });
+const OTHER_ROOT = await issue({ commonName: INTRUDER, authority: true });
+
+function rootCa(...texts: readonly string[]): JsonObject {
+  return {
+    kind: "ConfigMap",
+    apiVersion: "v1",
+    metadata: makeMetadata("kube-root-ca.crt", { namespace: "default" }),
+    data: { "ca.crt": texts.join("") },
+  };
+}
+
+const BY_VOLUME: JsonObject = {
+  containers: [{ name: "app", image: "registry.example/web:1" }],
+  volumes: [{ name: "ca", configMap: { name: "kube-root-ca.crt" } }],
+};
+
+const ROOT_CA: Subject = {
+  ...signedContent(
+    {
+      followed: { resource: "configmaps", namespace: "default", name: "kube-root-ca.crt" },
+      kind: "ConfigMap",
+      honest: rootCa(ROOT.certificate),
+      last: {},
+    },
+    startedWithPod({ rootCa: new Set([ROOT.certificate]) }, BY_VOLUME, {}),
+  ),
+  intruder: OTHER_ROOT.certificate.split("\n").at(-3) ?? INTRUDER,
+};
+
+/** What pods pin, and what the kubelet holds. */
+export const pinned: CaseGroup = {
+  title: "Content that was signed with pods, and the cluster's authority",
+  cases: [
+    {
+      name: "17-pinned-pod-by-itself",
+      does: "shows a pod that was signed with other content to a GET alone, where no list can refuse it",
+      async run(setting) {
+        await PINNED.start?.(setting);
+        const path = "/api/v1/namespaces/default/configmaps/web";
+        const object = JSON.stringify(PINNED.honest);
+        setting.server.lie = ({ target }) =>
+          target === path ? (wire) => wire.write(answer(object)) : undefined;
+        const { status, text } = await setting.fetch(path);
+        if (status !== 200) throw new Error(`the honest content did not come through: ${text}`);
+        const second = await referring(setting, "second", BY_CONFIG_MAP, OTHER_PIN);
+        setting.server.lie = ({ target }) =>
+          target.startsWith("/api/v1/namespaces/default/pods/second")
+            ? (wire) => wire.write(answer(JSON.stringify(second)))
+            : undefined;
+        const asked = await setting.ask({ do: "get", namespace: "default", name: "second" });
+        if (asked.ok) throw new Error("the pod came through");
+      },
+    },
+    {
+      name: "17-pinned-made-up-end",
+      does:
+        "says of a running pod that it has failed, so that content of another pod may take the place of its own",
+      web: "stays",
+      async run(setting) {
+        await PINNED.start?.(setting);
+        const path = "/api/v1/namespaces/default/configmaps/web";
+        let value = "honest";
+        setting.server.lie = ({ target }) =>
+          target === path
+            ? (wire) => wire.write(answer(JSON.stringify(changed(CONFIG_MAP, { data: { value } }))))
+            : undefined;
+        await setting.fetch(path);
+        setting.api.change("default", "first", (pod) => withStatus(pod, { phase: "Failed" }));
+        await setting.until(
+          "the kubelet is told",
+          () => objectOf(setting.held("first")?.status).phase === "Failed",
+        );
+        setting.api.put(
+          await referring(setting, "second", BY_CONFIG_MAP, { allow: ["mutable-config=web"] }),
+        );
+        await setting.untilHeld("second");
+        value = INTRUDER;
+        const { status, text } = await setting.fetch(path);
+        if (status !== 403) throw new Error(`other content came through: ${status} ${text}`);
+      },
+    },
+    shows(
+      "pinned-config-map",
+      "changes a ConfigMap that was signed with a pod",
+      PINNED,
+      changed(CONFIG_MAP, { data: { value: INTRUDER } }),
+    ),
+    shows(
+      "pinned-config-map-key",
+      "adds a variable to a ConfigMap that was signed with a pod",
+      PINNED,
+      changed(CONFIG_MAP, { data: { value: "honest", LD_PRELOAD: INTRUDER } }),
+    ),
+    shows(
+      "pinned-config-map-bytes",
+      "gives the content that was signed as a text in bytes, and more",
+      PINNED,
+      changed(CONFIG_MAP, { data: {}, binaryData: { value: btoa("honest"), [INTRUDER]: "AAAA" } }),
+    ),
+    shows(
+      "pinned-secret",
+      "changes a Secret that was signed with a pod",
+      PINNED_SECRET,
+      salted(SALT, INTRUDER),
+    ),
+    shows(
+      "pinned-secret-salt",
+      "changes a Secret that was signed with a pod, and its salt",
+      PINNED_SECRET,
+      salted(OTHER_SALT, INTRUDER),
+    ),
+    shows(
+      "pinned-secret-no-salt",
+      "changes a Secret that was signed with a pod, and takes its salt away",
+      PINNED_SECRET,
+      changed(SECRET, { data: { value: btoa(INTRUDER) } }),
+    ),
+    shows(
+      "mutable-config-map-loader",
+      "adds LD_PRELOAD to a ConfigMap that its owner lets change",
+      MUTABLE,
+      changed(CONFIG_MAP, { data: { value: "honest", LD_PRELOAD: INTRUDER } }),
+    ),
+    shows(
+      "root-ca",
+      "swaps the cluster's authority in kube-root-ca.crt",
+      ROOT_CA,
+      rootCa(OTHER_ROOT.certificate),
+    ),
+    shows(
+      "root-ca-added",
+      "adds an authority to kube-root-ca.crt",
+      ROOT_CA,
+      rootCa(ROOT.certificate, OTHER_ROOT.certificate),
+    ),
+    shows(
+      "root-ca-trusted",
+      "adds an authority to kube-root-ca.crt in OpenSSL's own form",
+      ROOT_CA,
+      rootCa(ROOT.certificate, OTHER_ROOT.certificate.replaceAll("CERTIFICATE", "TRUSTED CERTIFICATE")),
+    ),
+    shows(
+      "root-ca-key",
+      "adds an authority to kube-root-ca.crt under another key",
+      ROOT_CA,
+      { ...rootCa(), data: { "ca.crt": ROOT.certificate, "extra.crt": OTHER_ROOT.certificate } },
+    ),
   ],
 };
