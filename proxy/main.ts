@@ -25,7 +25,6 @@ import {
 } from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
-import { startFront } from "./node_api/front.ts";
 import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
@@ -132,14 +131,20 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const { options } = commandLine;
   const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
+  const isFirst = !await exists(options.runtimeDir);
+  const refuse = async (found: readonly Problem[]) => {
+    // What was made for this start goes with it; a folder that is in use is not empty, and stays.
+    if (isFirst) await Deno.remove(options.runtimeDir).catch(() => {});
+    exitWith(EXIT_USAGE, found);
+  };
   const completed = await complete(options, files, problems);
   if (!completed.ok) {
-    exitWith(EXIT_USAGE, completed.problems);
+    return await refuse(completed.problems);
   }
   const { configuration, warnings } = completed;
   const addressProblems = await tryAddresses(configuration);
   if (addressProblems.length > 0) {
-    exitWith(EXIT_USAGE, addressProblems);
+    return await refuse(addressProblems);
   }
   const lines = createLineWriter({
     write: (bytes) => Deno.stderr.write(bytes),
@@ -300,7 +305,10 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
 
   const front = configuration.front === undefined
     ? undefined
-    : await startFront({ ...configuration.front, address: chooseFamily(configuration.front.address) }, {
+    : await (await import("./node_api/front.ts")).startFront({
+      ...configuration.front,
+      address: chooseFamily(configuration.front.address),
+    }, {
       nodeName,
       access: options.nodeApiAccess,
       mode: options.mode,
@@ -664,6 +672,16 @@ async function isServed(path: string): Promise<boolean> {
       return false;
     }
     throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    // What may not be looked at is not made, either.
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 

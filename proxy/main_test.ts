@@ -200,6 +200,10 @@ Deno.test("refuses to start with anything wrong, and says all of it", async () =
       ["unknown", "--mode:", "--signature-verification-cert:", "--kubeconfig:", "--tls-cert:"],
     );
     assert.equal(program.output.stdout, "");
+    await assert.rejects(Deno.stat(`${folder}/run`), Deno.errors.NotFound, "it leaves nothing behind");
+    await Deno.mkdir(`${folder}/run`, { mode: 0o700 });
+    assert.equal(await start(folder, ["--kubeconfig=/gone", "--mode=audit"]).status(), 2);
+    assert.ok((await Deno.stat(`${folder}/run`)).isDirectory, "what was there stays");
   });
 });
 
@@ -303,6 +307,7 @@ Deno.test("refuses a folder or an address that another one uses; takes over from
     ]);
     assert.equal(await watched.status(), 2);
     assert.deepEqual(watched.output.lines.map((line) => line.split(" ")[1]), ["--metrics-addr:"]);
+    await assert.rejects(Deno.stat(`${folder}/run/other`), Deno.errors.NotFound);
     first.kill("SIGKILL");
     await first.status();
     const third = start(folder, [...GOOD(folder), "--listen-addr=:0"]);

@@ -147,7 +147,7 @@ export const FLAGS = [
     value: "FOLDER",
     default: "/run/kubelet-proxy",
     description:
-      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
+      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there, refused if others can write in it.",
   },
   ...OPERABILITY_FLAGS,
   {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { RSAPublicKey } from "@peculiar/asn1-rsa";
 import { AlgorithmIdentifier, SubjectPublicKeyInfo } from "@peculiar/asn1-x509";
 import { ECParameters } from "@peculiar/asn1-ecc";
 import {
@@ -107,7 +106,9 @@ async function readBlock({ label, bytes }: PemBlock): Promise<Omit<VerificationK
 export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<PublicKey> {
   const info = readDer(spki, SubjectPublicKeyInfo, "key-malformed", "public key");
   const algorithm = keyAlgorithm(info.algorithm);
-  const modulusBytes = algorithm === "rsa" ? checkRsaKey(new Uint8Array(info.subjectPublicKey)) : undefined;
+  const modulusBytes = algorithm === "rsa"
+    ? await checkRsaKey(new Uint8Array(info.subjectPublicKey))
+    : undefined;
   let key: CryptoKey;
   let canonicalSpki: ArrayBuffer;
   try {
@@ -159,7 +160,9 @@ export function keyCurve(parameters: ECParameters): KeyAlgorithm {
 }
 
 /** Checks size and exponent of an RSA key (PKCS#1 DER), and returns the length of its modulus in bytes. */
-function checkRsaKey(der: Uint8Array): number {
+async function checkRsaKey(der: Uint8Array): Promise<number> {
+  // Loaded for RSA keys alone: a node without one starts faster.
+  const { RSAPublicKey } = await import("@peculiar/asn1-rsa");
   const { modulus, publicExponent } = readDer(der, RSAPublicKey, "key-malformed", "RSA public key");
   const facts = ALGORITHMS.rsa;
   const n = unsigned(modulus);

@@ -6,13 +6,13 @@
  */
 import { DENY_CODES } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PodCounts } from "../pods/judge.ts";
 import type { Mode } from "../mode.ts";
-import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api/node_api_front.ts";
+import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api/node_api_outcome.ts";
 import type { ReloadCount } from "../credentials/reload_counts.ts";
 import type { UpstreamObserver, UpstreamOutcome } from "./observed_upstream.ts";
 import type { DecisionKind, PodDecision } from "./pod_decision.ts";
+import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
 import { READY_CHECKS, type ReadyCheck } from "./readiness.ts";
 import { REQUEST_ROUTES, type RequestObserver } from "./request_observer.ts";
 
