@@ -33,6 +33,8 @@ export async function readHelp(args: readonly string[]): Promise<Help> {
   await runParserAsync<typeof parser, void, void>(parser, "kubelet-proxy", args, {
     brief:
       message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
+    description:
+      message`${"kubelet-proxy init"} makes the certificates between the kubelet and its proxy; see ${"kubelet-proxy help init"}.`,
     help: { option: { names: ["-h", "--help"] }, onShow: () => {} },
     version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => {} },
     completion: { option: true, onShow: () => {} },

@@ -16,6 +16,7 @@ Deno.test("the version is printed, whatever else is wrong", async () => {
 Deno.test("help names each flag, with its default", async () => {
   const help = await text("--help");
   assert.equal(await text("-h"), help);
+  assert.ok(help.includes("kubelet-proxy help init"), "the other command is named");
   let from = help.indexOf("\n\n");
   for (const { name, default: preset } of FLAGS) {
     from = help.indexOf(`\n  ${name} `, from);
