@@ -255,7 +255,8 @@ program_files() {
   if is_launcher; then
     local folder
     folder=$(program_folder)
-    printf '%s\0' "$program" "$folder/.tools/deno" "$folder/$bundles/main.js" "$folder/$bundles/permissions.js"
+    printf '%s\0' "$program" "$folder/.tools/deno"
+    find "$folder/$bundles" -type f -print0 | sort -z
   else
     printf '%s\0' "$program"
   fi
@@ -269,9 +270,9 @@ put_program() { # FOLDER
   cp -L -- "$program" "$new/bin/kubelet-proxy"
   if is_launcher; then
     folder=$(program_folder)
-    mkdir -p -- "$new/.tools" "$new/$bundles"
+    mkdir -p -- "$new/.tools" "$new/${bundles%/*}"
     cp -L -- "$folder/.tools/deno" "$new/.tools/deno"
-    cp -- "$folder/$bundles/main.js" "$folder/$bundles/permissions.js" "$new/$bundles/"
+    cp -r -- "$folder/$bundles" "$new/$bundles"
   fi
   rm -rf -- "$1"
   mv -T -- "$new" "$1"

@@ -3,8 +3,8 @@
 # pinned Deno. Ends by running each with --version.
 #
 # A compiled binary's permissions are frozen, so they name what can be named beforehand. A launcher asks the program's
-# permissions.ts for the exact files and hosts that its command line means. Modules and libraries are bundled into one file for each
-# start, build/programs/NAME/, which Deno loads faster than hundreds; see docs/adr/0023-starting-fast.md.
+# permissions.ts for the exact files and hosts that its command line means. Modules and libraries are bundled into few files,
+# build/programs/NAME/, which Deno loads faster than hundreds; see docs/adr/0023-starting-fast.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DENO_DIR="$PWD/.tools/deno_dir"
@@ -42,14 +42,13 @@ exec "\$deno" run --quiet --no-config --no-remote --no-npm --no-prompt $unstable
 EOF
 }
 
-# One file for each of the modules that a launcher starts.
+# What a launcher starts, and apart what is loaded later: an import of Deno's own is loaded with the file that it stands in.
 bundle() { # PROGRAM FOLDER
-  local module
-  mkdir -p "build/programs/$1"
-  for module in main permissions; do
-    "$deno" bundle --quiet --frozen --output "build/programs/$1/new-$module.js" "$2/$module.ts"
-    mv -f "build/programs/$1/new-$module.js" "build/programs/$1/$module.js"
-  done
+  local modules=build/programs/$1
+  rm -rf "$modules.new"
+  "$deno" bundle --quiet --frozen --code-splitting --outdir "$modules.new" "$2/main.ts" "$2/permissions.ts"
+  rm -rf "$modules"
+  mv "$modules.new" "$modules"
   if [ "$(ls "$DENO_DIR/dl")" != "$esbuild" ]; then
     echo "build: this Deno does not bundle with $esbuild, which tools/esbuild pins; pin the one that it has put into $DENO_DIR/dl" >&2
     return 1

@@ -100,14 +100,19 @@ async function makeNewer(folder: string): Promise<string> {
   const from = REPOSITORY.replace(/\/$/, "");
   const bundles = "build/programs/kubelet-proxy";
   await Deno.mkdir(`${folder}/bin`, { recursive: true });
-  await Deno.mkdir(`${folder}/${bundles}`, { recursive: true });
+  await Deno.mkdir(`${folder}/build/programs`, { recursive: true });
   await run("cp", [`${from}/bin/kubelet-proxy`, `${folder}/bin/`]);
+  await run("cp", ["-r", `${from}/${bundles}`, `${folder}/${bundles}`]);
   await Deno.symlink(`${from}/.tools`, `${folder}/.tools`);
-  await Deno.copyFile(`${from}/${bundles}/permissions.js`, `${folder}/${bundles}/permissions.js`);
-  const text = await Deno.readTextFile(`${from}/${bundles}/main.js`);
-  const newer = text.replace(/(\bvar VERSION = "\d+\.\d+\.\d+)"/, '$1-newer"');
-  assert.notEqual(newer, text);
-  await Deno.writeTextFile(`${folder}/${bundles}/main.js`, newer);
+  let changed = 0;
+  for await (const { name } of Deno.readDir(`${folder}/${bundles}`)) {
+    const text = await Deno.readTextFile(`${folder}/${bundles}/${name}`);
+    const newer = text.replace(/(\bvar VERSION = "\d+\.\d+\.\d+)"/, '$1-newer"');
+    if (newer === text) continue;
+    changed++;
+    await Deno.writeTextFile(`${folder}/${bundles}/${name}`, newer);
+  }
+  assert.equal(changed, 1);
   return `${folder}/bin/kubelet-proxy`;
 }
 
