@@ -108,7 +108,7 @@ export async function complete(
   const front = options.front === undefined ? undefined : await load(
     frontFiles(options.front, {
       nodeName,
-      clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
+      kubeconfig: upstream === undefined ? undefined : { path: options.kubeconfig, context: options.context },
     }, reader),
     report,
   );

@@ -35,6 +35,7 @@ import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createLineWriter, type LineWriter } from "./operability/line_writer.ts";
 import { createOperability } from "./operability/operability.ts";
 import {
   createNotifier,
@@ -45,8 +46,6 @@ import {
 } from "./operability/sd_notify.ts";
 import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
-import { initOwnLeg } from "./own_leg/init.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
 import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
@@ -98,6 +97,9 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
   (name) => [name, name.toLowerCase()],
 );
 
+/** Longest wait for whoever reads the log when the proxy ends, in milliseconds. */
+const LOG_DEADLINE_MS = 1_000;
+
 const PRIVATE_FOLDER = 0o700;
 
 const files: Files = {
@@ -124,8 +126,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
-    writeAll(Deno.stdout, commandLine.text);
-    return;
+    const { readHelp } = await import("./help.ts");
+    const help = await readHelp(commandLine.args);
+    return help.ok ? writeAll(Deno.stdout, help.text) : exitWith(EXIT_USAGE, help.problems);
   }
   const { options } = commandLine;
   const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
@@ -138,23 +141,28 @@ async function main(args: readonly string[]): Promise<void> {
   if (addressProblems.length > 0) {
     exitWith(EXIT_USAGE, addressProblems);
   }
-  const log = createLog({
-    format: options.logFormat,
-    write: (line) => writeAll(Deno.stderr, line),
-    now: () => new Date(),
+  const lines = createLineWriter({
+    write: (bytes) => Deno.stderr.write(bytes),
+    clock: systemClock,
+    recovered: (lost) =>
+      log.warn("log-lines-lost", "lines were left out: the log is not read fast enough", { lost }),
   });
+  const log = createLog({ format: options.logFormat, write: lines.write, now: () => new Date() });
   for (const { path, message } of warnings) {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, log);
+    await run(configuration, log, lines);
   } catch (error) {
     log.error("start-failed", messageOf(error));
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(EXIT_FAILED);
   }
 }
 
 async function init(args: readonly string[]): Promise<void> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
+  const { initOwnLeg } = await import("./own_leg/init.ts");
   const commandLine = parseInitCommandLine(args);
   switch (commandLine.kind) {
     case "print":
@@ -176,7 +184,7 @@ async function init(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, plainLog: Log): Promise<void> {
+async function run(configuration: Configuration, plainLog: Log, lines: LineWriter): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
   const operability = createOperability({
@@ -314,6 +322,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
         tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
+        logLinesLost: lines.lost,
         memory: Deno.memoryUsage(),
         cpuSeconds: (user + system) / 1e6,
         certificates: {
@@ -419,6 +428,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -13,7 +13,6 @@ import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./credentia
 import { decisionLogPaths } from "./operability/decision_log.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
 
@@ -29,7 +28,7 @@ export async function proxyPermissions(
   notify?: string,
 ): Promise<string[]> {
   const { command, flags } = splitCommand(args);
-  if (command === "init") return initPermissions(flags);
+  if (command === "init") return await initPermissions(flags);
   const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") return [];
   const {
@@ -99,7 +98,8 @@ export async function proxyPermissions(
   });
 }
 
-function initPermissions(args: readonly string[]): string[] {
+async function initPermissions(args: readonly string[]): Promise<string[]> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
   const commandLine = parseInitCommandLine(args);
   if (commandLine.kind !== "run") return [];
   const { folder, dryRun } = commandLine.options;

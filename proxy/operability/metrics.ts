@@ -137,6 +137,11 @@ export const METRICS = {
     labels: ["level"],
     help: "Lines of the log: info, warn or error.",
   },
+  kubelet_proxy_log_lines_lost_total: {
+    type: "counter",
+    labels: [],
+    help: "Lines of the log that were left out, since it was not read fast enough.",
+  },
   process_start_time_seconds: {
     type: "gauge",
     labels: [],
@@ -231,6 +236,8 @@ export interface Snapshot {
   /** Trusted keys. */
   keys: readonly { id: string; notAfter?: Date }[];
   reloads: Iterable<[string, Readonly<ReloadCount>]>;
+  /** Lines of the log that were left out since the start. */
+  logLinesLost: number;
   /** User and system time, in seconds. */
   cpuSeconds: number;
   /** In bytes. */
@@ -285,6 +292,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const stale = gauge("kubelet_proxy_reload_stale");
   const lost = counter("kubelet_proxy_decision_log_lost_total");
   const lines = counter("kubelet_proxy_log_lines_total");
+  const linesLost = counter("kubelet_proxy_log_lines_lost_total");
   gauge("process_start_time_seconds").set(startedAt.getTime() / 1000);
   const cpu = counter("process_cpu_seconds_total");
   const rss = gauge("process_resident_memory_bytes");
@@ -342,6 +350,8 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       reloads.inc({ files, result: "refused" }, refused);
       stale.set({ files }, isStale ? 1 : 0);
     }
+    linesLost.reset();
+    linesLost.inc(snapshot.logLinesLost);
     cpu.reset();
     cpu.inc(snapshot.cpuSeconds);
     rss.set(snapshot.memory.rss);

@@ -12,6 +12,7 @@ const SNAPSHOT: Snapshot = {
   certificates: [{ name: "client", notAfter: new Date("2026-02-01T00:00:00Z") }],
   keys: [{ id: "aa", notAfter: new Date("2026-03-01T00:00:00Z") }, { id: "bb" }],
   reloads: [["verification-keys", { taken: 2, refused: 1, stale: true }]],
+  logLinesLost: 7,
   cpuSeconds: 1.5,
   memory: { rss: 100, heapUsed: 50 },
 };

@@ -12,6 +12,8 @@ export const AUTHORITIES_FILE = "ca.crt";
 export const SERVING_FILE = "serving.pem";
 /** The kubelet's certificate and key. */
 export const CLIENT_FILE = "kubelet-client.pem";
+/** The certificate and key by which the kubelet knows the front of its own API (`--kubelet-api-listen`). */
+export const FRONT_CLIENT_FILE = "front-client.pem";
 /** What the kubelet is started with. */
 export const KUBECONFIG_FILE = "kubelet.kubeconfig";
 
@@ -21,6 +23,7 @@ export const OWN_LEG_FILES = [
   AUTHORITIES_FILE,
   SERVING_FILE,
   CLIENT_FILE,
+  FRONT_CLIENT_FILE,
   KUBECONFIG_FILE,
 ] as const;
 
@@ -33,6 +36,11 @@ export function ownLegTls(
 ): { certificateFile: string; keyFile: string; clientCaFile: string } {
   const serving = `${folder}/${SERVING_FILE}`;
   return { certificateFile: serving, keyFile: serving, clientCaFile: `${folder}/${AUTHORITIES_FILE}` };
+}
+
+/** The file of a folder that the front of the kubelet's API shows to the kubelet. */
+export function ownLegFrontClient(folder: string): string {
+  return `${folder}/${FRONT_CLIENT_FILE}`;
 }
 
 /** Lifetimes in milliseconds. */

@@ -24,6 +24,7 @@ import {
   AUTHORITIES_FILE,
   AUTHORITY_FILE,
   CLIENT_FILE,
+  FRONT_CLIENT_FILE,
   KUBECONFIG_FILE,
   OWN_LEG_FILES,
   type OwnLegFile,
@@ -90,6 +91,7 @@ export async function planOwnLeg(
   if (authority !== undefined) {
     await planLeaf(SERVING_FILE, servingUse(), authority);
     await planLeaf(CLIENT_FILE, clientUse(wishes), authority);
+    await planLeaf(FRONT_CLIENT_FILE, FRONT_CLIENT_USE, authority);
   }
   planKubeconfig();
   return problems.length > 0 ? { ok: false, problems } : { ok: true, writes };
@@ -254,10 +256,14 @@ function clientUse({ nodeName }: OwnLegWishes): LeafUse {
   };
 }
 
+/** Of no group: what the front may do the proxy itself answers, when the kubelet asks. */
+const FRONT_CLIENT_USE: LeafUse = { kind: "client", subject: { commonName: "kubelet-proxy-front" } };
+
 function whyRenew(old: ReadCertificate, use: LeafUse, now: Date): string | undefined {
   if (use.kind === "client") {
     const { commonName, organization } = use.subject;
-    if (old.subject !== `O=${organization}\nCN=${commonName}`) return "is for another node";
+    const subject = [...organization === undefined ? [] : [`O=${organization}`], `CN=${commonName}`];
+    if (old.subject !== subject.join("\n")) return "is for another node";
   }
   return isDue(old, now) ? "has lived two thirds of its life" : undefined;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServedVersions, isResourceVersion } from "./served_versions.ts";
+import { createServedVersions, isResourceVersion, MAX_SERVED_VERSIONS } from "./served_versions.ts";
 
 Deno.test("versions that were served are known", () => {
   const served = createServedVersions();
@@ -18,6 +18,15 @@ Deno.test("the latest are remembered, and the oldest forgotten", () => {
     4,
     5,
   ]);
+});
+
+Deno.test("refuses the oldest once twice as many have been served as are kept at least", () => {
+  const served = createServedVersions();
+  for (let version = 1; version <= 2 * MAX_SERVED_VERSIONS + 1; version++) {
+    served.add(String(version), version);
+  }
+  assert.equal(served.momentOf(String(MAX_SERVED_VERSIONS)), undefined);
+  assert.equal(served.momentOf(String(MAX_SERVED_VERSIONS + 1)), MAX_SERVED_VERSIONS + 1);
 });
 
 Deno.test("serving a version again makes it one of the latest, with its first moment", () => {

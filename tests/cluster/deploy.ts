@@ -122,10 +122,6 @@ function restartGapMs(log: string): number {
 export function deployTests({ namespace, test, create, isReady }: DeploySuite): void {
   test("on a node like kubeadm's: install, refuse the unsigned, upgrade, uninstall, every byte put back", async (cluster) => {
     const { runDir, kubernetesDir, proxy = "" } = cluster.options;
-    if (!(await Deno.readTextFile(proxy)).startsWith("#!")) {
-      console.log("Skipping: a compiled kubelet-proxy may write to the folders of a real node alone");
-      return;
-    }
     const root = `${runDir}/kubeadm`;
     const env = {
       PATH: `${SYSTEMCTL}:${Deno.env.get("PATH") ?? ""}`,
