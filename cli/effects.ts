@@ -64,6 +64,11 @@ export async function readInput(
   file: string,
 ): Promise<{ bytes: Uint8Array; name: string }> {
   const isStdin = isStandardInput(file);
+  if (/^https?:\/\//.test(file)) {
+    throw new InputError([
+      `"${file}" is a URL, and podsign reads files: look at what it holds, then curl -sSf URL | podsign … -`,
+    ]);
+  }
   try {
     return isStdin
       ? { bytes: await effects.readStdin(), name: "standard input" }

@@ -148,7 +148,7 @@ function parseServer(server: string): string {
     url.username !== "" || url.password !== ""
   ) {
     throw new InputError([
-      `--server: "${server}" is no URL of a server: write for example http://localhost:8080`,
+      `--server or SIGNING_SERVER_URL: "${server}" is no URL of a server: write for example http://localhost:8080`,
     ]);
   }
   return url.href.replace(/\/+$/, "");

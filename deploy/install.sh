@@ -16,14 +16,15 @@ usage() {
   cat <<EOF
 Usage: install.sh [--trust FILE]... [FLAG]... [-- FLAGS OF KUBELET-PROXY]
 
-  --trust FILE        certificate or public key (PEM) of an owner; needed the first time, repeatable
-  --dry-run           check, preview, and say what would be done
+  --trust FILE        certificate or public key (PEM) of an owner, from podsign get-cert or openssl pkey -pubout; needed the
+                      first time, repeatable
+  --dry-run           check, say which pods the node would refuse and what would be done, and change nothing
   --mode MODE         enforce (default) or audit, which refuses nothing; the first time only
   --accept-refusals   install although pods that run now would be stopped
   --no-preview        do not ask which pods would be refused
   --program FILE      kubelet-proxy, by default bin/kubelet-proxy beside this folder
   --podsign FILE      podsign, by default bin/podsign
-  --kubeconfig FILE   the kubelet's, by default ${KUBELET_KUBECONFIGS[*]}
+  --kubeconfig FILE   the kubelet's, by default the first that is there of ${KUBELET_KUBECONFIGS[*]}
   --listen-addr ADDR  where the kubelet reaches the proxy, by default $listen_address; the first time only
   --user NAME         who the service runs as, by default $SERVICE_USER; made if need be
   --root FOLDER       a node whose files are all below this folder

@@ -147,7 +147,7 @@ export const FLAGS = [
     value: "FOLDER",
     default: "/run/kubelet-proxy",
     description:
-      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
+      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there, refused if others can write in it.",
   },
   ...OPERABILITY_FLAGS,
   {
@@ -310,7 +310,7 @@ function sortOut(args: readonly string[]): { given: Given; problems: Problem[] }
         path: "",
         message: name.startsWith("-")
           ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
-          : `unexpected argument "${arg}"; every value belongs to a flag`,
+          : `unexpected argument "${arg}"; every value belongs to a flag; the commands are init, help and version`,
       });
       // What stands behind a misspelt flag is its value.
       if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;

@@ -128,7 +128,7 @@ function sortOut(
       problems.push(
         name.startsWith("-")
           ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}${SEE_HELP}`
-          : `unexpected argument "${arg}": every value belongs to a flag${SEE_HELP}`,
+          : `unexpected argument "${arg}": every value belongs to a flag; the commands are rotate, help and version${SEE_HELP}`,
       );
       // What stands behind a misspelt flag is its value.
       if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;

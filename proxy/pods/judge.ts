@@ -44,6 +44,15 @@ import { lastGoodPod, stoppingPod } from "./stopping.ts";
  */
 export const MAX_TRACKED_PODS = 20_000;
 
+/**
+ * Pods that are verified at the same time. Signatures are checked beside this thread, which meanwhile compares what has been
+ * checked: more at once would only take its turns away.
+ */
+export const MAX_CONCURRENT_VERIFICATIONS = 8;
+
+/** Pods whose verdicts are in memory at the same time: more than a node runs, few in a list of the longest kind. */
+const PODS_AT_ONCE = 256;
+
 /** Longest reason kept and shown for a pod that is stopped, in UTF-16 code units. */
 const MAX_REFUSAL_LENGTH = 900;
 
@@ -106,15 +115,18 @@ export interface Judge {
   /**
    * Judges pods in order. Admissions are on disk when it resolves.
    *
+   * @param sightings are taken out, so that of a long list no more is in memory than is judged
    * @throws LedgerFullError or what the ledger's store throws; then nothing may be forwarded
    */
-  judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
+  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
   /** What GET shows of a pod; changes nothing. */
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
   beginSnapshot(unique: boolean): Snapshot;
   /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
   completeSnapshot(snapshot: Snapshot): Promise<void>;
+  /** What was judged of a watch's events is on its way to the kubelet. */
+  sent(): void;
   /**
    * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
    *
@@ -205,6 +217,12 @@ interface TrackedPod extends Identity {
   aside?: true;
 }
 
+/** A pod that is to be judged, or whose deletion is. */
+interface SeenPod {
+  kind: Sighting["kind"];
+  live: LivePod;
+}
+
 /** A pod on its way through the judge. */
 interface Candidate {
   live: LivePod;
@@ -255,6 +273,8 @@ class NodeJudge implements Judge {
   readonly #finishing = new Set<string>();
   /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
   readonly #departing = new Set<string>();
+  /** Pods that are gone, or ended, by events that have not been sent. */
+  readonly #leaving = new Set<string>();
   /** What was logged last of pods that are not tracked, since another one has their UID. */
   readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
@@ -280,42 +300,54 @@ class NodeJudge implements Judge {
     }
   }
 
-  judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
+  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
     return this.#inTurn(async () => {
-      const twins = snapshot?.unique ? findTwins(sightings, snapshot) : undefined;
-      const candidates = sightings.map((sighting) => this.#prepare(sighting, twins));
-      await this.#verifyAll(candidates);
-      this.#recallRefusals(candidates);
+      const seen = sightings.splice(0).map(({ kind, object }) => ({ kind, live: readLivePod(object) }));
+      const twins = snapshot?.unique ? findTwins(seen, snapshot) : undefined;
+      this.#recallRefusals(seen);
       const showings: Showing[] = [];
-      for (const [index, sighting] of sightings.entries()) {
-        const candidate = candidates[index];
-        if (sighting.kind === "deleted") {
-          showings.push(this.#delete(sighting.object, snapshot));
-        } else if (candidate === undefined) {
-          showings.push({ kind: "hide" });
-        } else {
-          if (this.#hasLostAdmission(candidate)) {
-            candidate.datesSkipped = false;
-            candidate.verdict = await this.#verify(candidate);
-          }
-          const toReserve = this.#referencesToReserve(candidate);
-          const reserved = toReserve !== undefined && await this.#reserveReferences(candidate, toReserve);
-          const decision = this.#decide(candidate, snapshot);
-          if (reserved && decision.kind !== "admit") {
-            this.#references?.forget(candidate.identity.uid);
-          }
-          this.#noteReferences(candidate, decision, snapshot);
-          showings.push(this.#apply(candidate, decision, snapshot));
-        }
+      while (seen.length > 0) {
+        await this.#judgeSome(seen.splice(0, PODS_AT_ONCE), twins, snapshot, showings);
       }
       await this.#ledger.flush();
       return showings;
     });
   }
 
+  async #judgeSome(
+    seen: readonly SeenPod[],
+    twins: Twins | undefined,
+    snapshot: Snapshot | undefined,
+    showings: Showing[],
+  ): Promise<void> {
+    const candidates = seen.map((pod) => this.#prepare(pod, twins));
+    await this.#verifyAll(candidates);
+    for (const [index, { kind, live }] of seen.entries()) {
+      const candidate = candidates[index];
+      if (kind === "deleted") {
+        showings.push(this.#delete(live, snapshot));
+      } else if (candidate === undefined) {
+        showings.push({ kind: "hide" });
+      } else {
+        if (this.#hasLostAdmission(candidate)) {
+          candidate.datesSkipped = false;
+          candidate.verdict = await this.#verify(candidate);
+        }
+        const toReserve = this.#referencesToReserve(candidate);
+        const reserved = toReserve !== undefined && await this.#reserveReferences(candidate, toReserve);
+        const decision = this.#decide(candidate, snapshot);
+        if (reserved && decision.kind !== "admit") {
+          this.#references?.forget(candidate.identity.uid);
+        }
+        this.#noteReferences(candidate, decision, snapshot);
+        showings.push(this.#apply(candidate, decision, snapshot));
+      }
+    }
+  }
+
   preview(object: JsonObject): Promise<Showing> {
     return this.#inTurn(async () => {
-      const candidate = this.#prepare({ kind: "present", object }, undefined);
+      const candidate = this.#prepare({ kind: "present", live: readLivePod(object) }, undefined);
       if (candidate === undefined) {
         return { kind: "hide" };
       }
@@ -359,10 +391,8 @@ class NodeJudge implements Judge {
           this.#forget(uid, undefined);
         }
       }
-      for (const uid of this.#departing) {
-        this.#references?.forget(uid);
-      }
-      this.#departing.clear();
+      this.#forgetAll(this.#departing);
+      this.#forgetAll(this.#leaving);
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -370,6 +400,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  sent(): void {
+    this.#forgetAll(this.#leaving);
   }
 
   nextMoment(): number {
@@ -465,11 +499,10 @@ class NodeJudge implements Judge {
   }
 
   /** Reads what must hold before a signature matters. */
-  #prepare(sighting: Sighting, twins: Twins | undefined): Candidate | undefined {
-    if (sighting.kind === "deleted") {
+  #prepare({ kind, live }: SeenPod, twins: Twins | undefined): Candidate | undefined {
+    if (kind === "deleted") {
       return undefined;
     }
-    const live = readLivePod(sighting.object);
     const read = live.identity;
     if (!read.ok) {
       const problem = read.problems[0];
@@ -492,9 +525,9 @@ class NodeJudge implements Judge {
     };
   }
 
-  /** Has the signatures checked that matter, those of all pods at the same time. */
+  /** Has the signatures checked that matter, several at the same time. */
   async #verifyAll(candidates: readonly (Candidate | undefined)[]): Promise<void> {
-    const waiting: Promise<void>[] = [];
+    const unknown: Candidate[] = [];
     for (const candidate of candidates) {
       if (candidate === undefined || candidate.refusal !== undefined || candidate.live.mirror) {
         continue;
@@ -507,12 +540,17 @@ class NodeJudge implements Judge {
       const { object, identity } = candidate.live;
       candidate.verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
       if (candidate.verdict === undefined) {
-        waiting.push(this.#verify(candidate).then((verdict) => void (candidate.verdict = verdict)));
+        unknown.push(candidate);
       }
     }
-    if (waiting.length > 0) {
-      await Promise.all(waiting);
-    }
+    const queue = unknown.values();
+    const verifyNext = async () => {
+      for (const candidate of queue) {
+        candidate.verdict = await this.#verify(candidate);
+      }
+    };
+    const length = Math.min(MAX_CONCURRENT_VERIFICATIONS, unknown.length);
+    await Promise.all(Array.from({ length }, verifyNext));
   }
 
   #refuseEarly(live: LivePod, identity: Identity, twins: Twins | undefined): Refusal | undefined {
@@ -597,28 +635,32 @@ class NodeJudge implements Judge {
       this.#forgetReferences(identity.uid, snapshot);
     } else {
       this.#departing.delete(identity.uid);
+      this.#leaving.delete(identity.uid);
     }
   }
 
+  #forgetAll(uids: Set<string>): void {
+    for (const uid of uids) {
+      this.#references?.forget(uid);
+    }
+    uids.clear();
+  }
+
   /**
-   * While a list or the initial events go on, the kubelet goes by what it knew before, and with it runs pods of which it
-   * has yet to be told that they are gone.
+   * What is judged may never be sent; and while a list or the initial events go on, the kubelet goes by what it knew before.
+   * Until then it runs pods of which it has yet to be told that they are gone.
    */
   #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
-    if (snapshot === undefined) {
-      this.#departing.delete(uid);
-      this.#references?.forget(uid);
-    } else if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
-      this.#departing.add(uid);
+    if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      (snapshot === undefined ? this.#leaving : this.#departing).add(uid);
     }
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
-  #recallRefusals(candidates: readonly (Candidate | undefined)[]): void {
-    for (const candidate of candidates) {
-      const { refusedAt, controller } = candidate?.live ?? {};
-      if (candidate !== undefined && refusedAt !== undefined && controller !== undefined) {
-        this.#rejector?.recall(candidate.identity.uid, controller, refusedAt);
+  #recallRefusals(seen: readonly SeenPod[]): void {
+    for (const { kind, live: { identity, refusedAt, controller } } of seen) {
+      if (kind === "present" && identity.ok && refusedAt !== undefined && controller !== undefined) {
+        this.#rejector?.recall(identity.uid, controller, refusedAt);
       }
     }
   }
@@ -919,8 +961,7 @@ class NodeJudge implements Judge {
     return gone.ok ? { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion } : { kind: "hide" };
   }
 
-  #delete(object: JsonObject, snapshot: Snapshot | undefined): Showing {
-    const { identity, key, resourceVersion } = readLivePod(object);
+  #delete({ object, identity, key, resourceVersion }: LivePod, snapshot: Snapshot | undefined): Showing {
     const gone = rebuildDeleted(object);
     if (!identity.ok || !gone.ok) {
       this.#log.warn("deletion-hidden", "the deletion of a pod without a proper identity is hidden");
@@ -1072,13 +1113,12 @@ interface Twins {
   keys: Set<string>;
 }
 
-function findTwins(sightings: readonly Sighting[], snapshot: Snapshot): Twins {
+function findTwins(seen: readonly SeenPod[], snapshot: Snapshot): Twins {
   const twins: Twins = { uids: new Set(), keys: new Set() };
   // Earlier pages of the same list count too.
   const uids = new Set(snapshot.uids);
   const keys = new Set(snapshot.keys);
-  for (const { object } of sightings) {
-    const { identity, key } = readLivePod(object);
+  for (const { live: { identity, key } } of seen) {
     if (identity.ok) {
       if (uids.has(identity.uid)) {
         twins.uids.add(identity.uid);

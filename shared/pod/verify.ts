@@ -362,14 +362,8 @@ class PodVerifier implements Verifier {
     const problems = specProblems(candidates[0] ?? live.spec);
     if (problems.length > 0) return denyProblems("pod-malformed", "the pod's spec is not valid", problems);
 
-    const readings = [undefined, ...candidates.map((spec) => minimal(spec))].map((spec) => ({
-      spec,
-      text: canonicalize(spec ?? subject.spec ?? null),
-    }));
-    // A reading that has verified before is the one: the others need not be tried again.
-    const known = readings.find(({ text }) => this.#texts.has(memoryKey(signed, text)));
     let refusal: DenyVerdict | undefined;
-    for (const { spec, text } of known === undefined ? readings : [known]) {
+    for (const { spec, text } of this.#readingsToTry(signed, subject, candidates)) {
       const verified = await this.#verifyText(signed, text, time.admitted);
       if ("decision" in verified) {
         if (refusal === undefined || verified.code === "key-revoked") refusal = verified;
@@ -397,6 +391,30 @@ class PodVerifier implements Verifier {
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
     return refusal ?? deny("signature-invalid", NO_TRUSTED_KEY);
+  }
+
+  /**
+   * The live spec exactly as it is, then the minimal form of each candidate, each made when it is its turn. A reading that has
+   * verified before is the one: the others need not be tried again.
+   */
+  *#readingsToTry(
+    signed: Signed,
+    subject: Subject,
+    candidates: readonly JsonObject[],
+  ): Generator<{ spec: JsonObject | undefined; text: string }> {
+    const exact = { spec: undefined, text: canonicalize(subject.spec ?? null) };
+    const others = candidates.map((candidate) => () => {
+      const spec = minimal(candidate);
+      return { spec, text: canonicalize(spec) };
+    });
+    if (!this.#texts.hasSignature(signed.signatureText)) {
+      yield exact;
+      for (const make of others) yield make();
+      return;
+    }
+    const readings = [exact, ...others.map((make) => make())];
+    const known = readings.find(({ text }) => this.#texts.has(signed.signatureText, text));
+    yield* known === undefined ? readings : [known];
   }
 
   /** What a signed spec refers to: the same for as long as its verified text is remembered. */
@@ -443,10 +461,14 @@ class PodVerifier implements Verifier {
   ): Promise<VerifiedTemplate | DenyVerdict> {
     const known = await this.#verifiedAtAdmission(text, admission);
     if (known !== undefined) {
-      const read = await this.#admittedTemplates.get(known.hash, () => Promise.resolve(readTemplate(text)));
+      const read = await this.#admittedTemplates.get(
+        known.hash,
+        "",
+        () => Promise.resolve(readTemplate(text)),
+      );
       return "decision" in read ? read : { ...known, ...read };
     }
-    return await this.#templates.get(memoryKey(signed, text), async () => {
+    return await this.#templates.get(signed.signatureText, text, async () => {
       const verified = await this.#findSigners(signed.signature, text);
       if ("decision" in verified) return verified;
       const read = readTemplate(text);
@@ -460,7 +482,8 @@ class PodVerifier implements Verifier {
     admission: Admission | undefined,
   ): Promise<SignedText | DenyVerdict> {
     return await this.#verifiedAtAdmission(text, admission) ?? await this.#texts.get(
-      memoryKey(signed, text),
+      signed.signatureText,
+      text,
       async () => await this.#findSigners(signed.signature, text),
     );
   }
@@ -815,9 +838,4 @@ function denyProblems(
       detail: printable(problem.message),
     })),
   );
-}
-
-/** A signature has no space, so two pairs of signature and text never have the same key. */
-function memoryKey({ signatureText }: Signed, text: string): string {
-  return `${signatureText} ${text}`;
 }

@@ -9,7 +9,9 @@ import { contentDigest } from "@signed-pods/shared/pod/pins";
 import type { SignOptions } from "@signed-pods/shared/signed-template";
 import type { AllowVerdict } from "@signed-pods/shared/verdict";
 import { createPodReferences, HELD_AFTER_REQUEST_MS } from "../../proxy/objects/pod_references.ts";
+import type { PodVerifier } from "../../proxy/pods/judge.ts";
 import type { Ledger } from "../../proxy/pods/ledger.ts";
+import { until } from "../../proxy/fixture_test.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
 import { bookmarkLine, eventLine, listOf, makeMetadata, makeObjectGate } from "../fakes/objects.ts";
@@ -58,6 +60,8 @@ function config(salute: string, resourceVersion = "41"): JsonObject {
 
 /** A watch on both sides of the proxy: lines go in, and what the kubelet gets of them comes out. */
 interface TestWatch {
+  /** Lines go in, and nobody waits for them. */
+  push(...lines: string[]): void;
   /** @returns types of the events that came out of these lines and what went in with them, and whether it has ended */
   send(...lines: string[]): Promise<string[]>;
   /** The kubelet leaves. */
@@ -65,7 +69,7 @@ interface TestWatch {
 }
 
 /** A proxy, and an API server that says what the test says. */
-async function setUp(ledger?: Ledger) {
+async function setUp(ledger?: Ledger, verifier?: PodVerifier) {
   const clock = new ManualClock();
   let answer: () => Response | Promise<Response> = () => jsonAnswer({}, { status: 404 });
   const references = createPodReferences({
@@ -84,6 +88,7 @@ async function setUp(ledger?: Ledger) {
     references,
     clock,
     ...(ledger === undefined ? {} : { ledger }),
+    ...(verifier === undefined ? {} : { verifier }),
   });
   const objects = makeObjectGate({ upstream, references });
   const ask = (path: string, signal: AbortSignal) =>
@@ -122,6 +127,7 @@ async function setUp(ledger?: Ledger) {
       assert.ok(reader !== undefined);
       let version = 1000;
       return {
+        push: (...lines) => push(lines.join("")),
         async send(...lines) {
           // A bookmark behind them comes out when all that stands before it has been judged.
           const kind = path.startsWith(PODS) ? "Pod" : "ConfigMap";
@@ -193,6 +199,35 @@ Deno.test("refuses content when another pod, under the UID of one that pinned it
   await events.send(eventLine("MODIFIED", withStatus(PINNED, { phase: "Failed" })));
   assert.equal(references.knows(uidOf(1)), false, "the kubelet was shown that this one has ended");
   await events.leave();
+  await close();
+});
+
+Deno.test("refuses content while a pod that pinned other content is gone by an event that was not sent", async () => {
+  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const { get, watch, passes, references, close } = await setUp(undefined, {
+    async verifyPod(pod, time) {
+      if (objectOf(pod["metadata"])["name"] === "p2") {
+        begun.resolve();
+        await judged;
+      }
+      return await owner.verifier.verifyPod(pod, time);
+    },
+  });
+  await get(PODS, listOf("Pod", "v1", [PINNED]));
+  const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
+  events.push(
+    eventLine("DELETED", PINNED) + bookmarkLine("Pod", "v1", "70") + eventLine("ADDED", MUTABLE),
+  );
+  await begun.promise;
+  await events.leave();
+  judge();
+  await until(() => references.knows(uidOf(2)));
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet runs it still");
+  assert.equal(await passes("intruder"), false);
+  await get(PODS, listOf("Pod", "v1", [MUTABLE]));
+  assert.equal(references.knows(uidOf(1)), false);
+  assert.equal(await passes("intruder"), true);
   await close();
 });
 
