@@ -98,7 +98,13 @@ export function growthTable({ growth }: BenchResult): Cells {
 
 /** What else there is to say of growth. */
 export function growthSentence({ growth }: BenchResult): string {
-  return `Each further pod takes ${memorySlopeKb(growth).toFixed(1)} kB of resident memory.`;
+  const [first, last] = [growth[0], growth.at(-1)];
+  if (first === undefined || last === undefined) return "";
+  const times = (last.eventMicroseconds / first.eventMicroseconds).toFixed(1);
+  return `Each further pod takes ${
+    memorySlopeKb(growth).toFixed(1)
+  } kB of resident memory. An event costs ${times} times as much with ` +
+    `${last.pods.toLocaleString("en")} pods as with ${first.pods.toLocaleString("en")}.`;
 }
 
 /** A number that is compared with a limit, in the words of the figure. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { figureTable, growthTable, printTable } from "./table.ts";
+import { figureTable, growthSentence, growthTable, printTable } from "./table.ts";
 import type { BenchResult } from "./result.ts";
 
 const result: BenchResult = {
@@ -37,6 +37,16 @@ Deno.test("a run on a cluster has a row of its own, with the pods that were ther
 
 Deno.test("growth is shown for each pod, too", () => {
   assert.deepEqual(growthTable(result)[1], ["1,000", "80 µs", "100 ms", "100 µs", "20 ms", "90 MB"]);
+});
+
+Deno.test("the slope and what an event costs on the largest node are said", () => {
+  const [point] = result.growth;
+  assert.ok(point !== undefined);
+  const growth = [point, { ...point, pods: 2000, residentMb: 140, eventMicroseconds: 160.8 }];
+  assert.equal(
+    growthSentence({ ...result, growth }),
+    "Each further pod takes 50.0 kB of resident memory. An event costs 2.0 times as much with 2,000 pods as with 1,000.",
+  );
 });
 
 Deno.test("columns of a printed table stand under each other", () => {
