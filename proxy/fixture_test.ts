@@ -185,9 +185,9 @@ export function memoryLog(): Log & { events: LoggedEvent[] } {
   return { events, debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }
 
-/** Waits until something is so; fails after ten seconds. */
-export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+/** Waits until something is so; fails after ten seconds, or as long as is said. */
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > deadline) {
       throw new Error(`this never became true: ${condition}`);

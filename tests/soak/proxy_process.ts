@@ -42,6 +42,9 @@ export async function writeNodeFiles({ folder, pki, apiPort, ownerKey, token }: 
   await write("owner.pem", ownerKey);
 }
 
+/** How long the program may take until it listens, in milliseconds. */
+const START_TIMEOUT_MS = 60_000;
+
 export class ProxyProcess {
   /** Every line of its log. */
   readonly lines: string[] = [];
@@ -102,7 +105,8 @@ export class ProxyProcess {
       }).spawn(),
       folder,
     );
-    await until(() => started.#ended || started.line("listening") !== undefined);
+    // Starting a process takes long where many do.
+    await until(() => started.#ended || started.line("listening") !== undefined, START_TIMEOUT_MS);
     if (started.#ended) {
       throw new Error(`kubelet-proxy did not start:\n${started.lines.join("\n")}`);
     }
