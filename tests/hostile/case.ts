@@ -108,9 +108,13 @@ function describeKubelet(saw: ReadonlySet<string>, statuses: ReadonlySet<number>
   return [...[...saw].sort(), ...errors.map(String)].join(", ");
 }
 
-/** Lines of a log that an operator would look at. */
+/**
+ * Lines of a log that an operator would look at. Without handshakes that failed: Go's client gives up a connection that
+ * another one has made needless, and when that happens is chance.
+ */
 function linesOf(log: MemoryLog): string[] {
   return log.lines
+    .filter(({ event }) => event !== "handshake-failed")
     .filter(({ level, event }) => level === "warn" || level === "error" || event === "pod-stopped")
     .map(({ event, fields }) => typeof fields.code === "string" ? `${event} ${fields.code}` : event);
 }
