@@ -12,7 +12,7 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import type { JsonObject } from "@signed-pods/shared/json";
+import { type JsonObject, objectAt } from "@signed-pods/shared/json";
 import type { Identity as PodIdentity } from "@signed-pods/shared/pod/metadata";
 import { rebuildDeleted, rebuildMirror } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
@@ -33,7 +33,7 @@ import { type LivePod, readLivePod } from "./live_pod.ts";
 import type { Log, LogFields } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
-import type { DecisionKind, JudgeObserver } from "../operability/pod_decision.ts";
+import type { JudgedDecision, JudgeObserver, MirrorDecision } from "../operability/pod_decision.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { lastGoodPod, stoppingPod } from "./stopping.ts";
@@ -61,6 +61,12 @@ const MAX_LOGGED_DIFFERENCES = 5;
 
 /** As much of a verdict as is kept to tell whether it changed, in UTF-16 code units. */
 const MAX_VERDICT_KEY_LENGTH = 200;
+
+/**
+ * Most verdicts that are remembered of pods whose UID is, or has become, another pod's. What falls out is told again when it is
+ * seen again.
+ */
+export const MAX_VERDICTS_ASIDE = 1_000;
 
 /** Judges one pod by its signature, without any memory of others. */
 export interface PodVerifier {
@@ -119,6 +125,8 @@ export interface Judge {
   beginSnapshot(unique: boolean): Snapshot;
   /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
   completeSnapshot(snapshot: Snapshot): Promise<void>;
+  /** What was judged of a watch's events is on its way to the kubelet. */
+  sent(): void;
   /**
    * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
    *
@@ -205,6 +213,8 @@ interface TrackedPod extends Identity {
   seenAt: number;
   /** What was logged of it last. */
   verdict: string;
+  /** Its UID belongs to another pod, so that it is not kept; its verdict is remembered aside. */
+  aside?: true;
 }
 
 /** A pod that is to be judged, or whose deletion is. */
@@ -261,6 +271,12 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
+  /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
+  readonly #departing = new Set<string>();
+  /** Pods that are gone, or ended, by events that have not been sent. */
+  readonly #leaving = new Set<string>();
+  /** What was logged last of pods that are not tracked, since another one has their UID. */
+  readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -277,6 +293,11 @@ class NodeJudge implements Judge {
     this.#mode = options.mode;
     this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
+    for (const entry of this.#enforce ? this.#ledger.entries() : []) {
+      if (entry.state !== "stopped") {
+        this.#references?.expect(entry, objectAt(lastGoodPod(entry), "spec"));
+      }
+    }
   }
 
   judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
@@ -304,7 +325,7 @@ class NodeJudge implements Judge {
     for (const [index, { kind, live }] of seen.entries()) {
       const candidate = candidates[index];
       if (kind === "deleted") {
-        showings.push(this.#delete(live));
+        showings.push(this.#delete(live, snapshot));
       } else if (candidate === undefined) {
         showings.push({ kind: "hide" });
       } else {
@@ -318,6 +339,7 @@ class NodeJudge implements Judge {
         if (reserved && decision.kind !== "admit") {
           this.#references?.forget(candidate.identity.uid);
         }
+        this.#noteReferences(candidate, decision, snapshot);
         showings.push(this.#apply(candidate, decision, snapshot));
       }
     }
@@ -366,9 +388,11 @@ class NodeJudge implements Judge {
       ];
       for (const uid of known) {
         if (gone(uid)) {
-          this.#forget(uid);
+          this.#forget(uid, undefined);
         }
       }
+      this.#forgetAll(this.#departing);
+      this.#forgetAll(this.#leaving);
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -376,6 +400,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  sent(): void {
+    this.#forgetAll(this.#leaving);
   }
 
   nextMoment(): number {
@@ -479,7 +507,8 @@ class NodeJudge implements Judge {
     if (!read.ok) {
       const problem = read.problems[0];
       this.#observer?.unidentified();
-      this.#log.warn("pod-refused", "a pod without a proper identity is hidden", {
+      const what = this.#enforce ? "is hidden" : "would be hidden in enforce mode";
+      this.#log.warn("pod-refused", `a pod without a proper identity ${what}`, {
         code: "identity-conflict",
         ...(problem === undefined ? {} : { problem: `${problem.path}: ${problem.message}` }),
       });
@@ -570,12 +599,8 @@ class NodeJudge implements Judge {
     { identity, verdict, refusal, live }: Candidate,
   ): { references: PodReferences; verdict: AllowVerdict } | undefined {
     const references = this.#references;
-    if (live.terminal) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      references?.forget(identity.uid);
-      return undefined;
-    }
-    return references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
+    return references === undefined || live.terminal || refusal !== undefined ||
+        verdict?.decision !== "allow" ||
         references.knows(identity.uid)
       ? undefined
       : { references, verdict };
@@ -597,6 +622,38 @@ class NodeJudge implements Judge {
       candidate.verdict = denied;
     }
     return denied === undefined;
+  }
+
+  /** A pod that the kubelet is shown in a terminal phase refers to nothing any more. */
+  #noteReferences({ live, identity }: Candidate, decision: Decision, snapshot: Snapshot | undefined): void {
+    if (decision.kind !== "admit" && decision.kind !== "stopped") {
+      // Whatever else comes under its UID is not shown, and says nothing of it.
+      return;
+    }
+    if (live.terminal) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      this.#forgetReferences(identity.uid, snapshot);
+    } else {
+      this.#departing.delete(identity.uid);
+      this.#leaving.delete(identity.uid);
+    }
+  }
+
+  #forgetAll(uids: Set<string>): void {
+    for (const uid of uids) {
+      this.#references?.forget(uid);
+    }
+    uids.clear();
+  }
+
+  /**
+   * What is judged may never be sent; and while a list or the initial events go on, the kubelet goes by what it knew before.
+   * Until then it runs pods of which it has yet to be told that they are gone.
+   */
+  #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
+    if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      (snapshot === undefined ? this.#leaving : this.#departing).add(uid);
+    }
   }
 
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
@@ -690,7 +747,7 @@ class NodeJudge implements Judge {
     }
     return retired.stopped
       ? {
-        verdict: deny("changed-after-admission", "the pod was stopped, since it had changed"),
+        verdict: deny("changed-after-admission", "the pod was stopped, and does not come back"),
         reject: true,
       }
       : undefined;
@@ -731,7 +788,7 @@ class NodeJudge implements Judge {
   #apply(candidate: Candidate, decision: Decision, snapshot: Snapshot | undefined): Showing {
     const { live, identity, key } = candidate;
     if ((decision.kind === "mirror" || decision.kind === "admit") && decision.replaces !== undefined) {
-      this.#forget(decision.replaces);
+      this.#forget(decision.replaces, snapshot);
     }
     const tracked = this.#track(identity);
     const { resourceVersion } = live;
@@ -751,6 +808,11 @@ class NodeJudge implements Judge {
         tracked.shown = true;
         this.#mirrorNames.set(key, identity.uid);
         this.#rejector?.forget(identity.uid);
+        this.#noteVerdict(tracked, "mirror", { kind: "mirror" }, () => {
+          this.#log.info("mirror-pod-passed", "the mirror of a static pod passes; it is not judged", {
+            ...identity,
+          });
+        });
         return { kind: "show", text: decision.text, known, resourceVersion };
       case "admit": {
         this.#admit(identity, tracked, decision.built);
@@ -828,7 +890,7 @@ class NodeJudge implements Judge {
     this.#noteVerdict(tracked, "stopping", { kind: "stop", verdict }, () => {
       this.#log.warn(
         "pod-stopping",
-        "an admitted pod is not what was signed any more and is being stopped",
+        "an admitted pod may run no longer and is being stopped",
         denialFields(tracked, verdict),
       );
     });
@@ -845,7 +907,7 @@ class NodeJudge implements Judge {
     const stopped: LedgerEntry = { ...entry, state: "stopped" };
     this.#ledger.put(stopped);
     const { uid, namespace, name } = entry;
-    this.#log.info("pod-stopped", "all containers of a pod that changed have ended", {
+    this.#log.info("pod-stopped", "all containers of a pod that was being stopped have ended", {
       uid,
       namespace,
       name,
@@ -870,7 +932,10 @@ class NodeJudge implements Judge {
     }
     const key = `${verdict.code} ${formatDenial(verdict, MAX_VERDICT_KEY_LENGTH)}`;
     this.#noteVerdict(tracked, key, { kind: "refuse", verdict }, () => {
-      this.#log.warn("pod-refused", "the pod must not run and is hidden", denialFields(tracked, verdict));
+      const message = this.#enforce
+        ? "the pod must not run and is hidden"
+        : "the pod would be refused in enforce mode; in audit it runs";
+      this.#log.warn("pod-refused", message, denialFields(tracked, verdict));
     });
     return this.#removeIfShown(live, tracked);
   }
@@ -896,7 +961,7 @@ class NodeJudge implements Judge {
     return gone.ok ? { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion } : { kind: "hide" };
   }
 
-  #delete({ object, identity, key, resourceVersion }: LivePod): Showing {
+  #delete({ object, identity, key, resourceVersion }: LivePod, snapshot: Snapshot | undefined): Showing {
     const gone = rebuildDeleted(object);
     if (!identity.ok || !gone.ok) {
       this.#log.warn("deletion-hidden", "the deletion of a pod without a proper identity is hidden");
@@ -915,12 +980,12 @@ class NodeJudge implements Judge {
       });
       return { kind: "hide" };
     }
-    this.#forget(identity.uid);
+    this.#forget(identity.uid, snapshot);
     return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion };
   }
 
   /** The pod is gone, but its UID stays its own: see `retired_uids.ts`. */
-  #forget(uid: string): void {
+  #forget(uid: string, snapshot: Snapshot | undefined): void {
     const retired = this.#retiredFrom(uid);
     const tracked = this.#tracked.get(uid);
     if (tracked !== undefined) {
@@ -930,7 +995,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
-    this.#references?.forget(uid);
+    this.#forgetReferences(uid, snapshot);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);
   }
@@ -970,20 +1035,35 @@ class NodeJudge implements Judge {
     const owner = this.#ownerOf(identity.uid);
     if (owner !== undefined && !haveSameName(owner, identity)) {
       // Another pod under an admitted pod's, or a mirror's, UID leaves the record of that UID alone.
-      return { ...identity, mirror: false, shown: false, seenAt, verdict: before?.verdict ?? "" };
+      const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+      return { ...identity, mirror: false, shown: false, seenAt, verdict, aside: true };
     }
     if (before !== undefined && haveSameName(before, identity)) {
       before.seenAt = seenAt;
       return before;
     }
     if (before !== undefined) {
+      this.#setAside(before);
       this.#untrack(before);
     } else if (this.#tracked.size >= this.#maxTrackedPods) {
       this.#makeRoom();
     }
-    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict: "" };
+    const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+    this.#verdictsAside.delete(asideKey(identity));
+    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict };
     this.#tracked.set(identity.uid, tracked);
     return tracked;
+  }
+
+  /** Remembers what was logged of a pod that is not tracked. */
+  #setAside(pod: TrackedPod): void {
+    const key = asideKey(pod);
+    this.#verdictsAside.delete(key);
+    this.#verdictsAside.set(key, pod.verdict);
+    const [oldest] = this.#verdictsAside.keys();
+    if (this.#verdictsAside.size > MAX_VERDICTS_ASIDE && oldest !== undefined) {
+      this.#verdictsAside.delete(oldest);
+    }
   }
 
   #untrack(tracked: TrackedPod): void {
@@ -1008,11 +1088,14 @@ class NodeJudge implements Judge {
   #noteVerdict(
     tracked: TrackedPod,
     key: string,
-    decided: { kind: DecisionKind; verdict: Verdict },
+    decided: JudgedDecision | MirrorDecision,
     write: () => void,
   ): void {
     if (tracked.verdict !== key) {
       tracked.verdict = key;
+      if (tracked.aside) {
+        this.#setAside(tracked);
+      }
       write();
       const { namespace, name, uid } = tracked;
       this.#observer?.decided({ ...decided, mode: this.#mode, namespace, name, uid });
@@ -1081,6 +1164,10 @@ function haveSameName(
 
 function keyOf(identity: { namespace: string; name: string }): string {
   return podKey(identity.namespace, identity.name);
+}
+
+function asideKey(identity: Identity): string {
+  return `${identity.uid} ${keyOf(identity)}`;
 }
 
 function unreachable(value: never): never {

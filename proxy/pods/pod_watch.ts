@@ -218,7 +218,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       await show(run, events, shown);
     } catch (error) {
       log.error("watch-failed", `an event could not be judged; the watch ends: ${messageOf(error)}`);
-      return { bytes: encoder.encode(shown.join("")), ended: true };
+      return { bytes: encoder.encode(shown.join("")), ended: true, sent: () => judge.sent() };
     }
     if (problem !== undefined) {
       log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
@@ -226,6 +226,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     return {
       bytes: encoder.encode(shown.join("")),
       ended: problem !== undefined || events.at(-1)?.kind === "error" || chunk === undefined,
+      sent: () => judge.sent(),
     };
   }
 
@@ -297,7 +298,11 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
 
   /** Passes on the chunk, and judges what it completes until something cannot be read. */
   async function audit(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
-    const piece: Piece = { bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined };
+    const piece: Piece = {
+      bytes: chunk ?? new Uint8Array(0),
+      ended: chunk === undefined,
+      sent: () => judge.sent(),
+    };
     if (!run.audited) {
       return piece;
     }

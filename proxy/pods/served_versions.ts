@@ -10,8 +10,8 @@
 import { isResourceVersion as hasGrammar } from "@signed-pods/shared/pod/grammar";
 
 /**
- * How many versions are remembered at least; there are never more than twice as many. A client resumes at one of the last that it received; this many events do not fit
- * into the buffers between proxy and kubelet.
+ * How many versions are remembered at least; there are never more than twice as many. A client resumes at one of the
+ * last that it received; this many events do not fit into the buffers between proxy and kubelet.
  */
 export const MAX_SERVED_VERSIONS = 10_000;
 

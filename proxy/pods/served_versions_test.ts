@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServedVersions, isResourceVersion } from "./served_versions.ts";
+import { createServedVersions, isResourceVersion, MAX_SERVED_VERSIONS } from "./served_versions.ts";
 
 Deno.test("versions that were served are known", () => {
   const served = createServedVersions();
@@ -18,6 +18,14 @@ Deno.test("the latest are remembered, and the oldest forgotten", () => {
     4,
     5,
   ]);
+});
+
+Deno.test("as many are remembered as are promised, and no more than twice as many", () => {
+  const served = createServedVersions();
+  const latest = 5 * MAX_SERVED_VERSIONS + 1;
+  for (let version = 1; version <= latest; version++) served.add(String(version), version);
+  assert.equal(served.momentOf(String(latest - MAX_SERVED_VERSIONS + 1)), latest - MAX_SERVED_VERSIONS + 1);
+  assert.equal(served.momentOf(String(latest - 2 * MAX_SERVED_VERSIONS)), undefined);
 });
 
 Deno.test("serving a version again makes it one of the latest, with its first moment", () => {

@@ -64,6 +64,9 @@ import {
   type PodTemplateLocation,
 } from "./workload.ts";
 
+const NO_TRUSTED_KEY =
+  "no trusted key made the signature; sign with a key that this node trusts, or have the node trust this one";
+
 /** What a verifier trusts and insists on. */
 export interface VerifierOptions {
   /** Keys any of which may have signed. Without keys everything is refused. */
@@ -387,7 +390,7 @@ class PodVerifier implements Verifier {
       }, time);
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
-    return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+    return refusal ?? deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /**
@@ -516,7 +519,7 @@ class PodVerifier implements Verifier {
     if (!tried && malformed !== undefined) return malformed;
     return await this.#isRevoked(signature, bytes)
       ? deny("key-revoked", "the key that signed is revoked; sign the workload again with another key")
-      : deny("signature-invalid", "no trusted key made the signature");
+      : deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** Only to say so: without a trusted key the pod is refused anyway. */
@@ -607,8 +610,17 @@ function signerAt(
     admitted !== undefined ||
     ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
   );
-  return valid ??
-    deny("certificate-not-valid", "the certificate of the key that signed is not valid at this time");
+  return valid ?? deny("certificate-not-valid", certificateDates(permitted));
+}
+
+/** When the first certificate of some holds, none of which holds now. */
+function certificateDates([first]: readonly Signer[]): string {
+  const iso = (date: Date | undefined) =>
+    date === undefined || Number.isNaN(date.getTime()) ? "ever" : date.toISOString().replace(".000Z", "Z");
+  return `the certificate of the key that signed holds from ${iso(first?.notBefore)} until ${
+    iso(first?.notAfter)
+  }, and not now; sign with another key, or see ` +
+    "whether the clock is right";
 }
 
 function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {
