@@ -368,14 +368,17 @@ Deno.test("a known value keeps its text wherever that is kept", () => {
 });
 
 Deno.test("refuses to look for a known value's text where it is not", () => {
-  const known = new Everything();
-  parseStrictJson("[[1],[2],[1]]", { known });
-  const whole = known.known.find(({ length }) => length > 3);
-  const part = known.known.find(({ text }) => text === "[1]")?.detached();
-  assert.ok(whole !== undefined && part !== undefined);
+  const read: KnownValue[] = [];
+  parseStrictJson("[[1],[2],[1]]", {
+    known: { maxDepth: 9, propose: () => [], learns: () => true, learn: (known) => read.push(known) },
+  });
+  const [part, middle, , whole] = read;
+  assert.ok(part !== undefined && middle !== undefined && whole !== undefined);
   const places = Array.from({ length: 15 }, (_, index) => index - 1).filter((at) => part.within(whole, at));
   assert.deepEqual(places, [1, 9]);
-  // Behind the value, the text goes on in the document, but not in the value.
+  // Before and behind the value, the text goes on in the document, but not in the value.
+  assert.equal(middle.text, "[2]");
+  assert.deepEqual([-4, 0, 4].map((at) => part.within(middle, at)), [undefined, undefined, undefined]);
   assert.equal(part.within(part, 0)?.text, "[1]");
   assert.equal(whole.within(part, 0), undefined);
 });

@@ -37,10 +37,11 @@ frozen_permissions() {
 }
 
 # Deno's own settings of a program, beside its permissions: libraries that look at the environment see an empty one.
-# kubelet-proxy sees what the service manager says, and answers it on a datagram socket, which Deno calls unstable.
+# kubelet-proxy sees what the service manager says, and answers it on a datagram socket, which Deno calls unstable; it collects
+# garbage early, since memory of the node is for pods (docs/adr/0027-known-pods-whole.md).
 settings() {
   case $1 in
-    kubelet-proxy) echo "--ignore-env --allow-env=NOTIFY_SOCKET,WATCHDOG_USEC,WATCHDOG_PID --unstable-net" ;;
+    kubelet-proxy) echo "--ignore-env --allow-env=NOTIFY_SOCKET,WATCHDOG_USEC,WATCHDOG_PID --unstable-net --v8-flags=--max-semi-space-size=4,--heap-growing-percent=30" ;;
     signing-server) echo "--ignore-env" ;;
   esac
 }

@@ -4,6 +4,7 @@ import { createVerifier, type VerifierOptions } from "@signed-pods/shared/pod/ve
 import {
   createJudge,
   type Judge,
+  MAX_CONCURRENT_VERIFICATIONS,
   MAX_VERDICTS_ASIDE,
   type PodVerifier,
   type Showing,
@@ -926,4 +927,35 @@ Deno.test("pods are counted by what the kubelet is shown of them", async () => {
   assert.deepEqual(bench.judge.counts(), { admitted: 0, mirror: 1, refused: 1, stopping: 1, stopped: 1 });
   await bench.gone(EVIL);
   assert.equal(bench.judge.counts().stopping, 0);
+});
+
+Deno.test("pods of a list are verified several at a time, all of them, and shown in order", async () => {
+  let running = 0;
+  let most = 0;
+  const bench = await makeBench({
+    verifier: {
+      async verifyPod(pod, time) {
+        most = Math.max(most, ++running);
+        const verdict = await owner.verifier.verifyPod(pod, time);
+        running--;
+        return verdict;
+      },
+    },
+  });
+  const signed = await Promise.all(
+    Array.from(
+      { length: 300 },
+      (_, index) => owner.sign(makePod({ name: `web-${index}`, uid: uidOf(index + 1) })),
+    ),
+  );
+  const sightings = signed.map((object) => ({ kind: "present" as const, object }));
+  const showings = await bench.judge.judge(sightings, bench.judge.beginSnapshot(true));
+  assert.equal(most, MAX_CONCURRENT_VERIFICATIONS);
+  assert.deepEqual(
+    showings.map((showing) =>
+      showing.kind === "show" ? objectOf(objectOf(JSON.parse(showing.text)).metadata).name : showing.kind
+    ),
+    signed.map((_, index) => `web-${index}`),
+  );
+  assert.equal(sightings.length, 0, "they are taken out");
 });

@@ -19,6 +19,7 @@ import {
   signText,
   templateAnnotations,
 } from "./fixture_test.ts";
+import { readIdentity } from "./metadata.ts";
 import { expand } from "./normal_form.ts";
 import { rebuildPod } from "./rebuild.ts";
 import { createVerifier, type Verifier } from "./verify.ts";
@@ -125,9 +126,18 @@ function podOf({ spec, annotations, labels, status, name, namespace }: Sighting)
   };
 }
 
+/** Verdicts that needed no waiting. */
+let knownAtOnce = 0;
+
 async function outcome(verifier: Verifier, pod: JsonObject, sighting: Sighting): Promise<[Verdict, string]> {
   const { now, admitted, nodeName, first } = sighting;
-  const verdict = await verifier.verifyPod(pod, { now, ...(admitted === undefined ? {} : { admitted }) });
+  const time = { now, ...(admitted === undefined ? {} : { admitted }) };
+  const known = verifier.verifyKnown(pod, readIdentity(pod), time);
+  const verdict = await verifier.verifyPod(pod, time);
+  if (known !== undefined) {
+    knownAtOnce++;
+    assert.equal(known, verdict);
+  }
   const rebuilt = verdict.decision === "allow"
     ? rebuildPod(pod, verdict, { nodeName, now, first })
     : undefined;
@@ -184,7 +194,7 @@ Deno.test("pods of known parts are judged and built as if each was new, in any o
     }),
     { numRuns: 20 },
   );
-  assert.ok(allowed > 100 && again > 100, `${again} of ${allowed}`);
+  assert.ok(allowed > 100 && again > 100 && knownAtOnce > 100, `${again}, ${knownAtOnce} of ${allowed}`);
 });
 
 /** Of pods that can change nothing is remembered, but which texts verify. */
@@ -202,4 +212,12 @@ Deno.test("a verdict that is remembered cannot be changed, and is given for froz
   const [three] = await outcome(verifier, structuredClone(podOf(sighting)), sighting);
   assert.notEqual(three, one);
   assert.ok(!Object.isFrozen(three));
+});
+
+Deno.test("refuses to know at once a pod without a proper identity", async () => {
+  const verifier = makeVerifier();
+  const pod = podOf(GOOD);
+  await outcome(verifier, pod, GOOD);
+  assert.notEqual(verifier.verifyKnown(pod, readIdentity(pod), { now: NOW }), undefined);
+  assert.equal(verifier.verifyKnown(pod, readIdentity({}), { now: NOW }), undefined);
 });
