@@ -34,7 +34,7 @@ const RESPONSE_HEADERS: readonly string[] = [
 /** The fields of a kubelet's request that go on to the API server. */
 export function requestHeaders(received: Headers): Headers {
   const headers = admit(received, REQUEST_HEADERS);
-  // fetch would ask for compression and undo it without saying so. What is streamed through stays as it was sent.
+  // So that what is judged can be read, and what is streamed through stays as it was sent.
   headers.set("accept-encoding", "identity");
   return headers;
 }

@@ -27,6 +27,8 @@ import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
 import { startFront } from "./node_api/front.ts";
 import { createHandler } from "./handler.ts";
+import { connectServer } from "./http_client/connect.ts";
+import { createHttpClient, type HttpClient } from "./http_client/http_client.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
@@ -213,7 +215,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
   const tunnel = await openTunnel(configuration, () => credential.value.identity);
   const client = createRotatingClient(
     openClient(configuration, credential.value),
-    (url, init, used) => fetch(url, { ...init, client: used }),
+    (url, request, used) => used.fetch(url, request),
   );
   const counts = new ReloadCounts();
   const following = { clock: systemClock, log, counts };
@@ -539,16 +541,15 @@ async function openTunnel(
 function openClient(
   { options, kubeconfig }: Configuration,
   { identity, certificateAuthorities }: Credentials,
-): Deno.HttpClient {
-  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
-  if (needsTunnel(kubeconfig)) {
-    const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
-    return Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path } });
-  }
-  return Deno.createHttpClient({
-    ...pool,
-    caCerts: certificateAuthorities,
-    ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+): HttpClient {
+  const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+  return createHttpClient({
+    connect: needsTunnel(kubeconfig)
+      ? () => Deno.connect({ transport: "unix", path })
+      : (server) => connectServer(server, { certificateAuthorities, identity }),
+    clock: systemClock,
+    maxIdle: POOL_MAX_IDLE,
+    idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
   });
 }
 
