@@ -126,10 +126,10 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     if (!CANONICAL.test(path) || DOT_SEGMENT.test(path)) {
       throw new UpstreamError("path-not-canonical", "the path is not canonical; nothing was sent");
     }
-    const headers = requestHeaders(given ?? new Headers());
+    const headers = requestHeaders(given);
     const token = await readToken(credential);
     if (token !== undefined) {
-      headers.set("authorization", `Bearer ${token}`);
+      headers.push(["authorization", `Bearer ${token}`]);
     }
     const timeout = new AbortController();
     const cancelTimer = clock.after(headersTimeoutMs, () => timeout.abort());

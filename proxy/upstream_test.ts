@@ -16,6 +16,10 @@ interface Sent {
   headers: Headers;
 }
 
+function headersOf({ headers }: HttpRequest): Headers {
+  return new Headers(headers.map(([name, value]) => [name, value]));
+}
+
 /** A clock whose timers run when the test says so. */
 function manualClock(): Clock & { timers: Set<() => void> } {
   const timers = new Set<() => void>();
@@ -39,7 +43,7 @@ function setUp(over: Partial<UpstreamOptions> = {}) {
   const upstream = createUpstream({
     server: new URL("https://api.example:6443"),
     fetch: (url, init) => {
-      sent.push({ url, init, headers: new Headers(init.headers) });
+      sent.push({ url, init, headers: headersOf(init) });
       return Promise.resolve(new Response("ok"));
     },
     credential: fixed(),
@@ -222,7 +226,7 @@ function renewable(token = "second") {
   const { upstream } = setUp({
     credential,
     fetch: (_url, init) => {
-      const sent = new Headers(init.headers).get("authorization");
+      const sent = headersOf(init).get("authorization");
       tokens.push(sent);
       return Promise.resolve(new Response("", { status: sent === "Bearer second" ? 200 : 401 }));
     },

@@ -3,7 +3,7 @@ import { ManualClock } from "../../tests/fakes/clock.ts";
 import { createHttpClient } from "../http_client/http_client.ts";
 import { createRotatingClient } from "./rotating_client.ts";
 
-const REQUEST = { method: "GET", headers: new Headers() };
+const REQUEST = { method: "GET", headers: [] };
 
 class FakeClient {
   closed = 0;

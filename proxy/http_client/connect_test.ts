@@ -14,7 +14,7 @@ async function ask(url: string, options: ConnectOptions): Promise<string> {
     idleTimeoutMs: 1_000,
   });
   try {
-    return await (await client.fetch(url, { method: "GET", headers: new Headers() })).text();
+    return await (await client.fetch(url, { method: "GET", headers: [] })).text();
   } finally {
     client.close();
   }

@@ -14,7 +14,7 @@ import type { Clock } from "../clock.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
 import { BufferedConnection, type ByteConnection } from "./connection.ts";
 import { HttpClientError } from "./http_client_error.ts";
-import { parseResponseHead, type ResponseHead } from "./response_head.ts";
+import { FIELD_VALUE, parseResponseHead, type ResponseHead } from "./response_head.ts";
 
 /**
  * Longest body, in bytes, that is put together before it is passed on: a request's, to send it with its head in one
@@ -31,7 +31,8 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
 /** One request. */
 export interface HttpRequest {
   method: string;
-  headers: Headers;
+  /** Names and values; Host and what frames the body are not among them. */
+  headers: readonly (readonly [name: string, value: string])[];
   body?: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null;
   /** Ends the exchange, also while the answer's body is being read. */
   signal?: AbortSignal;
@@ -504,8 +505,10 @@ function formatHead(
     throw new TypeError("a method or a path with other than visible ASCII characters");
   }
   let text = `${method} ${target} HTTP/1.1\r\nhost: ${host}\r\n`;
-  // Headers holds no line breaks in names or values, and no character above one byte.
   for (const [name, value] of headers) {
+    if (!VISIBLE.test(name) || !FIELD_VALUE.test(value)) {
+      throw new TypeError("a field with characters that would end it");
+    }
     text += `${name}: ${value}\r\n`;
   }
   if (rest !== undefined) {

@@ -22,7 +22,8 @@ export type BodyFraming =
 /** The head of an answer. */
 export interface ResponseHead {
   status: number;
-  headers: Headers;
+  /** Names, in small letters, and values, in order. */
+  headers: [name: string, value: string][];
   framing: BodyFraming;
   /** Whether the connection may be used again when the body has ended. */
   keepAlive: boolean;
@@ -30,7 +31,8 @@ export interface ResponseHead {
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const FIELD_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** What a value may hold: visible ASCII, spaces, tabs, and bytes beyond ASCII; nothing that ends a line. */
+export const FIELD_VALUE: RegExp = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
  * Reads a head.
@@ -49,7 +51,7 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
     throw malformed(`there are more than ${MAX_RESPONSE_FIELDS} fields`);
   }
   const status = Number(code);
-  const headers = new Headers();
+  const headers: ResponseHead["headers"] = [];
   let length: string | undefined;
   let encoding: string | undefined;
   let connection = "";
@@ -78,7 +80,7 @@ export function parseResponseHead(text: string, method: string): ResponseHead {
         connection += `,${value.toLowerCase()}`;
         break;
     }
-    headers.append(name, value);
+    headers.push([name, value]);
   }
   const closes = minor === "0" || connection.split(",").some((option) => option.trim() === "close");
   const framing = framingOf(status, method, length, encoding);

@@ -23,11 +23,12 @@ Deno.test("status and fields, whatever the space around values", () => {
     "Content-Length: 12",
   );
   assert.equal(status, 200);
-  assert.deepEqual([...headers], [
-    ["content-length", "12"],
+  assert.deepEqual(headers, [
     ["content-type", "application/json"],
-    ["warning", '299 - "caf\xe9", 299 - b'],
+    ["warning", '299 - "caf\xe9"'],
+    ["warning", "299 - b"],
     ["x-empty", ""],
+    ["content-length", "12"],
   ]);
   assert.deepEqual(framing, { kind: "length", bytes: 12 });
   assert.equal(keepAlive, true);
