@@ -2,8 +2,8 @@
  * The client side of HTTP/1.1 towards the API server: one request at a time on a connection, connections that are used
  * again, bodies that come as fast as they are read.
  *
- * It is here because the runtime's fetch takes three times as much processor time for a small request, which is most of
- * what a kubelet sends. ADR 26 has the numbers. No cookies, caches, redirects, compression, proxies or credentials: who
+ * It is here because the runtime's fetch takes about twice as much processor time, for small requests, which are most of what
+ * a kubelet sends, and for lists. ADR 26 has the numbers. No cookies, caches, redirects, compression, proxies or credentials: who
  * gives it a request has written all of it.
  *
  * Source: RFC 9112; RFC 9110 section 9.2.2.
