@@ -6,7 +6,7 @@ export DENO_NO_UPDATE_CHECK := 1
 PROGRAMS := kubelet-proxy signing-server podsign
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions build-all fuzz soak coverage bench fmt lint vet check generate clean \
+.PHONY: help setup build $(PROGRAMS) demo demo-cluster test test-cluster test-versions build-all fuzz soak coverage bench bench-record bench-micro bench-profile bench-cluster fmt lint vet check generate clean \
         deploy-kind test-kind teardown-kind
 
 help: ## Show this list
@@ -54,8 +54,16 @@ soak: build ## Faults and restarts for SOAK_SECONDS (an hour by default), with t
 coverage: setup ## Tests with line coverage of shared/ and proxy/; fails below 95 %
 	@$(DENO) task --quiet coverage
 
-bench: build ## Measure against the direct connection
+bench: build ## Measure against the direct connection (under 10 minutes; BENCH_ROUNDS and BENCH_PARTS make it shorter)
 	@$(DENO) task --quiet bench
+bench-record: build ## The same, and show the result in README.md and docs/performance.md
+	@$(DENO) task --quiet bench --record && $(DENO) task --quiet generate
+bench-profile: setup ## CPU profiles of the proxy under each load, for a browser
+	@$(DENO) task --quiet bench:profile
+bench-cluster: build ## What a node at rest pays, on a real Kubernetes node (as root; BENCH_PODS, BENCH_SECONDS)
+	@tests/cluster/run bench && $(DENO) task --quiet generate
+bench-micro: setup ## Measure strict JSON, canonical JSON and the steps of judging, each alone
+	@$(DENO) task --quiet bench:micro
 
 fmt: setup ## Format the code
 	@$(DENO) fmt --quiet
@@ -64,7 +72,7 @@ lint: setup ## Look for mistakes
 vet: lint ## The same as lint
 check: setup ## Type-check everything
 	@$(DENO) task --quiet check
-generate: setup ## Write again what is generated: tables in README.md and docs/
+generate: setup ## Write again what is generated: tables in docs/
 	@$(DENO) task --quiet generate
 
 deploy-kind: build ## A kind cluster whose worker runs signed pods only (needs Docker, kind, kubectl)
@@ -75,4 +83,4 @@ teardown-kind: ## Remove that cluster and its signing-server
 	@deploy/kind/down.sh
 
 clean: ## Remove what was built (keeps build/, where Kubernetes is)
-	rm -rf bin coverage build/compile-*.log .tools tools/deno/node_modules
+	rm -rf bin build/programs coverage build/compile-*.log .tools tools/deno/node_modules

@@ -1,203 +1,234 @@
 /**
- * Measures kubelet-proxy against the direct connection: `make bench`. racer (bench/racer, Go) makes up an API server
- * and a kubelet; each figure is taken direct and through the real proxy, alternating, and the medians' ratio is what
- * counts, because machines differ and are noisy.
+ * Measures kubelet-proxy against the direct connection: `make bench`. racer (bench/racer, Go) is an API server and a kubelet;
+ * each figure is taken direct, through the real program and, where something is passed through, through nginx, one after
+ * the other in each round. The medians of the rounds count, and most figures are ratios, because machines differ.
  *
- * Prints a table and writes bench/results/latest.json.
+ * Prints the tables, and writes what was measured to bench/results/latest.json, or with `--record` to
+ * bench/results/recorded.json, which docs/performance.md and the chart show after `deno task generate`.
+ *
+ * @module
  */
-import { writeKubeconfig } from "./kubeconfig.ts";
+import type { FigureId } from "./figures.ts";
+import { measureGrowth } from "./growth.ts";
+import { describeMachine, warnOfLoad } from "./machine.ts";
+import { nginxVersion, startNginx } from "./nginx.ts";
+import { measurePodsign } from "./podsign.ts";
+import { memoryOf, stopAll } from "./process.ts";
+import { startProxy } from "./proxy.ts";
+import { Racer, valueOf } from "./racer.ts";
+import { type BenchResult, readBenchResult } from "./result.ts";
+import { CONFIG_PODS, writeSignedSets } from "./signed_sets.ts";
+import { type SigningBench, startSigningBench } from "./signing_server.ts";
+import { measureStart } from "./start.ts";
+import { figureTable, growthSentence, growthTable, printTable } from "./table.ts";
+import { createVerificationLimit } from "./verification_limit.ts";
 
-const ROUNDS = Number(Deno.args[0] ?? "3");
-const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
-const DIRECT_PORT = 18443;
-const PROXY_PORT = 18444;
+/** Rounds whose medians count. */
+const ROUNDS = Number(Deno.env.get("BENCH_ROUNDS") ?? "5");
 
-/** One figure: how racer is called, and which number of its output line is taken. */
-interface Figure {
-  name: string;
-  unit: string;
-  args: string[];
-  pattern: RegExp;
-  /** Whether a higher number is better. */
-  higherIsBetter?: true;
-  /** Taken once per proxy process, right after its start: what is not remembered yet. */
-  cold?: true;
+/** Rounds in which podsign and the signing-server take part. Growth is measured once: processor time is hardly noisy. */
+const OWNER_ROUNDS = 3;
+
+/** Pods of the lists, and of the node under load. */
+const LIST_PODS = "500";
+const NODE_PODS = "250";
+const LARGE_LIST_PODS = "5000";
+
+/** What is measured; `BENCH_PARTS=speed,start` leaves the rest out. */
+const PARTS = ["speed", "sets", "memory", "start", "growth", "owner"];
+const parts = new Set((Deno.env.get("BENCH_PARTS") ?? PARTS.join()).split(","));
+
+const RESULTS = new URL("results/", import.meta.url);
+const record = Deno.args.includes("--record");
+
+const figures = new Map<FigureId, { direct?: number[]; proxied: number[]; nginx?: number[] }>();
+
+function note(id: FigureId, values: { direct?: number; proxied: number; nginx?: number }): void {
+  const samples = figures.get(id) ?? { proxied: [] };
+  figures.set(id, samples);
+  samples.proxied.push(values.proxied);
+  if (values.direct !== undefined) (samples.direct ??= []).push(values.direct);
+  if (values.nginx !== undefined) (samples.nginx ??= []).push(values.nginx);
 }
 
-const p50 = /p50=\s*([\d.]+)/;
-const figures: readonly Figure[] = [
-  {
-    name: "list of 500, all distinct, first time",
-    unit: "ms",
-    args: ["list", "-n", "500", "-distinct", "1", "-times", "1"],
-    pattern: /first=([\d.]+)/,
-    cold: true,
-  },
-  { name: "list of 500, known pods", unit: "ms", args: ["list", "-n", "500", "-times", "10"], pattern: p50 },
-  {
-    name: "watch event latency at 200/s, median",
-    unit: "ms",
-    args: ["watch", "-n", "100", "-rounds", "10", "-rate", "200"],
-    pattern: p50,
-  },
-  {
-    name: "watch event latency at 200/s, 99th percentile",
-    unit: "ms",
-    args: ["watch", "-n", "100", "-rounds", "10", "-rate", "200"],
-    pattern: /p99=\s*([\d.]+)/,
-  },
-  {
-    name: "watch throughput, 500 pods, all specs distinct",
-    unit: "events/s",
-    args: ["watch", "-n", "500", "-rounds", "10", "-distinct", "1"],
-    pattern: /([\d.]+) ev\/s/,
-    higherIsBetter: true,
-  },
-  {
-    name: "pass-through, 1 client, median",
-    unit: "ms",
-    args: ["pass", "-c", "1", "-secs", "2"],
-    pattern: p50,
-  },
-  {
-    name: "pass-through, 16 clients",
-    unit: "requests/s",
-    args: ["pass", "-c", "16", "-secs", "3"],
-    pattern: /([\d.]+) req\/s/,
-    higherIsBetter: true,
-  },
-];
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN;
+/** The ports where a figure is taken beside the direct one. */
+interface Ways {
+  proxied: number;
+  nginx?: number;
 }
 
-async function output(command: string, args: string[], cwd: string): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(command, {
-    args,
-    cwd,
-    stdout: "piped",
-    stderr: "piped",
-  })
-    .output();
-  const text = new TextDecoder().decode(stdout);
-  if (!success) {
-    throw new Error(`${command} ${args.join(" ")} failed: ${new TextDecoder().decode(stderr)}${text}`);
+/** Takes one reading each way, and notes some of its numbers by name. */
+async function race(
+  racer: Racer,
+  ways: Ways,
+  args: readonly string[],
+  numbers: readonly (readonly [FigureId, string])[],
+): Promise<void> {
+  const direct = await racer.race(racer.port, args);
+  const proxied = await racer.race(ways.proxied, args);
+  const nginx = ways.nginx === undefined ? undefined : await racer.race(ways.nginx, args);
+  for (const [id, name] of numbers) {
+    note(id, {
+      direct: valueOf(direct, name),
+      proxied: valueOf(proxied, name),
+      ...(nginx === undefined ? {} : { nginx: valueOf(nginx, name) }),
+    });
   }
-  return text;
 }
 
-/** Waits until something accepts connections on the loopback port. */
-async function waitForPort(port: number, child: Deno.ChildProcess, what: string): Promise<void> {
-  let ended = false;
-  child.status.then(() => ended = true);
-  const deadline = Date.now() + 20_000;
-  while (Date.now() < deadline && !ended) {
-    try {
-      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+/** Has the API server make its lists, which it does once: no figure waits for that. */
+async function makeLists(racer: Racer): Promise<void> {
+  for (const pods of [LIST_PODS, NODE_PODS, LARGE_LIST_PODS]) {
+    for (const distinct of ["0", "1"]) {
+      await racer.race(racer.port, ["list", "-n", pods, "-distinct", distinct, "-times", "1"]);
     }
   }
-  throw new Error(`${what} ${ended ? "ended at its start" : `does not listen on port ${port} after 20 s`}`);
+  await racer.race(racer.port, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "1", "-rate", "1000"]);
 }
 
-/** Resident memory of a process, in MB. */
-async function residentMb(pid: number): Promise<number> {
-  return Number(await output("ps", ["-o", "rss=", "-p", String(pid)], ROOT)) / 1024;
+/** What a kubelet notices, in a proxy that remembers more and more. */
+async function measureSpeed(racer: Racer, nginx: number | undefined): Promise<void> {
+  const proxy = await startProxy(racer);
+  const ways = { proxied: proxy.port };
+  const distinct = ["-n", LIST_PODS, "-distinct", "1"];
+  await race(racer, ways, ["list", ...distinct, "-times", "1"], [["list-distinct-first", "first"]]);
+  await race(racer, ways, ["list", "-n", LIST_PODS, "-times", "10"], [["list-known", "p50"]]);
+  await race(racer, ways, ["watch", "-n", "100", "-rounds", "20", "-rate", "200"], [
+    ["watch-median", "p50"],
+    ["watch-p99", "p99"],
+  ]);
+  await race(racer, ways, ["watch", ...distinct, "-rounds", "10"], [["watch-throughput", "events/s"]]);
+  const both = { ...ways, ...(nginx === undefined ? {} : { nginx }) };
+  await race(racer, both, ["pass", "-c", "1", "-secs", "2"], [["pass-1", "p50"]]);
+  await race(racer, both, ["pass", "-c", "16", "-secs", "3"], [["pass-16", "requests/s"]]);
+  await proxy.stop();
 }
 
-const folder = await Deno.makeTempDir({ prefix: "signed-pods-bench-" });
-const children: Deno.ChildProcess[] = [];
-try {
-  const racer = `${folder}/racer`;
-  await output("go", ["build", "-o", racer, "."], `${ROOT}/bench/racer`);
-  await output(racer, ["init"], folder);
-  await writeKubeconfig(folder, `https://127.0.0.1:${DIRECT_PORT}`);
-  await Deno.copyFile(`${ROOT}/bench/racer/pod.json`, `${folder}/pod.json`);
+/** Workloads as podsign signs them: replicas, and pods that refer to ConfigMaps. */
+async function measureSignedSets(racer: Racer): Promise<void> {
+  const proxy = await startProxy(racer);
+  const ways = { proxied: proxy.port };
+  await race(racer, ways, ["list", "-set", "replicas", "-times", "1"], [["list-replicas-first", "first"]]);
+  await racer.race(proxy.port, ["list", "-set", "config-pods", "-times", "1"]);
+  await race(racer, ways, ["configmaps", "-n", String(CONFIG_PODS), "-rounds", "2", "-rate", "200"], [
+    ["configmap-median", "p50"],
+    ["configmap-content", "content"],
+  ]);
+  await proxy.stop();
+}
 
-  const server = new Deno.Command(racer, { args: ["serve", "-port", String(DIRECT_PORT)], cwd: folder })
-    .spawn();
-  children.push(server);
-  await waitForPort(DIRECT_PORT, server, "racer");
-
-  const startProxy = async (): Promise<Deno.ChildProcess> => {
-    const proxy = new Deno.Command(`${ROOT}/bin/kubelet-proxy`, {
-      args: [
-        `--kubeconfig=${folder}/kubeconfig`,
-        `--listen-addr=127.0.0.1:${PROXY_PORT}`,
-        `--tls-cert=${folder}/run/proxy.crt`,
-        `--tls-key=${folder}/run/proxy.key`,
-        `--client-ca=${folder}/run/ca.crt`,
-        `--signature-verification-cert=${folder}/run/signing.crt`,
-        `--runtime-dir=${folder}/runtime`,
-        "--log-requests=false",
-      ],
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    children.push(proxy);
-    await waitForPort(PROXY_PORT, proxy, "kubelet-proxy");
-    return proxy;
-  };
-
-  const race = async (figure: Figure, port: number): Promise<number> => {
-    const text = await output(racer, [...figure.args, "-base", `https://127.0.0.1:${port}`], folder);
-    const found = figure.pattern.exec(text)?.[1];
-    if (found === undefined) throw new Error(`racer ${figure.args.join(" ")} printed no figure: ${text}`);
-    return Number(found);
-  };
-
-  const direct = new Map<string, number[]>(figures.map(({ name }) => [name, []]));
-  const proxied = new Map<string, number[]>(figures.map(({ name }) => [name, []]));
-  const idle: number[] = [];
-  const loaded: number[] = [];
-  for (let round = 1; round <= ROUNDS; round++) {
-    const proxy = await startProxy();
-    idle.push(await residentMb(proxy.pid));
-    for (const figure of figures) {
-      direct.get(figure.name)?.push(await race(figure, DIRECT_PORT));
-      proxied.get(figure.name)?.push(await race(figure, PROXY_PORT));
-    }
-    loaded.push(await residentMb(proxy.pid));
-    proxy.kill("SIGTERM");
-    await proxy.status;
-    console.error(`bench: round ${round} of ${ROUNDS} done`);
+async function measureMemory(racer: Racer): Promise<void> {
+  const node = await startProxy(racer);
+  await racer.race(node.port, ["pass", "-c", "1", "-secs", "1"]);
+  note("memory-idle", { proxied: (await memoryOf(node.pid)).residentMb });
+  await racer.race(node.port, ["list", "-n", NODE_PODS, "-distinct", "1", "-times", "1"]);
+  let highest = 0;
+  let watching = true;
+  const watch = racer.race(node.port, [
+    "watch",
+    "-n",
+    NODE_PODS,
+    "-distinct",
+    "1",
+    "-rounds",
+    "6",
+    "-rate",
+    "200",
+  ])
+    .finally(() => watching = false);
+  while (watching) {
+    highest = Math.max(highest, (await memoryOf(node.pid)).residentMb);
+    await Promise.race([watch, new Promise((resolve) => setTimeout(resolve, 200))]);
   }
+  note("memory-watch", { proxied: highest });
+  await node.stop();
 
-  const rows = figures.map(({ name, unit }) => {
-    const [d, p] = [median(direct.get(name) ?? []), median(proxied.get(name) ?? [])];
-    return { name, unit, direct: d, proxied: p, ratio: p / d };
-  });
-  console.log(
-    `${"figure".padEnd(50)}${"direct".padStart(12)}${"proxied".padStart(12)}${"ratio".padStart(9)}`,
-  );
-  for (const { name, unit, direct: d, proxied: p, ratio } of rows) {
-    const label = `${name} (${unit})`.padEnd(50);
-    console.log(
-      `${label}${d.toFixed(2).padStart(12)}${p.toFixed(2).padStart(12)}${`${ratio.toFixed(2)}×`.padStart(9)}`,
+  const large = await startProxy(racer);
+  await racer.race(large.port, ["list", "-n", LARGE_LIST_PODS, "-distinct", "1", "-times", "3"]);
+  note("memory-list", { proxied: (await memoryOf(large.pid)).peakMb });
+  await large.stop();
+}
+
+async function measureOwner(racer: Racer, signing: SigningBench): Promise<void> {
+  const { signSeconds, verifySeconds } = await measurePodsign(racer);
+  note("podsign-sign", { proxied: signSeconds });
+  note("podsign-verify", { proxied: verifySeconds });
+  for (const [id, clients] of [["signer-1", 1], ["signer-32", 32]] as const) {
+    const { direct, served } = await signing.measure(clients);
+    note(id, { direct, proxied: served });
+  }
+}
+
+async function measure(racer: Racer): Promise<BenchResult> {
+  warnOfLoad();
+  const machine = await describeMachine();
+  const verify = await createVerificationLimit(Number(LIST_PODS));
+  await writeSignedSets(racer);
+  await racer.serve();
+  const nginx = await nginxVersion() === undefined ? undefined : await startNginx(racer);
+  if (nginx === undefined) {
+    console.error(
+      "bench: nginx is not installed (Debian: apt-get install nginx-light), so its column stays empty",
     );
   }
-  const memory = { idleMb: median(idle), afterLoadMb: median(loaded) };
-  console.log(
-    `resident memory: idle ${memory.idleMb.toFixed(0)} MB, after the load ${
-      memory.afterLoadMb.toFixed(0)
-    } MB`,
-  );
-  await Deno.mkdir(`${ROOT}/bench/results`, { recursive: true });
-  await Deno.writeTextFile(
-    `${ROOT}/bench/results/latest.json`,
-    `${JSON.stringify({ rounds: ROUNDS, rows, memory }, null, 1)}\n`,
-  );
-} finally {
-  for (const child of children) {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended already.
-    }
+  const signing = await startSigningBench(racer);
+  await makeLists(racer);
+  const verificationMs: number[] = [];
+  const growth = parts.has("growth") ? await measureGrowth(racer) : [];
+  for (let round = 1; round <= ROUNDS; round++) {
+    verificationMs.push(await verify());
+    if (parts.has("speed")) await measureSpeed(racer, nginx?.port);
+    if (parts.has("sets")) await measureSignedSets(racer);
+    if (parts.has("memory")) await measureMemory(racer);
+    if (parts.has("start")) note("start", { proxied: (await measureStart(1)).wallMs });
+    if (parts.has("owner") && round <= OWNER_ROUNDS) await measureOwner(racer, signing);
+    console.error(`bench: round ${round} of ${ROUNDS} done after ${Math.round(performance.now() / 1000)} s`);
   }
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine,
+    rounds: ROUNDS,
+    verificationMs,
+    figures: Object.fromEntries(figures),
+    growth,
+  };
+}
+
+for (const part of parts) {
+  if (!PARTS.includes(part)) {
+    throw new Error(`BENCH_PARTS names "${part}", which is none of ${PARTS.join(", ")}`);
+  }
+}
+if (!(ROUNDS >= 1)) throw new Error("BENCH_ROUNDS must be a number from 1 on");
+if (Deno.build.os !== "linux") {
+  throw new Error("the bench reads memory and processor time as Linux tells them");
+}
+const folder = await Deno.makeTempDir({ prefix: "signed-pods-bench-" });
+async function cleanUp(): Promise<void> {
+  await stopAll();
   await Deno.remove(folder, { recursive: true });
 }
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => void cleanUp().finally(() => Deno.exit(1)));
+}
+try {
+  const result = await measure(await Racer.build(folder));
+  // One number to a line would make the file longer than the code.
+  const text = JSON.stringify(result, null, 1).replace(
+    /\[[-\d.,e\s]+\]/g,
+    (list) => list.replace(/\s+/g, " "),
+  );
+  await Deno.mkdir(RESULTS, { recursive: true });
+  const file = new URL(record ? "recorded.json" : "latest.json", RESULTS);
+  await Deno.writeTextFile(file, `${text}\n`);
+  const written = readBenchResult(text);
+  console.log(printTable(figureTable(written)));
+  if (written.growth.length > 0) {
+    console.log(printTable(growthTable(written)) + growthSentence(written));
+  }
+  warnOfLoad();
+} finally {
+  await cleanUp();
+}
+// The listeners for signals would keep the program alive.
+Deno.exit();

@@ -5,8 +5,17 @@
  */
 import { runParserSync } from "@optique/core/facade";
 import { message } from "@optique/core/message";
+import { findSimilar } from "@optique/core/suggestion";
+import { didYouMean } from "@signed-pods/shared/command-line";
 import { VERSION } from "@signed-pods/shared/version";
-import { PODSIGN_FLAGS, PODSIGN_PARSER, type PodsignOptions, spellOut } from "./options.ts";
+import {
+  PODSIGN_FLAGS,
+  PODSIGN_PARSER,
+  type PodsignOptions,
+  SHORT_FLAGS,
+  spellOut,
+  VALUE_FLAGS,
+} from "./options.ts";
 
 /** Columns of the help text. Asking the terminal would need a permission. */
 const HELP_WIDTH = 100;
@@ -43,12 +52,8 @@ const COMMANDS: ReadonlyMap<string, boolean> = new Map([
 /** What kubectl's users write in front of a file's name. */
 const FILE_FLAG = /^(-f|--file|--filename)(=|$)/;
 
-/** Flags whose value stands in the next argument unless it is written with an equals sign. */
-const VALUE_FLAGS: ReadonlySet<string> = new Set([
-  "-n",
-  "-o",
-  ...PODSIGN_FLAGS.filter(({ value }) => value !== "").map(({ name }) => name),
-]);
+/** Flags that every subcommand has. */
+const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
 
 /** Reads a command line. Nothing is opened or read. */
 export function readCommandLine(args: readonly string[]): CommandLine {
@@ -101,7 +106,10 @@ function conclude(
     case "error": {
       const [command = ""] = args;
       const help = COMMANDS.has(command) ? `podsign ${command} --help` : "podsign --help";
-      return { kind: "problem", problem: `${fileMistake(args) ?? oneLine(printed)}; see ${help}` };
+      return {
+        kind: "problem",
+        problem: `${fileMistake(args) ?? unknownFlag(args) ?? oneLine(printed)}; see ${help}`,
+      };
     }
     default: {
       const never: never = outcome;
@@ -128,8 +136,22 @@ function fileMistake([command = "", ...rest]: readonly string[]): string | undef
 
 function isKnown(arg: string, command: string): boolean {
   const [name = ""] = arg.split("=", 1);
-  return name === "-n" || name === "-o" ||
+  return SHORT_FLAGS.has(name) || META_FLAGS.has(name) ||
     PODSIGN_FLAGS.some((flag) => flag.name === name && flag.commands.includes(command));
+}
+
+/** What is wrong with the first flag that a subcommand does not have; undefined if it has them all. */
+function unknownFlag([command = "", ...rest]: readonly string[]): string | undefined {
+  if (!COMMANDS.has(command)) return undefined;
+  const unknown = sortOut(rest).flags.find((arg) => !isKnown(arg, command));
+  if (unknown === undefined) return undefined;
+  const [name = ""] = unknown.split("=", 1);
+  const elsewhere = PODSIGN_FLAGS.find((flag) => flag.name === name)?.commands;
+  if (elsewhere !== undefined) {
+    return `"${name}" is no flag of ${command}, but of ${elsewhere.join(" and ")}`;
+  }
+  const own = PODSIGN_FLAGS.filter(({ commands }) => commands.includes(command)).map((flag) => flag.name);
+  return `unknown flag "${name}"${didYouMean(findSimilar(name, own))}`;
 }
 
 /** Files and flags of a subcommand's arguments, without the values of flags. */

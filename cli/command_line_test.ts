@@ -13,6 +13,18 @@ Deno.test("a command line is a run, with its options", () => {
   assert.equal(commandLine.options.requireDigests, true);
 });
 
+Deno.test("-ojson is -o json, as for kubectl, and nothing is taken for it that is a value or a file", () => {
+  const commandLine = readCommandLine(["sign-spec", "-nshop", "--key", "-ojson", "-ojson", "--", "-nofile"]);
+  assert.ok(commandLine.kind === "run" && commandLine.options.command === "sign-spec");
+  const { namespace, key, output, file } = commandLine.options;
+  assert.deepEqual({ namespace, key, output, file }, {
+    namespace: "shop",
+    key: "-ojson",
+    output: "json",
+    file: "-nofile",
+  });
+});
+
 Deno.test("help is printed for -h, --help and help, of everything and of a subcommand", () => {
   for (const args of ["-h", "--help", "help"]) {
     const commandLine = readCommandLine([args]);
@@ -41,7 +53,18 @@ Deno.test("refuses each mistake in one line that ends with where to read more", 
     ["show a -- b", "podsign show --help", "one FILE at a time"],
     ["get-cert a", "podsign get-cert --help", "takes no FILE"],
     ["get-cert -f a", "podsign get-cert --help", '"-f"'],
-    ["sign-spec --nonsense", "podsign sign-spec --help", '"--nonsense"'],
+    ["sign-spec --nonsense", "podsign sign-spec --help", 'unknown flag "--nonsense"'],
+    ["sign-spec --kye k a", "podsign sign-spec --help", 'unknown flag "--kye" (did you mean --key?)'],
+    [
+      "verify-spec a --certs=c",
+      "podsign verify-spec --help",
+      'unknown flag "--certs" (did you mean --cert?)',
+    ],
+    [
+      "get-cert --key k",
+      "podsign get-cert --help",
+      '"--key" is no flag of get-cert, but of sign-spec and verify',
+    ],
     ["sign-spec a --nonsense b", "podsign sign-spec --help", '"--nonsense"'],
     ["show a --key k", "podsign show --help", '"--key"'],
     ["sign-spec a --form=x", "podsign sign-spec --help", "--form: "],

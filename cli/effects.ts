@@ -4,6 +4,7 @@
  * @module
  */
 import { fileProblem, systemReason } from "@signed-pods/shared/file-error";
+import type { ClientIdentity } from "./client_identity.ts";
 import { InputError } from "./input_error.ts";
 
 /** A running program. */
@@ -36,7 +37,11 @@ export interface Effects {
   sleep(ms: number): Promise<void>;
   /** An environment variable; undefined if it is not set, empty or may not be read. */
   env(name: string): string | undefined;
-  fetch(url: string, init: RequestInit): Promise<Response>;
+  /**
+   * @param identity shown to the server. Each request then has a connection of its own: a server that resumes a TLS session
+   *   takes no name from it, and the second of two requests would be refused.
+   */
+  fetch(url: string, init: RequestInit, identity?: ClientIdentity): Promise<Response>;
   /** Starts a program. Throws if it cannot. */
   spawn(program: string, args: readonly string[]): ChildProcess;
 }
@@ -59,6 +64,11 @@ export async function readInput(
   file: string,
 ): Promise<{ bytes: Uint8Array; name: string }> {
   const isStdin = isStandardInput(file);
+  if (/^https?:\/\//.test(file)) {
+    throw new InputError([
+      `"${file}" is a URL, and podsign reads files: look at what it holds, then curl -sSf URL | podsign … -`,
+    ]);
+  }
   try {
     return isStdin
       ? { bytes: await effects.readStdin(), name: "standard input" }

@@ -20,6 +20,10 @@ Deno.test("refuses files and standard input that cannot be read", async () => {
     readInput(effects, "none.yaml"),
     (error) => error instanceof InputError && error.message.startsWith('"none.yaml" does not exist; '),
   );
+  await assert.rejects(
+    readInput(effects, "https://example.com/web.yaml"),
+    (error) => error instanceof InputError && error.message.includes("is a URL"),
+  );
   const broken = { ...effects, readStdin: () => Promise.reject(new Error("Is a directory (os error 21)")) };
   await assert.rejects(
     readInput(broken, "-"),

@@ -9,6 +9,7 @@ import { readVerificationKeys, type VerificationKey } from "@signed-pods/shared/
 import { readPemBlocks, writePem } from "@signed-pods/shared/pem";
 import { readSigningKey, sign } from "@signed-pods/shared/signing";
 import { decodeUtf8 } from "@signed-pods/shared/strict-json";
+import { type ClientIdentity, readClientIdentity } from "./client_identity.ts";
 import type { Effects } from "./effects.ts";
 import { fileProblem } from "@signed-pods/shared/file-error";
 import { InputError } from "./input_error.ts";
@@ -27,6 +28,8 @@ export interface KeyOptions {
   readonly key: string | undefined;
   readonly server: string | undefined;
   readonly tokenFile: string | undefined;
+  readonly clientCertificate: string | undefined;
+  readonly clientKey: string | undefined;
   readonly portForward: string | undefined;
 }
 
@@ -87,6 +90,14 @@ const CERTIFICATE_FILE: PemFile = {
   convert: (file) =>
     `openssl x509 -inform DER -in ${file} -out CERT.pem (a public key: openssl pkey -pubin -inform DER …)`,
 };
+
+const CLIENT_CERTIFICATE_FILE: PemFile = {
+  flag: "--client-certificate",
+  labels: "CERTIFICATE",
+  convert: (file) => `openssl x509 -inform DER -in ${file} -out CERT.pem`,
+};
+
+const CLIENT_KEY_FILE: PemFile = { ...KEY_FILE, flag: "--client-key" };
 
 /** Whether bytes are one ASN.1 SEQUENCE (X.690 section 8.1.3), as keys and certificates in DER are. */
 function isDer(bytes: Uint8Array): boolean {
@@ -153,6 +164,8 @@ function requireNoServer(options: KeyOptions): void {
   const others: [string, string | undefined][] = [
     ["--server", options.server],
     ["--token-file", options.tokenFile],
+    ["--client-certificate", options.clientCertificate],
+    ["--client-key", options.clientKey],
     ["--port-forward", options.portForward],
   ];
   const lines = others.filter(([, value]) => value !== undefined)
@@ -187,8 +200,31 @@ async function readToken(effects: Effects, file: string): Promise<Token> {
   const value = (await readText(effects, "--token-file", file)).trim();
   if (isBearerToken(value)) return { value, file };
   throw new InputError([
-    `--token-file: "${file}" must hold one token of letters, digits and -._~+/: copy the server's own token file`,
+    `--token-file: "${file}" must hold one token of letters, digits and -._~+/, and nothing else: of a line NAME: TOKEN in ` +
+    "the server's own file, it is what stands behind the colon",
   ]);
+}
+
+/** Reads the certificate that is shown to the server, and its key; undefined if none is named. */
+async function readIdentity(
+  effects: Effects,
+  { clientCertificate, clientKey, portForward }: Omit<KeyOptions, "key">,
+): Promise<ClientIdentity | undefined> {
+  if (clientCertificate === undefined && clientKey === undefined) return undefined;
+  if (clientCertificate === undefined || clientKey === undefined) {
+    throw new InputError([
+      "--client-certificate and --client-key belong together: give both, the same file twice if it holds both",
+    ]);
+  }
+  if (portForward !== undefined) {
+    throw new InputError([
+      "--client-certificate and --port-forward contradict each other: the way through kubectl has no TLS of its own",
+    ]);
+  }
+  const read = async (kind: PemFile, name: string) => ({ name, text: await readPem(effects, kind, name) });
+  const certificates = await read(CLIENT_CERTIFICATE_FILE, clientCertificate);
+  const keys = await read(CLIENT_KEY_FILE, clientKey);
+  return await inFile(certificates.name, () => Promise.resolve(readClientIdentity(certificates, keys)));
 }
 
 /** Reaches the signing server that the flags or the environment name. */
@@ -198,7 +234,8 @@ export async function withSigningClient<T>(
   use: (client: SigningClient) => Promise<T>,
 ): Promise<T> {
   const token = options.tokenFile === undefined ? undefined : await readToken(effects, options.tokenFile);
-  const fetch = (url: string, init: RequestInit) => effects.fetch(url, init);
+  const identity = await readIdentity(effects, options);
+  const fetch = (url: string, init: RequestInit) => effects.fetch(url, init, identity);
   const progress = createProgress(effects);
   const wait = async (seconds: number) => {
     progress.show(`the signing server is busy; asking again in ${seconds} s`);
@@ -207,7 +244,12 @@ export async function withSigningClient<T>(
   };
   if (options.portForward === undefined) {
     const server = options.server ?? effects.env(SERVER_VARIABLE) ?? DEFAULT_SERVER;
-    const client = createSigningClient(server, token, fetch, wait);
+    const client = createSigningClient(server, { token, identity }, fetch, wait);
+    if (identity !== undefined && !client.url.startsWith("https:")) {
+      throw new InputError([
+        `--client-certificate: ${client.url} has no TLS, in which certificates are shown: write https://`,
+      ]);
+    }
     if (isSentInTheClear(client.url)) {
       const what = token === undefined ? "what is signed" : "the token";
       effects.writeError(
@@ -228,7 +270,7 @@ export async function withSigningClient<T>(
   );
   const forward = await openPortForward(effects, options.portForward);
   try {
-    return await use(createSigningClient(forward.url, token, fetch, wait));
+    return await use(createSigningClient(forward.url, { token }, fetch, wait));
   } finally {
     await forward.close();
   }

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import type { ClientIdentity } from "./client_identity.ts";
 import { readCommandLine } from "./command_line.ts";
 import type { ChildProcess, Effects } from "./effects.ts";
 import { podsign } from "./podsign.ts";
@@ -54,6 +55,13 @@ function env(name: string): string | undefined {
   return value === "" ? undefined : value;
 }
 
+async function fetchAs(url: string, init: RequestInit, identity?: ClientIdentity): Promise<Response> {
+  if (identity === undefined) return await fetch(url, init);
+  // A client that lives on would resume its TLS session. What has begun goes on after it is closed.
+  using client = Deno.createHttpClient({ cert: identity.certificate, key: identity.key });
+  return await fetch(url, { ...init, client });
+}
+
 const effects: Effects = {
   readFile: (path) => Deno.readFile(path),
   readStdin: async () => new Uint8Array(await new Response(Deno.stdin.readable).arrayBuffer()),
@@ -69,7 +77,7 @@ const effects: Effects = {
   randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   env,
-  fetch: (url, init) => fetch(url, init),
+  fetch: fetchAs,
   spawn,
 };
 

@@ -230,7 +230,9 @@ function separatorProblems(text: string): OffsetProblem[] {
   for (const match of text.matchAll(/^---(?![ \t]*(?:\r?\n|$)|[ \t]+#)/gm)) {
     problems.push({
       offset: match.index,
-      message: "kubectl ignores what stands on the line of ---: begin the document on the next line",
+      message: text.startsWith("-----BEGIN ", match.index)
+        ? "this is PEM, a key or certificate: give the manifest here, and the key with --key or the certificate with --cert"
+        : "kubectl ignores what stands on the line of ---: begin the document on the next line",
     });
   }
   let documentStart = 0;
@@ -392,7 +394,12 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
   const visitKey = (pair: Pair, inFlow: boolean): string | undefined => {
     const node = pair.key;
     if (!isScalar(node)) {
-      report(node ?? pair.value, 'a key must be text: write it as "key": value');
+      report(
+        node ?? pair.value,
+        isMap(node)
+          ? "a key must be text, and this one is a mapping: of a template such as Helm's, sign what it renders to (helm template)"
+          : 'a key must be text: write it as "key": value',
+      );
       return undefined;
     }
     reportProperties(node);

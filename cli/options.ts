@@ -1,5 +1,5 @@
 /**
- * podsign's command line: flags as data for help texts and the README, and the parser.
+ * podsign's command line: flags as data for help texts and docs/reference.md, and the parser.
  *
  * @module
  */
@@ -60,6 +60,22 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
     value: "FILE",
     default: "",
     description: "File with the bearer token that the signing server requires.",
+    commands: REMOTE,
+  },
+  {
+    name: "--client-certificate",
+    value: "FILE",
+    default: "",
+    description:
+      "Certificate for client authentication (PEM) to show to a signing server that asks for one, in place of a token or " +
+      "beside it. Needs --client-key.",
+    commands: REMOTE,
+  },
+  {
+    name: "--client-key",
+    value: "FILE",
+    default: "",
+    description: "Private key of --client-certificate (PEM, not encrypted); one file may hold both.",
     commands: REMOTE,
   },
   {
@@ -180,6 +196,15 @@ export const PODSIGN_FLAGS: readonly CommandFlag[] = [
   },
 ];
 
+/** Flags of one letter. Each has a value. */
+export const SHORT_FLAGS: ReadonlySet<string> = new Set(["-n", "-o"]);
+
+/** Flags whose value stands in the next argument unless it is written with an equals sign. */
+export const VALUE_FLAGS: ReadonlySet<string> = new Set([
+  ...SHORT_FLAGS,
+  ...PODSIGN_FLAGS.filter(({ value }) => value !== "").map(({ name }) => name),
+]);
+
 /** `podsign sign-spec`. */
 export interface SignSpecOptions extends KeyOptions, TemplateOptions {
   readonly command: "sign-spec";
@@ -284,6 +309,8 @@ const textOption = (name: OptionName, metavar: "FILE" | "URL" | "NAMESPACE/SERVI
 const remoteOptions = {
   server: textOption("--server", "URL"),
   tokenFile: textOption("--token-file", "FILE"),
+  clientCertificate: textOption("--client-certificate", "FILE"),
+  clientKey: textOption("--client-key", "FILE"),
   portForward: textOption("--port-forward", "NAMESPACE/SERVICE"),
 };
 
@@ -364,7 +391,19 @@ export const PODSIGN_PARSER: Parser<"sync", PodsignOptions, unknown> = or(
   ),
 );
 
-/** Arguments with every bare boolean flag written as `--flag=true`. */
+/** Arguments with every bare boolean flag written as `--flag=true`, and `-ojson` as `-o json`. */
 export function spellOut(args: readonly string[]): string[] {
-  return spellOutBooleans(args, booleanFlags(PODSIGN_FLAGS));
+  return spellOutBooleans(splitShortFlags(args), booleanFlags(PODSIGN_FLAGS));
+}
+
+/** Arguments with `-ojson`, as kubectl's users write it, as `-o json`. Values of flags are left alone. */
+function splitShortFlags(args: readonly string[]): string[] {
+  const end = args.indexOf("--");
+  return args.flatMap((arg, index) => {
+    const isValue = (end >= 0 && index > end) || VALUE_FLAGS.has(args[index - 1] ?? "");
+    const flag = arg.slice(0, 2);
+    return isValue || arg.length === 2 || arg[2] === "=" || !SHORT_FLAGS.has(flag)
+      ? [arg]
+      : [flag, arg.slice(2)];
+  });
 }

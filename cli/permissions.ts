@@ -29,8 +29,8 @@ export function podsignPermissions(args: readonly string[], serverFromEnv: strin
     ..."withConfig" in options ? options.withConfig.filter((file) => !isStandardInput(file)) : [],
   ];
   if (options.command === "show") return permissionFlags({ read: files });
-  const { server, tokenFile, portForward } = options;
-  if (tokenFile !== undefined) files.push(tokenFile);
+  const { server, tokenFile, clientCertificate, clientKey, portForward } = options;
+  files.push(...[tokenFile, clientCertificate, clientKey].filter((file) => file !== undefined));
   return permissionFlags({
     read: files,
     net: portForward === undefined

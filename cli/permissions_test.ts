@@ -6,6 +6,11 @@ Deno.test("permissions: the files of the command line and the server's address",
     podsignPermissions(["sign-spec", "--key=/k", "--cert=/c", "--token-file=/t", "m.yaml"], undefined),
     ["--allow-read=m.yaml,/k,/c,/t", "--allow-net=localhost:8080", "--allow-env=SIGNING_SERVER_URL"],
   );
+  const identity = ["--client-certificate=/c", "--client-key=/k"];
+  for (const args of [["get-cert"], ["sign-spec", "-"], ["verify-spec", "-"]]) {
+    const [read] = podsignPermissions([...args, ...identity], undefined);
+    assert.equal(read, "--allow-read=/c,/k", args[0]);
+  }
   assert.deepEqual(podsignPermissions(["show", "--with-config=/a", "--with-config=-", "m.yaml"], undefined), [
     "--allow-read=m.yaml,/a",
   ]);

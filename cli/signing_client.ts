@@ -8,6 +8,7 @@ import { decodeBase64 } from "@signed-pods/shared/base64";
 import { SignedPodsError } from "@signed-pods/shared/errors";
 import { isJsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { decodeUtf8, parseStrictJson } from "@signed-pods/shared/strict-json";
+import type { ClientIdentity } from "./client_identity.ts";
 import { InputError } from "./input_error.ts";
 import { networkReason } from "./network_error.ts";
 
@@ -33,6 +34,13 @@ export interface Token {
   readonly file: string;
 }
 
+/** How podsign tells who it is. */
+export interface Credentials {
+  readonly token?: Token | undefined;
+  /** Shown by what makes requests, not by the client; here for messages. */
+  readonly identity?: Pick<ClientIdentity, "certificateFile"> | undefined;
+}
+
 /** A signing server. */
 export interface SigningClient {
   /** The base URL, for messages. */
@@ -49,25 +57,26 @@ export interface SigningClient {
  * Makes a client.
  *
  * @param server base URL, http or https
- * @param token bearer token, if the server requires one
+ * @param credentials what the server requires of those who sign
  * @param fetch makes a request
  * @param wait is called before a request is sent again to a server that is busy
  * @throws {InputError} if the URL is none
  */
 export function createSigningClient(
   server: string,
-  token: Token | undefined,
+  credentials: Credentials,
   fetch: (url: string, init: RequestInit) => Promise<Response>,
   wait: Wait,
 ): SigningClient {
   const base = parseServer(server);
+  const { token } = credentials;
   const request = async (path: string, init: RequestInit): Promise<Uint8Array> => {
     const url = `${base}${path}`;
     for (let retries = 0;; retries++) {
       const { response, body } = await send(url, init);
       if (response.status === 200) return body;
       const seconds = retries < MAX_RETRIES ? retryAfterSeconds(response) : undefined;
-      if (seconds === undefined) throw refused(url, response.status, body, token);
+      if (seconds === undefined) throw refused(url, response.status, body, credentials);
       await wait(seconds);
     }
   };
@@ -86,7 +95,8 @@ export function createSigningClient(
       if (error instanceof InputError) throw error;
       throw new InputError([
         `The signing server at ${base} cannot be reached: ${networkReason(base, error)}`,
-        "Start signing-server, name another with --server URL, or sign with a key of your own: --key FILE",
+        "Start signing-server or name another with --server URL; without one, sign-spec takes a key of your own (--key FILE), " +
+        "and verify-spec the certificate or public key that nodes trust (--cert FILE)",
       ], { cause: error });
     }
     return { response, body };
@@ -138,7 +148,7 @@ function parseServer(server: string): string {
     url.username !== "" || url.password !== ""
   ) {
     throw new InputError([
-      `--server: "${server}" is no URL of a server: write for example http://localhost:8080`,
+      `--server or SIGNING_SERVER_URL: "${server}" is no URL of a server: write for example http://localhost:8080`,
     ]);
   }
   return url.href.replace(/\/+$/, "");
@@ -187,7 +197,12 @@ function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 500);
 }
 
-function refused(url: string, status: number, body: Uint8Array, token: Token | undefined): InputError {
+function refused(
+  url: string,
+  status: number,
+  body: Uint8Array,
+  { token, identity }: Credentials,
+): InputError {
   const answer = jsonOf(body);
   const error = isJsonObject(answer) ? answer.error : undefined;
   if (isJsonObject(error) && typeof error.code === "string" && typeof error.message === "string") {
@@ -196,7 +211,17 @@ function refused(url: string, status: number, body: Uint8Array, token: Token | u
         `${url}: the server does not take the token in "${token.file}": use the one of its own --token-file`,
       ]);
     }
-    const hint = error.code === "unauthorized" ? ["Give the token with --token-file FILE"] : [];
+    if (error.code === "unauthorized" && identity !== undefined) {
+      return new InputError([
+        `${url}: the server takes no name from the certificate in "${identity.certificateFile}": it must ask for ` +
+        "certificates (--client-ca), and this one must be issued by that authority and have one common name",
+      ]);
+    }
+    const hint = error.code === "unauthorized"
+      ? [
+        "Give the token with --token-file FILE, or a certificate with --client-certificate FILE and --client-key FILE",
+      ]
+      : [];
     return new InputError([`${url}: ${printable(error.code)}: ${printable(error.message)}`, ...hint]);
   }
   return new InputError([`${url}: answers with status ${status}: is it a signing server?`]);

@@ -12,7 +12,7 @@ import {
 function clientOf(respond: (url: string, init: RequestInit) => Response | Promise<Response>, token?: Token) {
   return createSigningClient(
     "http://localhost:8080/",
-    token,
+    { token },
     async (url, init) => await respond(url, init),
     () => assert.fail("nobody asked to wait"),
   );
@@ -40,7 +40,7 @@ Deno.test("without a token none is sent", async () => {
 });
 
 Deno.test("a server may be below a path", async () => {
-  const client = createSigningClient("https://example.com/signer/", undefined, (url) => {
+  const client = createSigningClient("https://example.com/signer/", {}, (url) => {
     assert.equal(url, "https://example.com/signer/signingcert");
     return Promise.resolve(new Response("PEM"));
   }, () => assert.fail("nobody asked to wait"));
@@ -60,7 +60,7 @@ Deno.test("refuses URLs that are none of a server", () => {
   ];
   for (const url of urls) {
     assert.throws(
-      () => createSigningClient(url, undefined, () => Promise.reject(), () => Promise.reject()),
+      () => createSigningClient(url, {}, () => Promise.reject(), () => Promise.reject()),
       InputError,
       url,
     );
@@ -113,6 +113,20 @@ Deno.test("refuses with the token's file where the server does not take the toke
   );
 });
 
+Deno.test("refuses with the certificate's file where the server takes no name from it", async () => {
+  const error = { code: "unauthorized", message: "no" };
+  const client = createSigningClient(
+    "https://localhost",
+    { identity: { certificateFile: "alice.pem" } },
+    () => Promise.resolve(Response.json({ error }, { status: 401 })),
+    () => assert.fail("nobody asked to wait"),
+  );
+  await assert.rejects(
+    client.sign("x"),
+    (error) => error instanceof InputError && error.message.includes('the certificate in "alice.pem"'),
+  );
+});
+
 Deno.test("refuses with what to do when the server cannot be reached", async () => {
   const client = clientOf(() => Promise.reject(new TypeError("connection refused")));
   await assert.rejects(
@@ -142,7 +156,7 @@ Deno.test("http beyond this machine is sent in the clear", () => {
 function busy(times: number, status: number, retryAfter: string | undefined) {
   const waited: number[] = [];
   let requests = 0;
-  const client = createSigningClient("http://localhost:8080", undefined, () => {
+  const client = createSigningClient("http://localhost:8080", {}, () => {
     requests++;
     if (requests > times) return Promise.resolve(Response.json({ signature: "AQID" }));
     const error = { code: status === 429 ? "rate-limited" : "overloaded", message: "wait" };

@@ -16,14 +16,15 @@ usage() {
   cat <<EOF
 Usage: install.sh [--trust FILE]... [FLAG]... [-- FLAGS OF KUBELET-PROXY]
 
-  --trust FILE        certificate or public key (PEM) of an owner; needed the first time, repeatable
-  --dry-run           check, preview, and say what would be done
+  --trust FILE        certificate or public key (PEM) of an owner, from podsign get-cert or openssl pkey -pubout; needed the
+                      first time, repeatable
+  --dry-run           check, say which pods the node would refuse and what would be done, and change nothing
   --mode MODE         enforce (default) or audit, which refuses nothing; the first time only
   --accept-refusals   install although pods that run now would be stopped
   --no-preview        do not ask which pods would be refused
   --program FILE      kubelet-proxy, by default bin/kubelet-proxy beside this folder
   --podsign FILE      podsign, by default bin/podsign
-  --kubeconfig FILE   the kubelet's, by default ${KUBELET_KUBECONFIGS[*]}
+  --kubeconfig FILE   the kubelet's, by default the first that is there of ${KUBELET_KUBECONFIGS[*]}
   --listen-addr ADDR  where the kubelet reaches the proxy, by default $listen_address; the first time only
   --user NAME         who the service runs as, by default $SERVICE_USER; made if need be
   --root FOLDER       a node whose files are all below this folder
@@ -45,6 +46,8 @@ extra_flags=()
 chosen_at_first=false
 
 while [ $# -gt 0 ]; do
+  # --flag=value is --flag value, as for the programs.
+  if [[ $1 == --?*=* ]]; then set -- "${1%%=*}" "${1#*=}" "${@:2}"; fi
   case $1 in
     --help) usage; exit ;;
     --dry-run) dry_run=true ;;
@@ -92,7 +95,7 @@ check_node() {
   check "needs root" [ "$(id -u)" = 0 ]
   check "there is no systemctl; this installs a systemd service" command -v systemctl
   check "systemd knows no $KUBELET_SERVICE; set KUBELET_SERVICE" systemctl cat "$KUBELET_SERVICE"
-  check "there is no kubelet kubeconfig at $kubeconfig; give --kubeconfig" [ -r "$kubeconfig" ]
+  check "there is no kubelet kubeconfig at $kubeconfig; give --kubeconfig, or join the node first" [ -r "$kubeconfig" ]
   check "$program --version does not work; run make build, or give --program" "$program" --version
   check "there is no $KUBECTL; set KUBECTL" command -v "$KUBECTL"
   if [[ $ROOT$LIB_DIR$CONFIG_DIR$STATE_DIR =~ [[:space:]\#%] ]]; then
@@ -102,8 +105,12 @@ check_node() {
 
 check_first() {
   local path file
-  check "--trust is needed: whose pods may run?" [ ${#trust[@]} -gt 0 ]
+  check "--trust is needed: the certificate or public key (PEM) of the owner whose pods may run" [ ${#trust[@]} -gt 0 ]
   for file in "${trust[@]}"; do
+    if [ ! -r "$file" ]; then
+      problems+=("--trust: $file does not exist or cannot be read; see whether the path is right")
+      continue
+    fi
     check "$file is no PEM file of a certificate or public key" grep -qE -- '-----BEGIN (CERTIFICATE|PUBLIC KEY)-----' "$file"
     check "$file holds a private key, which must not be on a node" not grep -q -- 'PRIVATE KEY-----' "$file"
   done
@@ -135,22 +142,39 @@ list_pods() {
   done
 }
 
+# Adds to podsign's flags those of the proxy that decide which pods are refused. The proxy enforces references unless told otherwise.
+judge_as_node() {
+  local index word references=enforce
+  for ((index = 0; index < ${#extra_flags[@]}; index++)); do
+    word=${extra_flags[index]}
+    case $word in --references | --accept-forms) word+="=${extra_flags[index + 1]:-}" ;; esac
+    case $word in
+      --references=*) references=${word#*=} ;;
+      --accept-forms=* | --require-digests | --require-digests=*) judge+=("$word") ;;
+    esac
+  done
+  judge+=("--references=$references")
+}
+
 show_preview() {
-  local pods namespace name manifests status=0 certs=() file
+  local pods namespace name manifests status=0 judge=() file
   pods=$(list_pods)
   if [ -z "$pods" ]; then
     say "preview: no pod of the API server runs on node $node_name"
     return
   fi
   manifests=$(while read -r namespace name; do
+    # The names are the API server's, and stand in a command line of root's.
+    [[ $namespace/$name =~ ^[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*$ ]] || die "the API server names a pod that is none"
     printf -- '---\n'
     ask_cluster get pod -n "$namespace" "$name" -o yaml
   done <<<"$pods")
-  for file in "${trust[@]}"; do certs+=("--cert=$file"); done
+  for file in "${trust[@]}"; do judge+=("--cert=$file"); done
+  judge_as_node
   say "preview: what node $node_name would say of its pods:"
-  "$podsign" verify-spec "${certs[@]}" - <<<"$manifests" || status=$?
+  "$podsign" verify-spec "${judge[@]}" - <<<"$manifests" || status=$?
   case $status in
-    0) say "preview: all of them are signed" ;;
+    0) say "preview: the node would run all of them" ;;
     1)
       if [ "$mode" = audit ] || $accept_refusals; then
         say "preview: the refused ones are listed above"
@@ -174,16 +198,18 @@ program_id() {
   printf '%s-%s\n' "${version##* }" "${sum:0:12}"
 }
 
+# The modules of a launcher, in its folder.
+bundles=build/programs/kubelet-proxy
+
 # A launcher of `make build`, unlike a compiled program, needs the folder that it was made in.
-is_launcher() { [ -e "$(program_folder)/proxy/permissions.ts" ] && grep -qsaF proxy/permissions.ts "$program"; }
+is_launcher() { [ -e "$(program_folder)/$bundles/main.js" ] && grep -qsaF "$bundles" "$program"; }
 program_folder() { dirname -- "$(dirname -- "$(readlink -f -- "$program")")"; }
 
 program_files() {
   if is_launcher; then
     local folder
     folder=$(program_folder)
-    printf '%s\0' "$program" "$folder/.tools/deno" "$folder/deno.json" "$folder/deno.lock"
-    find "$folder/proxy" "$folder/shared" -name '*_test.ts' -prune -o -type f -print0 | sort -z
+    printf '%s\0' "$program" "$folder/.tools/deno" "$folder/$bundles/main.js" "$folder/$bundles/permissions.js"
   else
     printf '%s\0' "$program"
   fi
@@ -191,23 +217,15 @@ program_files() {
 
 # Copies the program to a folder of its own, whole or not at all.
 put_program() { # FOLDER
-  local new=$1.new folder name
+  local new=$1.new folder
   rm -rf -- "$new"
   mkdir -p -- "$new/bin"
   cp -L -- "$program" "$new/bin/kubelet-proxy"
   if is_launcher; then
     folder=$(program_folder)
-    mkdir -p -- "$new/.tools/deno_dir"
+    mkdir -p -- "$new/.tools" "$new/$bundles"
     cp -L -- "$folder/.tools/deno" "$new/.tools/deno"
-    for name in npm gen; do
-      if [ -e "$folder/.tools/deno_dir/$name" ]; then cp -r -- "$folder/.tools/deno_dir/$name" "$new/.tools/deno_dir/"; fi
-    done
-    cp -r -- "$folder/deno.json" "$folder/deno.lock" "$folder/proxy" "$folder/shared" "$new/"
-    for name in cli signer; do
-      mkdir -- "$new/$name"
-      cp -- "$folder/$name/deno.json" "$new/$name/"
-    done
-    find "$new/proxy" "$new/shared" -name '*_test.ts' -delete
+    cp -- "$folder/$bundles/main.js" "$folder/$bundles/permissions.js" "$new/$bundles/"
   fi
   rm -rf -- "$1"
   mv -T -- "$new" "$1"
@@ -369,8 +387,10 @@ install_first() {
   run "point $kubeconfig at the proxy" put_kubeconfig
   run "restart $KUBELET_SERVICE" restart_kubelet
   run "wait until node $node_name is Ready, for $READY_TIMEOUT s; if it is not, put everything back" wait_for_node
-  $dry_run || : >"$found/installed"
+  if $dry_run; then return; fi
+  : >"$found/installed"
   began=false
+  say "node $node_name is Ready, and kubelet-proxy is in $mode mode; what it says of pods: journalctl -u $SERVICE"
 }
 
 # Returns when the proxy has said that it is ready.
@@ -433,6 +453,7 @@ upgrade() {
   kubelet_started=$(date +%s)
   wait_for_node
   upgrade_began=false
+  say "node $node_name is Ready with version $id"
   rm -f -- "$found/previous-unit" "$found/previous-drop-in"
   # The one before stays, to go back to.
   find "$lib" -mindepth 1 -maxdepth 1 -type d ! -name "$id" ! -name "$previous" -exec rm -rf -- {} +

@@ -14,6 +14,7 @@ import type { FrontConfiguration } from "./node_api/front_configuration.ts";
 import { frontFiles } from "./node_api/front_files.ts";
 import type { ServingTls } from "./listener.ts";
 import type { Options } from "./options.ts";
+import { SOCKET_NAME } from "./runtime_folder.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { servingFiles } from "./credentials/serving_files.ts";
 import { upstreamFiles, type UpstreamSettings } from "./credentials/upstream_files.ts";
@@ -26,15 +27,17 @@ import {
 /** What is asked of the file system; Deno's functions fit. */
 export interface Files {
   readText(path: string): Promise<string>;
-  stat(path: string): Promise<{ isDirectory: boolean; isFile: boolean; mode: number | null }>;
+  stat(
+    path: string,
+  ): Promise<{ isDirectory: boolean; isFile: boolean; mode: number | null; uid: number | null }>;
   /** Names in a folder. */
   list(path: string): Promise<string[]>;
   /** Makes a folder and those above it, open to this user only. */
   makeFolder(path: string): Promise<void>;
   /** Closes a folder to others. */
   makePrivate(path: string): Promise<void>;
-  /** Writes a small file and removes it. */
-  tryWriting(path: string): Promise<void>;
+  /** Writes a small file, which must not be there, and removes it; tells who owned it. */
+  tryWriting(path: string): Promise<{ uid: number | null }>;
 }
 
 /** Everything the proxy runs on. */
@@ -64,12 +67,6 @@ export type Completed =
 
 /** Longest path of a Unix socket, in bytes: `sun_path` of unix(7), less its terminating null. */
 const MAX_SOCKET_PATH_BYTES = 107;
-
-/** The socket between the TLS listener and the HTTP server, in the runtime folder. */
-export const SOCKET_NAME = "http.sock";
-
-/** The socket of the tunnel to an API server whose certificate is not checked, in the runtime folder. */
-export const UPSTREAM_SOCKET_NAME = "upstream.sock";
 
 /**
  * Reads everything that the options name.
@@ -111,7 +108,7 @@ export async function complete(
   const front = options.front === undefined ? undefined : await load(
     frontFiles(options.front, {
       nodeName,
-      clusterAuthorities: upstream?.value.credentials.certificateAuthorities ?? [],
+      kubeconfig: upstream === undefined ? undefined : { path: options.kubeconfig, context: options.context },
     }, reader),
     report,
   );
@@ -255,20 +252,32 @@ async function prepareRuntimeDir(path: string, files: Files, report: Report): Pr
   await attempt(
     async () => {
       await files.makeFolder(path);
-      const { isDirectory, mode } = await files.stat(path);
+      const { isDirectory, mode, uid } = await files.stat(path);
       if (!isDirectory) {
         throw new Error("is not a folder; name another one");
       }
-      if (((mode ?? 0) & 0o077) !== 0) {
+      // A ledger that others may have written would admit what nobody signed.
+      if (((mode ?? 0) & OTHERS_WRITE) !== 0) {
+        throw new Error(
+          "is open to others for writing; if nobody has put anything there, chmod 700 it, else remove it",
+        );
+      }
+      if (((mode ?? 0) & OTHERS) !== 0) {
         await files.makePrivate(path);
       }
-      await files.tryWriting(`${path}/.write-test`);
+      if ((await files.tryWriting(`${path}/.write-test`)).uid !== uid) {
+        throw new Error("belongs to another user, who could write in it; name another one");
+      }
     },
     "--runtime-dir",
     path,
     report,
   );
 }
+
+/** Bits of a mode: whatever group and others may do, and what they may write. */
+const OTHERS = 0o077;
+const OTHERS_WRITE = 0o022;
 
 /** What is allowed, but should not stay. */
 function warn(

@@ -17,14 +17,22 @@ class FakeFiles implements Files {
       ? Promise.resolve(content)
       : Promise.reject(content ?? new Deno.errors.NotFound());
   }
-  stat(path: string): Promise<{ isDirectory: boolean; isFile: boolean; mode: number | null }> {
+  stat(
+    path: string,
+  ): Promise<{ isDirectory: boolean; isFile: boolean; mode: number | null; uid: number | null }> {
+    const uid = path.startsWith("/theirs/") ? 7 : 0;
     if (this.contents[path] !== undefined) {
-      return Promise.resolve({ isDirectory: false, isFile: true, mode: 0o600 });
+      return Promise.resolve({ isDirectory: false, isFile: true, mode: 0o600, uid });
     }
     return this.made.includes(path) ||
         Object.keys(this.contents).some((name) => name.startsWith(`${path}/`)) ||
         path === "/empty"
-      ? Promise.resolve({ isDirectory: true, isFile: false, mode: this.mode })
+      ? Promise.resolve({
+        isDirectory: true,
+        isFile: false,
+        mode: path.startsWith("/shared/") ? 0o1777 : this.mode,
+        uid,
+      })
       : Promise.reject(new Deno.errors.NotFound());
   }
   list(path: string): Promise<string[]> {
@@ -44,8 +52,11 @@ class FakeFiles implements Files {
     this.closed.push(path);
     return Promise.resolve();
   }
-  tryWriting(path: string): Promise<void> {
-    return path.startsWith("/read-only/") ? Promise.reject(new Deno.errors.NotCapable()) : Promise.resolve();
+  tryWriting(path: string): Promise<{ uid: number | null }> {
+    assert.ok(!path.startsWith("/shared/"), "nothing is written where others may have put links");
+    return path.startsWith("/read-only/")
+      ? Promise.reject(new Deno.errors.NotCapable())
+      : Promise.resolve({ uid: 0 });
   }
 }
 
@@ -305,7 +316,7 @@ Deno.test("refuses a node name that is not known, not one, or of another node", 
 
 Deno.test("refuses runtime folders that cannot be used", async () => {
   const files = new FakeFiles({ ...await goodFiles(), "/file": "x" });
-  for (const folder of ["/forbidden/x", "/read-only/x", "/file"]) {
+  for (const folder of ["/forbidden/x", "/read-only/x", "/file", "/shared/x", "/theirs/x"]) {
     assert.deepEqual((await problems([...GOOD, `--runtime-dir=${folder}`], files)).map(({ path }) => path), [
       "--runtime-dir",
     ]);

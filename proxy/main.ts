@@ -10,11 +10,11 @@ import { formatAddress } from "@signed-pods/shared/address";
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
-import { formatDifference } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
 import type { ListenAddress } from "./address.ts";
 import { systemClock } from "./clock.ts";
-import { complete, type Configuration, type Files, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
+import { splitCommand } from "./command.ts";
+import { complete, type Configuration, type Files } from "./configuration.ts";
 import type { Credentials } from "./credentials/credentials.ts";
 import { createCurrentCredential } from "./credentials/current_credential.ts";
 import {
@@ -25,10 +25,9 @@ import {
 } from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
-import { startFront } from "./node_api/front.ts";
-import { createHandler } from "./handler.ts";
 import { connectServer } from "./http_client/connect.ts";
 import { createHttpClient, type HttpClient } from "./http_client/http_client.ts";
+import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
@@ -37,6 +36,7 @@ import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { systemDecisionFiles } from "./operability/decision_log.ts";
+import { createLineWriter, type LineWriter } from "./operability/line_writer.ts";
 import { createOperability } from "./operability/operability.ts";
 import {
   createNotifier,
@@ -47,12 +47,10 @@ import {
 } from "./operability/sd_notify.ts";
 import { createSelfCheck } from "./operability/self_check.ts";
 import { parseCommandLine } from "./options.ts";
-import { initOwnLeg } from "./own_leg/init.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { createNodeCertificateClient } from "./own_leg/node_certificate_client.ts";
 import { fileNameOf, nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
 import { renewNodeCertificate } from "./own_leg/node_certificate_renewal.ts";
-import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_plan.ts";
+import { OWN_LEG_FILES, OWN_LEG_LIFETIMES } from "./own_leg/own_leg_files.ts";
 import { renewOwnLeg } from "./own_leg/own_leg_renewal.ts";
 import { openPrivateFolder } from "./own_leg/private_folder.ts";
 import { withPayloadLog } from "./payload_log.ts";
@@ -63,17 +61,12 @@ import {
   PLUGIN_TIMEOUT_MS,
   type PluginCredential,
 } from "./credentials/plugin_credential.ts";
-import { createObjectGate } from "./objects/object_gate.ts";
-import { createObjectKinds } from "./objects/object_kinds.ts";
-import { createRefusalEvents } from "./objects/refusal_events.ts";
-import { createPodReferences } from "./objects/pod_references.ts";
-import { createPodGate } from "./pods/pod_gate.ts";
 import { createReviewClient } from "./node_api/review_client.ts";
-import { createReviewGate } from "./node_api/review_gate.ts";
 import { ReloadCounts } from "./credentials/reload_counts.ts";
 import { createReplaceableVerifier } from "./credentials/replaceable_verifier.ts";
 import { createRotatingClient } from "./credentials/rotating_client.ts";
-import { createRouter } from "./route.ts";
+import { createRequestPath } from "./request_path.ts";
+import { UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
 import { runProgram } from "./credentials/run_program.ts";
 import { createLog } from "./telemetry.ts";
 import type { TlsIdentity } from "./credentials/tls_identity.ts";
@@ -105,6 +98,9 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
   (name) => [name, name.toLowerCase()],
 );
 
+/** Longest wait for whoever reads the log when the proxy ends, in milliseconds. */
+const LOG_DEADLINE_MS = 1_000;
+
 const PRIVATE_FOLDER = 0o700;
 
 const files: Files = {
@@ -114,49 +110,66 @@ const files: Files = {
   makeFolder: (path) => Deno.mkdir(path, { recursive: true, mode: PRIVATE_FOLDER }),
   makePrivate: (path) => Deno.chmod(path, PRIVATE_FOLDER),
   async tryWriting(path) {
-    await Deno.writeTextFile(path, "", { mode: 0o600 });
+    // One that was left behind, or a link that somebody has put there.
+    await Deno.remove(path).catch(() => {});
+    using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+    const { uid } = await file.stat();
     await Deno.remove(path);
+    return { uid };
   },
 };
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args[0] === "init") {
-    await init(args.slice(1));
+  const { command, flags } = splitCommand(args);
+  if (command === "init") {
+    await init(flags);
     return;
   }
-  const commandLine = parseCommandLine(args);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") {
-    writeAll(Deno.stdout, commandLine.text);
-    return;
+    const { readHelp } = await import("./help.ts");
+    const help = await readHelp(commandLine.args);
+    return help.ok ? writeAll(Deno.stdout, help.text) : exitWith(EXIT_USAGE, help.problems);
   }
   const { options } = commandLine;
   const problems = commandLine.kind === "problems" ? [...commandLine.problems] : [];
+  const isFirst = !await exists(options.runtimeDir);
+  const refuse = async (found: readonly Problem[]) => {
+    // What was made for this start goes with it; a folder that is in use is not empty, and stays.
+    if (isFirst) await Deno.remove(options.runtimeDir).catch(() => {});
+    exitWith(EXIT_USAGE, found);
+  };
   const completed = await complete(options, files, problems);
   if (!completed.ok) {
-    exitWith(EXIT_USAGE, completed.problems);
+    return await refuse(completed.problems);
   }
   const { configuration, warnings } = completed;
   const addressProblems = await tryAddresses(configuration);
   if (addressProblems.length > 0) {
-    exitWith(EXIT_USAGE, addressProblems);
+    return await refuse(addressProblems);
   }
-  const log = createLog({
-    format: options.logFormat,
-    write: (line) => writeAll(Deno.stderr, line),
-    now: () => new Date(),
+  const lines = createLineWriter({
+    write: (bytes) => Deno.stderr.write(bytes),
+    clock: systemClock,
+    recovered: (lost) =>
+      log.warn("log-lines-lost", "lines were left out: the log is not read fast enough", { lost }),
   });
+  const log = createLog({ format: options.logFormat, write: lines.write, now: () => new Date() });
   for (const { path, message } of warnings) {
     log.warn("insecure-setting", `${path} ${message}`);
   }
   try {
-    await run(configuration, log);
+    await run(configuration, log, lines);
   } catch (error) {
     log.error("start-failed", messageOf(error));
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(EXIT_FAILED);
   }
 }
 
 async function init(args: readonly string[]): Promise<void> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
+  const { initOwnLeg } = await import("./own_leg/init.ts");
   const commandLine = parseInitCommandLine(args);
   switch (commandLine.kind) {
     case "print":
@@ -178,7 +191,7 @@ async function init(args: readonly string[]): Promise<void> {
   }
 }
 
-async function run(configuration: Configuration, plainLog: Log): Promise<void> {
+async function run(configuration: Configuration, plainLog: Log, lines: LineWriter): Promise<void> {
   const { options, kubeconfig, nodeName, keys, tls, socketPath } = configuration;
   const { listenAddress: metricsAddress, decisionLogFile } = options.operability;
   const operability = createOperability({
@@ -251,66 +264,29 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       references: options.objects.references,
     });
   const verifier = createReplaceableVerifier(makeVerifier(keys));
-  const references = createPodReferences({
-    mode: options.objects.references,
-    keys: keys.trusted,
-    runtimeClasses: options.objects.runtimeClasses,
-    clock: systemClock,
-    refresh: (kind, namespace, name) =>
-      objects.refresh(kind === "ConfigMap" ? "configmaps" : "secrets", namespace, name),
-    refreshRuntimeClasses: () => objects.refresh("runtimeclasses"),
-    warn: (kind, namespace, name, differences) =>
-      log.warn("content-not-signed", "the content is not what was signed, and is passed on", {
-        kind,
-        namespace,
-        name,
-        differences: differences.map(formatDifference),
-      }),
-  });
-  const objects = createObjectGate({
-    upstream,
-    kinds: createObjectKinds({ nodeName, ...options.objects, signedHandlers: references.handlersOf }),
-    log,
-    mode: options.mode,
-    clock: systemClock,
-    references,
-    events: createRefusalEvents({ upstream, nodeName, clock: systemClock, log }),
-  });
-  const gate = createPodGate({
-    upstream,
-    references,
-    verifier: operability.verifier(options.logPodPayloads ? withPayloadLog(verifier, log) : verifier),
-    ledger: await openLedger(ledgerFile(options.runtimeDir), log),
-    log,
-    mode: options.mode,
-    nodeName,
-    clock: systemClock,
-    random: Math.random,
-    observer: operability.judge,
-  });
-  await gate.judgeAgain(idsOf(keys.revoked));
   const reviews = createReviewClient(upstream, log);
   const frontInForce = configuration.front === undefined ? undefined : { value: configuration.front };
-  const handler = createHandler({
-    router: createRouter(nodeName, options.allowedPaths),
-    gate,
-    objects,
-    reviews: createReviewGate({
-      nodeName,
-      access: options.nodeApiAccess,
-      ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
-      reviews,
-      upstream,
-      log,
-      mode: options.mode,
-    }),
+  const { handler, gate, references } = createRequestPath({
+    nodeName,
+    mode: options.mode,
     upstream,
-    log,
+    verifier: operability.verifier(options.logPodPayloads ? withPayloadLog(verifier, log) : verifier),
+    keys: keys.trusted,
+    ledger: await openLedger(ledgerFile(options.runtimeDir), log),
+    objects: options.objects,
+    nodeApiAccess: options.nodeApiAccess,
+    ...(frontInForce === undefined ? {} : { front: () => frontInForce.value.identity }),
+    reviews,
+    allowedPaths: options.allowedPaths,
     logRequests: options.logRequests,
-    elapsedMs: () => performance.now(),
+    log,
     clock: systemClock,
-    observer: operability.requests,
+    elapsedMs: () => performance.now(),
+    random: Math.random,
+    judgeObserver: operability.judge,
+    requestObserver: operability.requests,
   });
+  await gate.judgeAgain(idsOf(keys.revoked));
   const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
   const selfCheck = createSelfCheck(
     `/${crypto.randomUUID()}`,
@@ -331,7 +307,10 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
 
   const front = configuration.front === undefined
     ? undefined
-    : await startFront({ ...configuration.front, address: chooseFamily(configuration.front.address) }, {
+    : await (await import("./node_api/front.ts")).startFront({
+      ...configuration.front,
+      address: chooseFamily(configuration.front.address),
+    }, {
       nodeName,
       access: options.nodeApiAccess,
       mode: options.mode,
@@ -350,8 +329,10 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
       const { user, system } = process.cpuUsage();
       return {
         ...gate.counts(),
+        tokenNotAfter: tokenNotAfter(credential.value.token ?? ""),
         keys: trusted,
         reloads: counts.entries(),
+        logLinesLost: lines.lost,
         memory: Deno.memoryUsage(),
         cpuSeconds: (user + system) / 1e6,
         certificates: {
@@ -404,6 +385,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     file: fileNameOf(nodeCertificate),
     folder: openPrivateFolder(folderOf(nodeCertificate), [fileNameOf(nodeCertificate)]),
     client: createNodeCertificateClient(upstream, log),
+    random: Math.random,
     ...following,
   });
   tellKeys(keys, log);
@@ -456,6 +438,7 @@ async function run(configuration: Configuration, plainLog: Log): Promise<void> {
     selfClient.close();
     await tunnel?.close();
     log.info("stopped", "all connections are closed");
+    await lines.flush(LOG_DEADLINE_MS);
     Deno.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -690,6 +673,16 @@ async function isServed(path: string): Promise<boolean> {
       return false;
     }
     throw error;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    // What may not be looked at is not made, either.
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 

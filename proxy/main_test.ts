@@ -8,6 +8,7 @@ import https from "node:https";
 import tls from "node:tls";
 import { ACCESS_REVIEWS_PATH } from "./node_api/review_request.ts";
 import { issue, type TestPki, testPki, until } from "./fixture_test.ts";
+import { MAX_WAITING_LOG_CHARACTERS } from "./operability/line_writer.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const CONFIG = new URL("../deno.json", import.meta.url).pathname;
@@ -120,7 +121,7 @@ function start(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const output = { lines: [] as string[], stdout: "" };
+  const output = { lines: [] as string[], stdout: "", readOn: Promise.resolve() };
   const reading = Promise.all([
     (async () => {
       let rest = "";
@@ -128,6 +129,7 @@ function start(
         const lines = (rest + chunk).split("\n");
         rest = lines.pop() ?? "";
         output.lines.push(...lines);
+        await output.readOn;
       }
     })(),
     (async () => {
@@ -198,6 +200,10 @@ Deno.test("refuses to start with anything wrong, and says all of it", async () =
       ["unknown", "--mode:", "--signature-verification-cert:", "--kubeconfig:", "--tls-cert:"],
     );
     assert.equal(program.output.stdout, "");
+    await assert.rejects(Deno.stat(`${folder}/run`), Deno.errors.NotFound, "it leaves nothing behind");
+    await Deno.mkdir(`${folder}/run`, { mode: 0o700 });
+    assert.equal(await start(folder, ["--kubeconfig=/gone", "--mode=audit"]).status(), 2);
+    assert.ok((await Deno.stat(`${folder}/run`)).isDirectory, "what was there stays");
   });
 });
 
@@ -249,6 +255,37 @@ Deno.test("serves, goes round a proxy in the environment, and stops cleanly with
   });
 });
 
+Deno.test("a log that nobody reads stops nothing; what finds no room is counted and told when it is read again", async () => {
+  await node(async ({ folder, pki }) => {
+    const program = start(folder, [...GOOD(folder), "--metrics-addr=127.0.0.1:0"]);
+    const address = await program.address();
+    const metrics = program.output.lines.map(parse).find(({ event }) => event === "operability-listening");
+    using kubelet = client(pki);
+    const reading = Promise.withResolvers<void>();
+    program.output.readOn = reading.promise;
+    // A pipe holds 64 KiB, the proxy a MiB. A refused request has two lines, each as long as the path.
+    const path = `/${"x".repeat(2_000)}`;
+    const requests = Math.ceil(MAX_WAITING_LOG_CHARACTERS / path.length);
+    for (let count = 0; count < requests; count++) {
+      const { status, body } = await fetch(address + path, { client: kubelet });
+      assert.equal(status, 403);
+      await body?.cancel();
+    }
+    const text = await (await fetch(`${metrics?.["address"]}/metrics`)).text();
+    const lost = Number(/^kubelet_proxy_log_lines_lost_total (\d+)$/m.exec(text)?.[1]);
+    assert.ok(lost > 0, `${lost} lines of ${requests} requests were lost`);
+    reading.resolve();
+    const told = () => program.output.lines.map(parse).find(({ event }) => event === "log-lines-lost");
+    await until(() => told() !== undefined);
+    assert.equal(told()?.["lost"], lost);
+    program.kill("SIGTERM");
+    assert.equal(await program.status(), 0);
+    const { lines } = program.output;
+    assert.equal(parse(lines.at(-1) ?? "")["event"], "stopped");
+    assert.equal(lines.filter((line) => line.includes(path)).length + lost, 2 * requests);
+  });
+});
+
 Deno.test("refuses a folder or an address that another one uses; takes over from one that was killed", async () => {
   await node(async ({ folder, pki }) => {
     const first = start(folder, GOOD(folder));
@@ -270,6 +307,7 @@ Deno.test("refuses a folder or an address that another one uses; takes over from
     ]);
     assert.equal(await watched.status(), 2);
     assert.deepEqual(watched.output.lines.map((line) => line.split(" ")[1]), ["--metrics-addr:"]);
+    await assert.rejects(Deno.stat(`${folder}/run/other`), Deno.errors.NotFound);
     first.kill("SIGKILL");
     await first.status();
     const third = start(folder, [...GOOD(folder), "--listen-addr=:0"]);

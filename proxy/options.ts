@@ -4,14 +4,10 @@
  *
  * @module
  */
-import { object } from "@optique/core/constructs";
-import { runParserSync } from "@optique/core/facade";
-import { message, text } from "@optique/core/message";
-import { multiple, optional, withDefault } from "@optique/core/modifiers";
-import { option } from "@optique/core/primitives";
-import { string } from "@optique/core/valueparser";
+import { findSimilar } from "@optique/core/suggestion";
 import {
   booleanFlags,
+  didYouMean,
   type FlagDescription,
   parseBoolean,
   spellOutBooleans,
@@ -19,7 +15,6 @@ import {
 import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
 import type { SignatureForm } from "@signed-pods/shared/verdict";
-import { VERSION } from "@signed-pods/shared/version";
 import { collide, type ListenAddress, parseListenAddress } from "./address.ts";
 import { FRONT_FLAGS, type FrontOptions, readFrontOptions } from "./node_api/front_options.ts";
 import { parseServer } from "./credentials/kubeconfig.ts";
@@ -36,7 +31,7 @@ import {
   type OperabilityOptions,
   readOperabilityOptions,
 } from "./operability/operability_options.ts";
-import { ownLegTls } from "./own_leg/own_leg_plan.ts";
+import { ownLegFrontClient, ownLegTls } from "./own_leg/own_leg_files.ts";
 import { type AllowedPath, parseAllowedPath } from "./route.ts";
 import type { LogFormat } from "./telemetry.ts";
 
@@ -152,7 +147,7 @@ export const FLAGS = [
     value: "FOLDER",
     default: "/run/kubelet-proxy",
     description:
-      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there.",
+      "Folder for the ledger of admitted pods and the socket; made with mode 0700 if it is not there, refused if others can write in it.",
   },
   ...OPERABILITY_FLAGS,
   {
@@ -213,15 +208,16 @@ export interface Options {
 /** What a command line asks for. */
 export type CommandLine =
   | { kind: "run"; options: Options }
-  /** Print a text to stdout and exit with 0: help, version, completions. */
-  | { kind: "print"; text: string }
+  /** Help, the version or completions: what help.ts makes of the arguments is printed. */
+  | { kind: "print"; args: readonly string[] }
   /** All that is wrong. `options` holds what could be read, so that files can be checked as well. */
   | { kind: "problems"; problems: Problem[]; options: Options };
 
-/** Flags that the command line library brings along. They take effect wherever they stand. */
+/** Flags that ask for a text. They take effect wherever they stand. */
 const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
 
-const REPEATABLE: ReadonlySet<string> = new Set([
+/** Flags that may be given more than once. */
+export const REPEATABLE: ReadonlySet<string> = new Set([
   "--signature-verification-cert",
   "--allow-path",
   "--server",
@@ -234,131 +230,92 @@ const BOOLEANS = booleanFlags(FLAGS);
 
 const NAMES: ReadonlySet<string> = new Set(FLAGS.map(({ name }) => name));
 
-/** Widest line of the help text, in characters. */
-const HELP_WIDTH = 100;
+/** The values of each flag that was given, in their order. */
+type Given = ReadonlyMap<string, readonly string[]>;
 
-const parser = object({
-  kubeconfig: optional(textOption("--kubeconfig")),
-  context: optional(textOption("--context")),
-  servers: multiple(textOption("--server")),
-  listenAddr: withDefault(textOption("--listen-addr"), defaultOf("--listen-addr")),
-  tlsCert: optional(textOption("--tls-cert")),
-  tlsKey: optional(textOption("--tls-key")),
-  clientCa: optional(textOption("--client-ca")),
-  ownLeg: optional(textOption("--own-leg")),
-  renewNodeCertificate: withDefault(
-    textOption("--renew-node-certificate"),
-    defaultOf("--renew-node-certificate"),
-  ),
-  verificationCerts: multiple(textOption("--signature-verification-cert")),
-  mode: withDefault(textOption("--mode"), defaultOf("--mode")),
-  nodeName: optional(textOption("--node-name")),
-  acceptForms: withDefault(textOption("--accept-forms"), defaultOf("--accept-forms")),
-  requireDigests: withDefault(textOption("--require-digests"), defaultOf("--require-digests")),
-  allowPaths: multiple(textOption("--allow-path")),
-  objects: object({
-    allowVolumes: multiple(textOption("--allow-volume")),
-    runtimeClasses: multiple(textOption("--runtime-class")),
-    deviceDrivers: multiple(textOption("--allow-device-driver")),
-    references: withDefault(textOption("--references"), defaultOf("--references")),
-  }),
-  nodeApiAccess: withDefault(textOption("--node-api-access"), defaultOf("--node-api-access")),
-  front: object({
-    listen: optional(textOption("--kubelet-api-listen")),
-    tlsCert: optional(textOption("--kubelet-api-tls-cert")),
-    tlsKey: optional(textOption("--kubelet-api-tls-key")),
-    clientCa: optional(textOption("--kubelet-api-client-ca")),
-    server: withDefault(textOption("--kubelet-api-server"), defaultOf("--kubelet-api-server")),
-    certificateAuthority: optional(textOption("--kubelet-certificate-authority")),
-    clientCertificate: optional(textOption("--kubelet-client-certificate")),
-    clientKey: optional(textOption("--kubelet-client-key")),
-    config: optional(textOption("--kubelet-config")),
-  }),
-  runtimeDir: withDefault(textOption("--runtime-dir"), defaultOf("--runtime-dir")),
-  operability: object({
-    metricsAddr: optional(textOption("--metrics-addr")),
-    decisionLog: optional(textOption("--decision-log")),
-  }),
-  logRequests: withDefault(textOption("--log-requests"), defaultOf("--log-requests")),
-  logPodPayloads: withDefault(textOption("--log-pod-payloads"), defaultOf("--log-pod-payloads")),
-  logFormat: withDefault(textOption("--log-format"), defaultOf("--log-format")),
-});
+/** The values, not read yet: so all mistakes are found at once. */
+function readFlags(given: Given) {
+  const all = (name: FlagName) => given.get(name) ?? [];
+  const first = (name: FlagName) => all(name)[0];
+  const orDefault = (name: FlagName) => first(name) ?? defaultOf(name);
+  return {
+    kubeconfig: first("--kubeconfig"),
+    context: first("--context"),
+    servers: all("--server"),
+    listenAddr: orDefault("--listen-addr"),
+    tlsCert: first("--tls-cert"),
+    tlsKey: first("--tls-key"),
+    clientCa: first("--client-ca"),
+    ownLeg: first("--own-leg"),
+    renewNodeCertificate: orDefault("--renew-node-certificate"),
+    verificationCerts: all("--signature-verification-cert"),
+    mode: orDefault("--mode"),
+    nodeName: first("--node-name"),
+    acceptForms: orDefault("--accept-forms"),
+    requireDigests: orDefault("--require-digests"),
+    allowPaths: all("--allow-path"),
+    objects: {
+      allowVolumes: all("--allow-volume"),
+      runtimeClasses: all("--runtime-class"),
+      deviceDrivers: all("--allow-device-driver"),
+      references: orDefault("--references"),
+    },
+    nodeApiAccess: orDefault("--node-api-access"),
+    front: {
+      listen: first("--kubelet-api-listen"),
+      tlsCert: first("--kubelet-api-tls-cert"),
+      tlsKey: first("--kubelet-api-tls-key"),
+      clientCa: first("--kubelet-api-client-ca"),
+      server: orDefault("--kubelet-api-server"),
+      certificateAuthority: first("--kubelet-certificate-authority"),
+      clientCertificate: first("--kubelet-client-certificate"),
+      clientKey: first("--kubelet-client-key"),
+      config: first("--kubelet-config"),
+    },
+    runtimeDir: orDefault("--runtime-dir"),
+    operability: {
+      metricsAddr: first("--metrics-addr"),
+      decisionLog: first("--decision-log"),
+    },
+    logRequests: orDefault("--log-requests"),
+    logPodPayloads: orDefault("--log-pod-payloads"),
+    logFormat: orDefault("--log-format"),
+  };
+}
+
+type Flags = ReturnType<typeof readFlags>;
 
 /** Reads a command line. */
 export function parseCommandLine(args: readonly string[]): CommandLine {
   const spelledOut = spellOutBooleans(args, BOOLEANS);
-  const asksForText = spelledOut.some((arg) => META_FLAGS.has(arg.split("=", 1)[0] ?? ""));
-  const { known, problems } = asksForText ? { known: spelledOut, problems: [] } : sortOut(spelledOut);
-  let printed = "";
-  let outcome: "run" | "print" | "error" = "run";
-  const flags = runParserSync<typeof parser, void, void>(parser, "kubelet-proxy", known, {
-    brief:
-      message`Stands between the kubelet and the API server; the kubelet sees only pods that are signed.`,
-    help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
-    version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
-    completion: { option: true, onShow: () => void (outcome = "print") },
-    onError: () => void (outcome = "error"),
-    stdout: (line) => printed += `${line}\n`,
-    stderr: (line) => printed += `${line}\n`,
-    aboveError: "none",
-    colors: false,
-    maxWidth: HELP_WIDTH,
-    termWidth: "auto",
-    showDefault: true,
-  });
-  return conclude(outcome, printed, flags, problems);
-}
-
-/** What the parser returns; typed loosely there when it prints, so the outcome decides what it is. */
-type Flags = ReturnType<typeof runParserSync<typeof parser>>;
-
-function conclude(
-  outcome: "run" | "print" | "error",
-  printed: string,
-  flags: Flags,
-  problems: Problem[],
-): CommandLine {
-  switch (outcome) {
-    case "print":
-      return { kind: "print", text: printed };
-    case "error":
-      return {
-        kind: "problems",
-        problems: [...problems, { path: "", message: printed.trim().replace(/^Error: /, "") }],
-        options: validate(NO_FLAGS, []),
-      };
-    case "run": {
-      const options = validate(flags, problems);
-      return problems.length === 0 ? { kind: "run", options } : { kind: "problems", problems, options };
-    }
-    default: {
-      const never: never = outcome;
-      return never;
-    }
+  if (spelledOut.some((arg) => META_FLAGS.has(arg.split("=", 1)[0] ?? ""))) {
+    return { kind: "print", args: spelledOut };
   }
+  const { given, problems } = sortOut(spelledOut);
+  const options = validate(readFlags(given), problems);
+  return problems.length === 0 ? { kind: "run", options } : { kind: "problems", problems, options };
 }
 
-const NO_FLAGS: Flags = runParserSync(parser, "kubelet-proxy", []);
-
-/** Takes out what the parser would stop at, so that all of it is reported and the rest is read. */
-function sortOut(args: readonly string[]): { known: string[]; problems: Problem[] } {
-  const known: string[] = [];
+/** Takes out what is no flag with a value, so that all of it is reported and the rest is read. */
+function sortOut(args: readonly string[]): { given: Given; problems: Problem[] } {
+  const given = new Map<string, string[]>();
   const problems: Problem[] = [];
-  const seen = new Set<string>();
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     if (!NAMES.has(name)) {
       problems.push({
         path: "",
         message: name.startsWith("-")
-          ? `unknown flag "${name}"; see kubelet-proxy --help`
-          : `unexpected argument "${arg}"; every value belongs to a flag`,
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
+          : `unexpected argument "${arg}"; every value belongs to a flag; the commands are init, help and version`,
       });
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     // A flag is no value: its own value is missing then, and so is that of the one before it.
     const takesNext = equals < 0 && next !== undefined && !NAMES.has(next.split("=", 1)[0] ?? "");
     const value = equals < 0 ? (takesNext ? next : undefined) : arg.slice(equals + 1);
@@ -367,14 +324,13 @@ function sortOut(args: readonly string[]): { known: string[]; problems: Problem[
     }
     if (value === undefined || value === "") {
       problems.push({ path: name, message: "needs a value" });
-    } else if (seen.has(name) && !REPEATABLE.has(name)) {
+    } else if (given.has(name) && !REPEATABLE.has(name)) {
       problems.push({ path: name, message: "is given more than once; give it once" });
     } else {
-      seen.add(name);
-      known.push(`${name}=${value}`);
+      given.set(name, [...given.get(name) ?? [], value]);
     }
   }
-  return { known, problems };
+  return { given, problems };
 }
 
 /** Reads the values; what cannot be read is reported and replaced by the default. */
@@ -447,7 +403,8 @@ function validate(flags: Flags, problems: Problem[]): Options {
     flags.nodeApiAccess,
     (problem) => report("--node-api-access", problem),
   );
-  const front = readFrontOptions(flags.front, (flag, problem) => {
+  const ownClient = ownLegFolder === undefined ? undefined : ownLegFrontClient(ownLegFolder);
+  const front = readFrontOptions(flags.front, ownClient, (flag, problem) => {
     if (!reported.has(flag)) report(flag, problem);
   });
   if (listenAddress !== undefined && front !== undefined && collide(listenAddress, front.listenAddress)) {
@@ -536,12 +493,4 @@ function describe(name: FlagName): (typeof FLAGS)[number] {
 
 function defaultOf(name: FlagName): string {
   return describe(name).default;
-}
-
-/** An option whose value is read later, so that all mistakes are found at once. */
-function textOption(name: FlagName) {
-  const { value, description } = describe(name);
-  return option(name, string({ metavar: value === "" ? "BOOL" : value }), {
-    description: [text(description.replaceAll("`", ""))],
-  });
 }

@@ -7,16 +7,14 @@
  */
 import { formatAddress } from "@signed-pods/shared/address";
 import { connectPermissions, listenPermissions, permissionFlags } from "@signed-pods/shared/permissions";
-import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./configuration.ts";
-import { clientCaPath } from "./node_api/front_configuration.ts";
-import { readKubeletConfig } from "./node_api/kubelet_config.ts";
-import { folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
+import { splitCommand } from "./command.ts";
+import { clientCaPath, readKubeletConfig } from "./node_api/kubelet_config.ts";
+import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./credentials/kubeconfig.ts";
 import { decisionLogPaths } from "./operability/decision_log.ts";
 import { NOTIFY_SOCKET_NAME, notifySocket } from "./operability/sd_notify.ts";
 import { parseCommandLine } from "./options.ts";
-import { parseInitCommandLine } from "./own_leg/init_options.ts";
 import { nodeCertificateFile } from "./own_leg/node_certificate_file.ts";
-import { filesOf } from "./credentials/upstream_files.ts";
+import { SOCKET_NAME, UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
 
 /**
  * The flags for these arguments.
@@ -29,8 +27,9 @@ export async function proxyPermissions(
   readText: (path: string) => Promise<string>,
   notify?: string,
 ): Promise<string[]> {
-  if (args[0] === "init") return initPermissions(args.slice(1));
-  const commandLine = parseCommandLine(args);
+  const { command, flags } = splitCommand(args);
+  if (command === "init") return await initPermissions(flags);
+  const commandLine = parseCommandLine(flags);
   if (commandLine.kind === "print") return [];
   const {
     kubeconfig: path,
@@ -99,7 +98,8 @@ export async function proxyPermissions(
   });
 }
 
-function initPermissions(args: readonly string[]): string[] {
+async function initPermissions(args: readonly string[]): Promise<string[]> {
+  const { parseInitCommandLine } = await import("./own_leg/init_options.ts");
   const commandLine = parseInitCommandLine(args);
   if (commandLine.kind !== "run") return [];
   const { folder, dryRun } = commandLine.options;

@@ -35,6 +35,8 @@ export type ReadEventResult = { ok: true; event: ReadEvent } | { ok: false; prob
 export interface Piece {
   bytes: Uint8Array;
   ended: boolean;
+  /** Called when the bytes are on their way. Of a watch that is ended meanwhile they never are. */
+  sent?: () => void;
 }
 
 /**
@@ -96,6 +98,7 @@ export function relayed(
         const sends = piece !== undefined && piece.bytes.length > 0;
         if (sends) {
           controller.enqueue(piece.bytes);
+          piece.sent?.();
         }
         if (piece === undefined || piece.ended) {
           finish();

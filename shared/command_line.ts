@@ -5,7 +5,7 @@
  * @module
  */
 
-/** One flag, as help texts and the README's tables show it. */
+/** One flag, as help texts and the tables of docs/reference.md show it. */
 export interface FlagDescription {
   /** With its dashes, for example `--listen-addr`. */
   name: string;
@@ -53,6 +53,15 @@ export function booleanFlags(flags: readonly FlagDescription[]): Set<string> {
   return new Set(flags.filter((flag) => flag.value === "").map((flag) => flag.name));
 }
 
+/**
+ * What to put behind the name of an unknown flag.
+ *
+ * @param similar flags with similar names, the most similar first
+ */
+export function didYouMean([first]: readonly string[]): string {
+  return first === undefined ? "" : ` (did you mean ${first}?)`;
+}
+
 /** A flag's description and default, as help texts show them; empty if the table has no such flag. */
 export function flagHelp(flags: readonly FlagDescription[], name: string): string {
   const flag = flags.find((candidate) => candidate.name === name);
@@ -60,7 +69,7 @@ export function flagHelp(flags: readonly FlagDescription[], name: string): strin
   return flag.default === "" ? flag.description : `${flag.description} Default: ${flag.default}.`;
 }
 
-/** A table of flags in Markdown, as the README shows it. */
+/** A table of flags in Markdown, as docs/reference.md shows it. */
 export function flagTable(flags: readonly FlagDescription[]): string {
   const rows = flags.map((flag) => {
     const name = flag.value === "" ? flag.name : `${flag.name} ${flag.value}`;
@@ -68,4 +77,18 @@ export function flagTable(flags: readonly FlagDescription[]): string {
     return `| \`${name}\` | ${standard} | ${flag.description.replaceAll("|", "\\|")} |`;
   });
   return ["| flag | default | meaning |", "|---|---|---|", ...rows].join("\n") + "\n";
+}
+
+/**
+ * Understands the words that users of kubectl try: `help`, `help COMMAND`, `COMMAND help`, `version` and `completion SHELL`
+ * become the flags that do the same. With a word in front, nothing but a text is printed.
+ *
+ * @param commands the program's own commands
+ */
+export function metaWordsToFlags(args: readonly string[], commands: ReadonlySet<string>): readonly string[] {
+  const [first = "", ...rest] = args;
+  if (first === "help") return [...rest.filter((arg) => arg !== "--help"), "--help"];
+  if (first === "version" && rest.length === 0) return ["--version"];
+  if (first === "completion") return ["--completion", ...rest];
+  return commands.has(first) && rest[0] === "help" && rest.length === 1 ? [first, "--help"] : args;
 }

@@ -73,7 +73,7 @@ export function deepFreeze<T>(value: T): T {
 }
 
 function deepFreezeParts(value: unknown): void {
-  if (typeof value === "object" && value !== null) {
+  if (typeof value === "object" && value !== null && !frozen.has(value)) {
     for (const part of Object.values(value)) deepFreezeParts(part);
     Object.freeze(value);
   }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { RSAPublicKey } from "@peculiar/asn1-rsa";
 import { AlgorithmIdentifier, SubjectPublicKeyInfo } from "@peculiar/asn1-x509";
 import { ECParameters } from "@peculiar/asn1-ecc";
 import {
@@ -107,7 +106,9 @@ async function readBlock({ label, bytes }: PemBlock): Promise<Omit<VerificationK
 export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<PublicKey> {
   const info = readDer(spki, SubjectPublicKeyInfo, "key-malformed", "public key");
   const algorithm = keyAlgorithm(info.algorithm);
-  const modulusBytes = algorithm === "rsa" ? checkRsaKey(new Uint8Array(info.subjectPublicKey)) : undefined;
+  const modulusBytes = algorithm === "rsa"
+    ? await checkRsaKey(new Uint8Array(info.subjectPublicKey))
+    : undefined;
   let key: CryptoKey;
   let canonicalSpki: ArrayBuffer;
   try {
@@ -121,6 +122,13 @@ export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<Pu
   return modulusBytes === undefined ? { algorithm, key, id } : { algorithm, key, id, modulusBytes };
 }
 
+/** Names of keys that are not supported, for messages (RFC 8410 section 3, RFC 4055 section 1.2). */
+const OTHER_KEYS: ReadonlyMap<string, string> = new Map([
+  ["1.3.101.112", "Ed25519"],
+  ["1.3.101.113", "Ed448"],
+  ["1.2.840.113549.1.1.10", "RSA for PSS alone"],
+]);
+
 /**
  * The algorithm that a key's AlgorithmIdentifier names, for public and private keys alike.
  *
@@ -129,7 +137,9 @@ export async function importPublicKey(spki: Uint8Array<ArrayBuffer>): Promise<Pu
 export function keyAlgorithm({ algorithm, parameters }: AlgorithmIdentifier): KeyAlgorithm {
   if (algorithm === ALGORITHMS.rsa.oid) return "rsa";
   if (algorithm !== EC_PUBLIC_KEY_OID) {
-    throw keyError("key-unsupported", `a key of type ${algorithm}, use one of: ${SUPPORTED_KEYS}`);
+    const name = OTHER_KEYS.get(algorithm);
+    const type = name === undefined ? algorithm : `${name} (${algorithm})`;
+    throw keyError("key-unsupported", `a key of type ${type}, use one of: ${SUPPORTED_KEYS}`);
   }
   return keyCurve(
     readDer(new Uint8Array(parameters ?? NULL_DER), ECParameters, "key-malformed", "name of a curve"),
@@ -150,7 +160,9 @@ export function keyCurve(parameters: ECParameters): KeyAlgorithm {
 }
 
 /** Checks size and exponent of an RSA key (PKCS#1 DER), and returns the length of its modulus in bytes. */
-function checkRsaKey(der: Uint8Array): number {
+async function checkRsaKey(der: Uint8Array): Promise<number> {
+  // Loaded for RSA keys alone: a node without one starts faster.
+  const { RSAPublicKey } = await import("@peculiar/asn1-rsa");
   const { modulus, publicExponent } = readDer(der, RSAPublicKey, "key-malformed", "RSA public key");
   const facts = ALGORITHMS.rsa;
   const n = unsigned(modulus);

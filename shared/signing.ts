@@ -53,6 +53,8 @@ const IGNORED_LABELS: ReadonlySet<string> = new Set(["EC PARAMETERS", "CERTIFICA
 /** What turns any key that OpenSSL reads into one that is read here. */
 const DECRYPT_COMMAND = "openssl pkey -in KEY.pem -out DECRYPTED.pem";
 
+const GENERATE_COMMAND = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY.pem";
+
 /** Makes a key pair. */
 export async function generateSigningKey(type: SigningKeyType): Promise<SigningKey> {
   const { privateKey, publicKey } = await generatePair(type, false);
@@ -174,7 +176,10 @@ function readBlock({ label, bytes, headers }: PemBlock): Uint8Array<ArrayBuffer>
       readDer(bytes, RSAPrivateKey, "key-malformed", "PKCS#1 private key");
       return wrap(ALGORITHMS.rsa.oid, NULL_DER, bytes);
     default:
-      throw keyError("key-malformed", `a "${label}" block, expected PRIVATE KEY`);
+      throw keyError(
+        "key-malformed",
+        `a "${label}" block, expected PRIVATE KEY; make a key with: ${GENERATE_COMMAND}`,
+      );
   }
 }
 

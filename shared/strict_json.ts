@@ -41,30 +41,79 @@ export interface StrictJsonOptions extends StrictJsonLimits {
   known?: KnownValues;
 }
 
-let makeKnownValue: (text: string, value: JsonObject | JsonValue[]) => KnownValue;
+let makeKnownValue: (
+  source: string,
+  start: number,
+  end: number,
+  value: JsonObject | JsonValue[],
+  depth: number,
+  objectBytes: number,
+) => KnownValue;
 
 /** An object or array that was read before, and the whole text of which it was read. */
 export class KnownValue {
-  /** From its opening to its closing bracket; it shares no memory with the document that it was read from. */
-  readonly text: string;
   /** The value; it cannot be changed. */
   readonly value: JsonObject | JsonValue[];
   /** Levels of objects and arrays in it; 1 for one that holds neither. */
   readonly depth: number;
-  /** What it takes in memory, in bytes, roughly and rather too high. */
-  readonly bytes: number;
+  /** How long its text is, in UTF-16 code units. */
+  readonly length: number;
+  /** What it takes in memory beside its text and the characters of its strings, in bytes. */
+  readonly objectBytes: number;
+  /** Its text is a part of this one. */
+  readonly #source: string;
+  readonly #start: number;
 
-  /** Made by the reader alone: what stands here is never checked again. */
-  private constructor(text: string, value: JsonObject | JsonValue[]) {
-    const size = sizeOf(value);
-    this.text = text;
+  /** Made by the reader alone: that the text means the value is never checked again. */
+  private constructor(
+    source: string,
+    start: number,
+    end: number,
+    value: JsonObject | JsonValue[],
+    depth: number,
+    objectBytes: number,
+  ) {
     this.value = deepFreeze(value);
-    this.depth = size.depth;
-    this.bytes = size.bytes + OBJECT_BYTES + text.length * CHARACTER_BYTES;
+    this.depth = depth;
+    this.length = end - start;
+    this.objectBytes = objectBytes;
+    this.#source = source;
+    this.#start = start;
   }
 
   static {
-    makeKnownValue = (text, value) => new KnownValue(text, value);
+    makeKnownValue = (source, start, end, value, depth, objectBytes) =>
+      new KnownValue(source, start, end, value, depth, objectBytes);
+  }
+
+  /** From its opening to its closing bracket. */
+  get text(): string {
+    return this.#source.slice(this.#start, this.#start + this.length);
+  }
+
+  /** What it takes in memory, in bytes, roughly and rather too high: its text is there as it came, and again as strings. */
+  get bytes(): number {
+    return this.objectBytes + 2 * this.length * CHARACTER_BYTES;
+  }
+
+  /** Whether a text has its whole text at a position. */
+  standsAt(text: string, position: number): boolean {
+    // Slices are compared in one go, many times faster than startsWith does it.
+    return text.slice(position, position + this.length) === this.text;
+  }
+
+  /** The same, with a text that shares no memory with the document that it was read from. */
+  detached(): KnownValue {
+    const text = copyOf(this.#source, this.#start, this.#start + this.length);
+    return new KnownValue(text, 0, text.length, this.value, this.depth, this.objectBytes);
+  }
+
+  /** The same, with another value's text that holds this one's at a position; nothing if it does not. */
+  within(whole: KnownValue, position: number): KnownValue | undefined {
+    const start = whole.#start + position;
+    return position >= 0 && position + this.length <= whole.length && this.standsAt(whole.#source, start)
+      ? new KnownValue(whole.#source, start, start + this.length, this.value, this.depth, this.objectBytes)
+      : undefined;
   }
 }
 
@@ -80,7 +129,7 @@ export interface KnownValues {
    *
    * @param key of the value in its object; empty in an array
    * @param parentKey the key of its object or array, in the same way
-   * @returns what may stand here
+   * @returns what may stand here; it is tried in order
    */
   propose(
     text: string,
@@ -88,16 +137,22 @@ export interface KnownValues {
     depth: number,
     key: string,
     parentKey: string,
-  ): Iterable<KnownValue>;
+  ): readonly KnownValue[];
   /** Whether {@linkcode KnownValues.learn} is to be called with a value that was read at such a place. */
   learns(depth: number, key: string, parentKey: string): boolean;
-  /** A value was read that was not proposed; the document may still turn out to be malformed behind it. */
-  learn(known: KnownValue, depth: number, key: string, parentKey: string): void;
-  /** An object or array at this depth is complete, learnt or not. */
-  completed(value: JsonObject | JsonValue[], depth: number): void;
+  /**
+   * A value was read that was not proposed, or stepped over; the document may still turn out to be malformed behind it.
+   *
+   * @param known if it is new, its text is still a part of the document: keep it
+   * {@linkcode KnownValue.detached}, or the whole document stays in memory
+   * @param position where it begins
+   */
+  learn(known: KnownValue, isNew: boolean, position: number, depth: number, key: string): void;
   /** Deeper than this, nothing is asked and told. */
   readonly maxDepth: number;
 }
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The text of UTF-8 bytes. A byte order mark is kept, and then refused by {@linkcode parseStrictJson}.
@@ -106,7 +161,7 @@ export interface KnownValues {
  */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch (cause) {
     throw new SignedPodsError("json-malformed", "Not UTF-8: JSON must be UTF-8 text", undefined, { cause });
   }
@@ -135,27 +190,11 @@ export function parseStrictJson(text: string, options: StrictJsonOptions = {}): 
 /** What an object or array takes in memory beside its members, in bytes. */
 const OBJECT_BYTES = 64;
 
-/** What a member or item takes beside its value, in bytes. */
-const MEMBER_BYTES = 16;
+/** What a member or item takes beside the characters of its value, in bytes. */
+const MEMBER_BYTES = 32;
 
 /** What a UTF-16 code unit takes: one byte in most strings, two in those beyond Latin-1. */
 const CHARACTER_BYTES = 2;
-
-/** Nesting of a value that has been read, and its size: its text is twice in memory, once as it came and once read. */
-function sizeOf(value: JsonValue): { depth: number; bytes: number } {
-  if (typeof value === "string") {
-    return { depth: 0, bytes: OBJECT_BYTES / 2 + value.length * CHARACTER_BYTES };
-  }
-  if (typeof value !== "object" || value === null) return { depth: 0, bytes: 0 };
-  let depth = 0;
-  let bytes = OBJECT_BYTES;
-  for (const member of Object.values(value)) {
-    const size = sizeOf(member);
-    depth = Math.max(depth, size.depth);
-    bytes += size.bytes + MEMBER_BYTES;
-  }
-  return { depth: depth + 1, bytes };
-}
 
 const TAB = 0x09;
 const LINE_FEED = 0x0a;
@@ -191,6 +230,10 @@ interface Frame {
   key: string;
   /** Where it begins. */
   start: number;
+  /** Levels of objects and arrays in it, as far as it has been read. */
+  levels: number;
+  /** What its members take, without their characters, in bytes. */
+  bytes: number;
 }
 
 /** One pass over one text. Nesting is on the heap: depth cannot exhaust the call stack. */
@@ -232,6 +275,7 @@ class Reader {
           return value;
         }
         const { container } = frame;
+        frame.bytes += MEMBER_BYTES;
         this.#skipSpace();
         const code = text.charCodeAt(this.#position);
         if (Array.isArray(container)) {
@@ -255,7 +299,8 @@ class Reader {
         this.#position++;
         stack.pop();
         value = container;
-        if (stack.length < this.#knownDepths) this.#learn(container, frame.start, stack);
+        count(stack, frame.levels + 1, frame.bytes + OBJECT_BYTES);
+        if (stack.length < this.#knownDepths) this.#learn(container, frame, stack);
       }
     }
   }
@@ -273,9 +318,10 @@ class Reader {
         const object: JsonObject = {};
         if (this.#text.charCodeAt(this.#position) === RIGHT_BRACE) {
           this.#position++;
+          count(stack, 1, OBJECT_BYTES);
           return object;
         }
-        stack.push({ container: object, key: this.#key(object), start });
+        stack.push({ container: object, key: this.#key(object), start, levels: 0, bytes: 0 });
         return undefined;
       }
       case LEFT_BRACKET: {
@@ -285,9 +331,10 @@ class Reader {
         const items: JsonValue[] = [];
         if (this.#text.charCodeAt(this.#position) === RIGHT_BRACKET) {
           this.#position++;
+          count(stack, 1, OBJECT_BYTES);
           return items;
         }
-        stack.push({ container: items, key: "", start });
+        stack.push({ container: items, key: "", start, levels: 0, bytes: 0 });
         return undefined;
       }
       case LOWER_T:
@@ -306,35 +353,38 @@ class Reader {
    * first one opens, so nothing behind it can belong to the value.
    */
   #knownValue(stack: readonly Frame[]): JsonValue | undefined {
+    const known = this.#known;
+    if (known === undefined) return undefined;
     const depth = stack.length;
-    const [key, parentKey] = [stack.at(-1)?.key ?? "", stack.at(-2)?.key ?? ""];
-    for (
-      const { text, value, depth: levels }
-        of this.#known?.propose(this.#text, this.#position, depth, key, parentKey) ?? []
-    ) {
-      const end = this.#position + text.length;
-      // A slice is compared in one go, many times faster than startsWith does it.
-      if (depth + levels <= this.#maxDepth && this.#text.slice(this.#position, end) === text) {
-        this.#position = end;
-        return value;
+    const position = this.#position;
+    const [key, parentKey] = [stack[depth - 1]?.key ?? "", stack[depth - 2]?.key ?? ""];
+    for (const proposed of known.propose(this.#text, position, depth, key, parentKey)) {
+      if (depth + proposed.depth <= this.#maxDepth && proposed.standsAt(this.#text, position)) {
+        this.#position += proposed.length;
+        count(stack, proposed.depth, proposed.objectBytes);
+        known.learn(proposed, false, position, depth, key);
+        return proposed.value;
       }
     }
     return undefined;
   }
 
   /** Hands on an object or array that has been read to its end. */
-  #learn(value: JsonObject | JsonValue[], start: number, stack: readonly Frame[]): void {
+  #learn(value: JsonObject | JsonValue[], frame: Frame, stack: readonly Frame[]): void {
     const depth = stack.length;
-    const [key, parentKey] = [stack.at(-1)?.key ?? "", stack.at(-2)?.key ?? ""];
+    const [key, parentKey] = [stack[depth - 1]?.key ?? "", stack[depth - 2]?.key ?? ""];
     if (this.#known?.learns(depth, key, parentKey) === true) {
-      this.#known.learn(
-        makeKnownValue(copyOf(this.#text, start, this.#position), value),
-        depth,
-        key,
-        parentKey,
+      const { start, levels, bytes } = frame;
+      const read = makeKnownValue(
+        this.#text,
+        start,
+        this.#position,
+        value,
+        levels + 1,
+        bytes + OBJECT_BYTES,
       );
+      this.#known.learn(read, true, start, depth, key);
     }
-    this.#known?.completed(value, depth);
   }
 
   /** Steps over the bracket or brace that opens a container inside `depth` others. */
@@ -489,6 +539,15 @@ class Reader {
     const where = `line ${line}, column ${position - lineStart + 1}`;
     const found = position >= text.length ? `${what}, but the text ends` : what;
     return new SignedPodsError("json-malformed", `Not strict JSON at ${where}: ${found}`);
+  }
+}
+
+/** Notes what an object or array that is complete adds to the one around it. */
+function count(stack: readonly Frame[], levels: number, bytes: number): void {
+  const frame = stack[stack.length - 1];
+  if (frame !== undefined) {
+    frame.levels = Math.max(frame.levels, levels);
+    frame.bytes += bytes;
   }
 }
 

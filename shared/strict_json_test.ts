@@ -240,12 +240,17 @@ class Everything implements KnownValues {
     return true;
   }
 
-  learn(known: KnownValue): void {
-    this.known.push(known);
-    this.known.sort((a, b) => b.text.length - a.text.length);
+  learn(known: KnownValue, isNew: boolean): void {
+    if (!isNew) return;
+    // Every other one stays a part of its document, or of a value around it.
+    const kept = this.known.length % 2 === 0 ? known : known.detached();
+    for (const [index, part] of this.known.entries()) {
+      const moved = part.within(kept, kept.text.indexOf(part.text));
+      if (moved !== undefined) this.known[index] = moved;
+    }
+    this.known.push(kept);
+    this.known.sort((a, b) => b.length - a.length);
   }
-
-  completed(): void {}
 }
 
 /** What comes of reading: a text for the value, with the order of its keys, or for the error. */
@@ -342,6 +347,37 @@ Deno.test("a known value is the same object again, and cannot be changed", () =>
   assert.equal(second.c, first.a);
   const { a } = first;
   assert.throws(() => a.b = 1, TypeError);
+});
+
+Deno.test("a known value keeps its text wherever that is kept", () => {
+  const known = new Everything();
+  parseStrictJson(' {"a": {"b": [1]}, "c": [2, "\\u00e9"]} ', { known });
+  const [whole, part] = known.known;
+  assert.ok(whole !== undefined && part !== undefined);
+  assert.equal(whole.text, '{"a": {"b": [1]}, "c": [2, "\\u00e9"]}');
+  assert.equal(whole.depth, 3);
+  const at = whole.text.indexOf(part.text);
+  for (const value of [part, part.detached(), part.within(whole, at), part.within(whole.detached(), at)]) {
+    assert.deepEqual([value?.text, value?.value, value?.depth, value?.bytes], [
+      part.text,
+      part.value,
+      part.depth,
+      part.bytes,
+    ]);
+  }
+});
+
+Deno.test("refuses to look for a known value's text where it is not", () => {
+  const known = new Everything();
+  parseStrictJson("[[1],[2],[1]]", { known });
+  const whole = known.known.find(({ length }) => length > 3);
+  const part = known.known.find(({ text }) => text === "[1]")?.detached();
+  assert.ok(whole !== undefined && part !== undefined);
+  const places = Array.from({ length: 15 }, (_, index) => index - 1).filter((at) => part.within(whole, at));
+  assert.deepEqual(places, [1, 9]);
+  // Behind the value, the text goes on in the document, but not in the value.
+  assert.equal(part.within(part, 0)?.text, "[1]");
+  assert.equal(whole.within(part, 0), undefined);
 });
 
 Deno.test("refuses known values that would be nested too deep", () => {

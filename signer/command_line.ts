@@ -6,6 +6,8 @@
 import { parse } from "@optique/core";
 import { runParserSync } from "@optique/core/facade";
 import { formatMessage, message } from "@optique/core/message";
+import { findSimilar } from "@optique/core/suggestion";
+import { didYouMean, metaWordsToFlags } from "@signed-pods/shared/command-line";
 import { VERSION } from "@signed-pods/shared/version";
 import {
   type RawSignerOptions,
@@ -22,13 +24,18 @@ const HELP_WIDTH = 100;
 export type CommandLine =
   /** The flags that could be read, and what is wrong with the others: nothing, if the command may run. */
   | { kind: SignerCommand; raw: RawSignerOptions; problems: string[] }
-  /** Print a text to standard output and exit with 0: help or version. */
+  /** Print a text to standard output and exit with 0: help, version or completions. */
   | { kind: "print"; text: string };
 
 const SEE_HELP = "; see signing-server --help";
 
+const NAMES: readonly string[] = SIGNER_FLAGS.map(({ name }) => name);
+
 /** Flags that print something, wherever they stand. */
-const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version"]);
+const META_FLAGS: ReadonlySet<string> = new Set(["-h", "--help", "--version", "--completion"]);
+
+/** Words in front of the flags. */
+const COMMANDS: ReadonlySet<string> = new Set(["rotate"]);
 
 const NO_OPTIONS: RawSignerOptions = {
   listenAddr: undefined,
@@ -49,16 +56,23 @@ const NO_OPTIONS: RawSignerOptions = {
 
 /** The command of a command line, and its flags: `rotate` is a word in front of them, the server needs none. */
 export function splitCommand(args: readonly string[]): { command: SignerCommand; flags: readonly string[] } {
-  const [first, ...rest] = args;
-  return first === "rotate" ? { command: "rotate", flags: rest } : { command: "serve", flags: args };
+  const words = metaWordsToFlags(args, COMMANDS);
+  const [first, ...rest] = words;
+  return first === "rotate" ? { command: "rotate", flags: rest } : { command: "serve", flags: words };
 }
 
 /** Reads a command line. Nothing is opened or read. */
 export function readCommandLine(args: readonly string[]): CommandLine {
   const { command, flags } = splitCommand(args);
   const spelledOut = spellOut(flags);
-  if (spelledOut.some((arg) => META_FLAGS.has(arg))) {
-    return { kind: "print", text: metaText(spelledOut.filter((arg) => META_FLAGS.has(arg)).slice(0, 1)) };
+  const meta = spelledOut.findIndex((arg) => META_FLAGS.has(arg.split("=", 1)[0] ?? ""));
+  if (meta >= 0) {
+    // Completion has a value, the name of the shell, and what is to be completed.
+    const isCompletion = spelledOut[meta]?.startsWith("--completion") === true;
+    const { text, ok } = metaText(spelledOut.slice(meta, isCompletion ? undefined : meta + 1));
+    return ok
+      ? { kind: "print", text }
+      : { kind: command, raw: NO_OPTIONS, problems: [`${text.trim().replace(/^Error: /, "")}${SEE_HELP}`] };
   }
   const { known, problems } = sortOut(spelledOut, command);
   const result = parse(SIGNER_PARSER, known);
@@ -70,9 +84,10 @@ export function readCommandLine(args: readonly string[]): CommandLine {
   };
 }
 
-/** Help or version. */
-function metaText(args: readonly string[]): string {
+/** Help, version or completions. */
+function metaText(args: readonly string[]): { text: string; ok: boolean } {
   let text = "";
+  let ok = true;
   const print = (line: string) => {
     text += `${line}\n`;
   };
@@ -83,14 +98,16 @@ function metaText(args: readonly string[]): string {
       message`${"signing-server rotate --key-dir FOLDER"} replaces the key of a folder. A server that uses it goes on with the new key by itself.`,
     help: { option: { names: ["-h", "--help"] }, onShow },
     version: { value: `signing-server ${VERSION}`, option: true, onShow },
-    onError: () => {},
+    completion: { option: true, onShow },
+    onError: () => void (ok = false),
+    aboveError: "none",
     stdout: print,
     stderr: print,
     colors: false,
     maxWidth: HELP_WIDTH,
     termWidth: "auto",
   });
-  return text;
+  return { text, ok };
 }
 
 /** Reads each flag by itself, so that every mistake is reported and not only the first. */
@@ -105,16 +122,18 @@ function sortOut(
     const arg = args[index] ?? "";
     const equals = arg.indexOf("=");
     const name = equals < 0 ? arg : arg.slice(0, equals);
+    const next = args[index + 1];
     const flag = SIGNER_FLAGS.find((candidate) => candidate.name === name);
     if (flag === undefined) {
       problems.push(
         name.startsWith("-")
-          ? `unknown flag "${name}"${SEE_HELP}`
-          : `unexpected argument "${arg}": every value belongs to a flag${SEE_HELP}`,
+          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}${SEE_HELP}`
+          : `unexpected argument "${arg}": every value belongs to a flag; the commands are rotate, help and version${SEE_HELP}`,
       );
+      // What stands behind a misspelt flag is its value.
+      if (name.startsWith("-") && equals < 0 && next !== undefined && !next.startsWith("-")) index++;
       continue;
     }
-    const next = args[index + 1];
     const value = equals < 0 ? next : arg.slice(equals + 1);
     if (equals < 0 && next !== undefined) index++;
     if (value === undefined || value === "") {

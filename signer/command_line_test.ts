@@ -54,18 +54,31 @@ Deno.test("refuses flags of another command", () => {
 });
 
 Deno.test("help and version are printed wherever they are asked for", () => {
-  for (const args of [["-h"], ["--help"], ["--nonsense", "-h"], ["rotate", "--help"]]) {
+  const lines = ["-h", "--help", "--nonsense -h", "rotate --help", "help", "help rotate", "rotate help"];
+  for (const args of lines.map((line) => line.split(" "))) {
     const commandLine = readCommandLine(args);
     assert.ok(commandLine.kind === "print" && commandLine.text.includes("--token-file FILE"), args.join(" "));
   }
   const version = readCommandLine(["--version"]);
   assert.ok(version.kind === "print" && version.text.startsWith("signing-server "));
+  assert.deepEqual(readCommandLine(["version"]), version);
+  const completion = readCommandLine(["completion", "bash"]);
+  assert.ok(completion.kind === "print" && completion.text.includes("complete"));
+});
+
+Deno.test("refuses completions for no shell that is known", () => {
+  for (const args of [["completion"], ["completion", "nonsense"]]) {
+    const commandLine = readCommandLine(args);
+    assert.ok(commandLine.kind === "serve" && commandLine.problems.length === 1, JSON.stringify(commandLine));
+  }
 });
 
 Deno.test("refuses all mistakes at once, each in one line, and reads the rest", () => {
   const commandLine = readCommandLine([
     "--nonsense=1",
     "stray",
+    "--key-dri",
+    "keys",
     "--key-type=rsa-1024",
     "--insecure-allow-unauthenticated=maybe",
     "--listen-addr=:1",
@@ -77,6 +90,7 @@ Deno.test("refuses all mistakes at once, each in one line, and reads the rest", 
   const mentions = [
     'unknown flag "--nonsense"',
     'unexpected argument "stray"',
+    'unknown flag "--key-dri" (did you mean --key-dir?)',
     "--key-type: ",
     "--insecure-allow-unauthenticated: ",
     "--listen-addr: ",

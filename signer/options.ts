@@ -1,5 +1,5 @@
 /**
- * The signing server's flags: as data for help texts and the README, as a parser, and checked as a whole.
+ * The signing server's flags: as data for help texts and docs/reference.md, as a parser, and checked as a whole.
  *
  * @module
  */

@@ -41,10 +41,6 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "proxy/pods/retired_uids_test.ts",
     "refuses more rather than forget what the kubelet may still have",
   ],
-  "proxy/pods/served_versions.ts MAX_SERVED_VERSIONS": [
-    "proxy/pods/served_versions_test.ts",
-    "the oldest are forgotten first",
-  ],
   "proxy/pods/spacing.ts MAX_CONTROLLERS": [
     "proxy/pods/spacing_test.ts",
     "the controller that has been quiet for longest is forgotten over the bound",

@@ -30,19 +30,58 @@ import { fieldsOf } from "@signed-pods/shared/pod/schema";
 import { createVerifier } from "@signed-pods/shared/pod/verify";
 import { generateSigningKey, sign } from "@signed-pods/shared/signing";
 import { DEFAULT_MAX_DEPTH, MAX_INTEGER_DIGITS } from "@signed-pods/shared/strict-json";
-import { DENY_CODES, SIGNATURE_ANNOTATION, SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
+import {
+  DENY_CODES,
+  type DenyCode,
+  SIGNATURE_ANNOTATION,
+  SIGNED_TEMPLATE_ANNOTATION,
+} from "@signed-pods/shared/verdict";
 import { PODSIGN_FLAGS } from "../cli/options.ts";
 import { type MetricDescription, METRICS } from "../proxy/operability/metrics.ts";
 import { FLAGS as PROXY_FLAGS } from "../proxy/options.ts";
 import { INIT_FLAGS } from "../proxy/own_leg/init_options.ts";
 import { SIGNER_FLAGS } from "../signer/options.ts";
 import { readVectors } from "../tests/vectors/read_vectors.ts";
+import { CHART, performanceParts, recordedChart } from "./performance.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
+const NO_HONEST_API_SERVER =
+  "An API server that is in order does not do this: find out what is wrong with it.";
+
+/** What to do about a refusal, by its code. */
+const REMEDIES: Readonly<Record<DenyCode, string>> = {
+  unsigned:
+    "Sign the manifest and apply it again. What a webhook or an operator made has to be signed by its owner, too.",
+  "signature-malformed": "Apply the signed manifest again: something cut or changed its annotations.",
+  "signature-invalid":
+    "Trust the owner's key on the node, or sign with a trusted one. Otherwise what was signed was changed.",
+  "key-revoked": "Sign with the new key and apply again.",
+  "namespace-not-allowed":
+    "Sign with a key of that namespace, or put the key's file into the folder of the namespace as well.",
+  "form-not-accepted": "Sign without `--form spec`.",
+  "template-malformed": "Sign again with a podsign of the node's version.",
+  "wrong-workload":
+    "Sign for this name and namespace (`-n`), or apply it where it belongs. Annotations that were copied from another workload do not fit.",
+  "not-yet-valid": "Wait, or sign with an earlier `--not-before`. See whether the node's clock is right.",
+  expired: "Sign and apply again. See whether the node's clock is right.",
+  "certificate-not-valid":
+    "Trust a certificate of the key that holds, or sign with another key. See whether the node's clock is right.",
+  "spec-differs":
+    "The message names the fields. Your own change: sign again. A webhook's: `--allow`, or write it into the manifest. Nobody's: find out who did it.",
+  "pod-malformed":
+    "Use a kubelet-proxy that knows the fields of this Kubernetes; otherwise as with identity-conflict.",
+  "identity-conflict": NO_HONEST_API_SERVER,
+  "changed-after-admission": "A pod keeps its signature for life: delete it, and create it with the new one.",
+  "reference-not-signed":
+    "Sign with the ConfigMap or Secret in the same input or in `--with-config`, or with the flag that the message names.",
+  "digest-required": "Write `image@sha256:…`, and sign and apply again.",
+  "wrong-node": NO_HONEST_API_SERVER,
+};
+
 /** Each document's parts by name. */
 const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  "README.md": {
+  "docs/reference.md": {
     "flags: kubelet-proxy": flagTable(PROXY_FLAGS),
     "flags: signing-server": flagTable(SIGNER_FLAGS),
     "flags: podsign": flagTable(
@@ -52,8 +91,8 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       })),
     ),
     "deny-codes": table(
-      ["code", "meaning"],
-      Object.entries(DENY_CODES).map(([name, meaning]) => [code(name), meaning]),
+      ["code", "meaning", "what to do"],
+      denyCodes().map((name) => [code(name), DENY_CODES[name], REMEDIES[name]]),
     ),
   },
   "docs/metrics.md": {
@@ -67,6 +106,7 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       ]),
     ),
   },
+  "docs/performance.md": await performanceParts(table),
   "docs/own-leg.md": {
     "flags: kubelet-proxy init": flagTable(INIT_FLAGS),
   },
@@ -114,6 +154,10 @@ const DOCUMENTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "bounds": boundTable(),
   },
 };
+
+function denyCodes(): DenyCode[] {
+  return Object.keys(DENY_CODES).filter((name): name is DenyCode => name in REMEDIES);
+}
 
 // Markdown
 
@@ -279,8 +323,7 @@ function boundTable(): string {
 
 let isStale = false;
 for (const [path, parts] of Object.entries(DOCUMENTS)) {
-  const file = new URL(path, ROOT);
-  const before = await Deno.readTextFile(file);
+  const before = await Deno.readTextFile(new URL(path, ROOT));
   let after = before;
   for (const [name, part] of Object.entries(parts)) {
     const start = `<!-- ${name} -->\n`;
@@ -288,12 +331,17 @@ for (const [path, parts] of Object.entries(DOCUMENTS)) {
     if (from < 0 || to < 0) throw new Error(`${path} has no place for "${name}"`);
     after = after.slice(0, from + start.length) + part + after.slice(to);
   }
-  if (before === after) continue;
+  await put(path, before, after);
+}
+await put(CHART, await Deno.readTextFile(new URL(CHART, ROOT)), await recordedChart());
+if (isStale) Deno.exit(1);
+
+async function put(path: string, before: string, after: string): Promise<void> {
+  if (before === after) return;
   if (Deno.args.includes("--check")) {
     console.error(`${path}: what is generated in it is out of date; run deno task generate`);
     isStale = true;
   } else {
-    await Deno.writeTextFile(file, after);
+    await Deno.writeTextFile(new URL(path, ROOT), after);
   }
 }
-if (isStale) Deno.exit(1);

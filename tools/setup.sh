@@ -31,4 +31,15 @@ if [ "$(version_of .tools/deno || true)" != "$wanted" ]; then
 fi
 # The libraries, checked against deno.lock, into a cache of the project's own: the launchers in bin/ need no home folder.
 DENO_DIR="$PWD/.tools/deno_dir" .tools/deno install --frozen --quiet
+# What deno bundle runs, checked against a lock file, into the place where Deno looks before it fetches one by itself, unchecked.
+esbuild=$(sed -n 's/.*"npm:esbuild@\([0-9.]*\)".*/\1/p' tools/esbuild/deno.json)
+if [ ! -e ".tools/deno_dir/dl/esbuild-$esbuild" ]; then
+  (cd tools/esbuild && DENO_DIR="$OLDPWD/.tools/esbuild" ../../.tools/deno install --quiet)
+  rm -rf .tools/deno_dir/dl
+  mkdir -p .tools/deno_dir/dl/new
+  for package in .tools/esbuild/npm/*/@esbuild/*; do
+    cp "$package/$esbuild/bin/esbuild" ".tools/deno_dir/dl/new/esbuild-${package##*/}"
+  done
+  mv .tools/deno_dir/dl/new ".tools/deno_dir/dl/esbuild-$esbuild"
+fi
 echo "setup: $(.tools/deno --version | head -n 1)"

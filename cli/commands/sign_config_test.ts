@@ -7,7 +7,7 @@ import { SIGNED_CONTENT_ANNOTATION } from "@signed-pods/shared/signed-content";
 import { SIGNED_TEMPLATE_ANNOTATION } from "@signed-pods/shared/verdict";
 import { fakeServer, makeKey, type Outcome, runPodsign } from "../fake_effects_test.ts";
 
-const README = new URL("../../README.md", import.meta.url);
+const SIGNING_PAGE = new URL("../../docs/signing.md", import.meta.url);
 const ROOT = new URL("../../", import.meta.url);
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 const { key, certificate } = await makeKey();
@@ -371,19 +371,19 @@ Deno.test("as JSON, every reference is told with its answer", async () => {
   ]);
 });
 
-/** The commands of the README's section on references. */
-async function readmeCommands(): Promise<string[][]> {
-  const readme = await Deno.readTextFile(README);
-  const start = readme.indexOf("## What a pod refers to");
+/** The commands of docs/signing.md's section on references. */
+async function documentedCommands(): Promise<string[][]> {
+  const page = await Deno.readTextFile(SIGNING_PAGE);
+  const start = page.indexOf("## What a pod refers to");
   assert.ok(start > 0);
-  const section = readme.slice(start, readme.indexOf("\n## ", start));
+  const section = page.slice(start, page.indexOf("\n## ", start));
   return [...section.matchAll(/^bin\/podsign (sign-spec .*?)(?: \||$)/gm)].map(([, args = ""]) =>
     args.split(" ")
   );
 }
 
-Deno.test("the README's usual shapes are signed by its commands, and a node that enforces references admits them", async () => {
-  const commands = await readmeCommands();
+Deno.test("the usual shapes of docs/signing.md are signed by its commands, and a node that enforces references admits them", async () => {
+  const commands = await documentedCommands();
   assert.ok(commands.length >= 3);
   for (const args of commands) {
     const files: Record<string, string> = {};

@@ -26,18 +26,21 @@ import {
   placeOfObject,
 } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
-import { countIgnored } from "../ignored.ts";
+import { countIgnored, type IgnoredObject } from "../ignored.ts";
 import { InputError } from "../input_error.ts";
 import { type KeySource, readCertificates, withKeySource } from "../key_source.ts";
 import {
   type Manifest,
   type ManifestDocument,
+  offsetAt,
   type Path,
+  placeOf,
   positionOf,
   readManifest,
   requireNoProblems,
 } from "../manifest.ts";
 import { isSameButForSignatures } from "../same_manifest.ts";
+import { podSpecIn } from "../unknown_workloads.ts";
 import type { SignSpecOptions } from "../options.ts";
 import { createProgress, EXIT_OK, kindCounts, printErrors, printWarnings } from "../report.ts";
 import {
@@ -72,11 +75,14 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
     for (const document of manifest.documents) requireNoProblems(manifest, document);
   }
   const toSign: ToSign = { templates, configMaps, salts: objects.salted };
-  reportInput(effects, manifest, toSign);
+  const ignored = reportInput(effects, manifest, toSign);
   const trusted = options.cert.length === 0 ? undefined : await readCertificates(effects, options.cert);
   if (templates.length + configMaps.length === 0) {
-    await effects.writeOut(options.output === "json" ? asJson(manifest) : asYaml(manifest));
-    return EXIT_OK;
+    return await printResult(
+      effects,
+      options.output === "json" ? asJson(manifest) : asYaml(manifest),
+      ignored,
+    );
   }
   const signed = await withKeySource(effects, options, async (source) => {
     const signatures = await signAll(effects, source, [...templates, ...configMaps]);
@@ -85,8 +91,7 @@ export async function signSpec(options: SignSpecOptions, effects: Effects): Prom
     const origin = trusted === undefined ? source.description : "the keys of --cert";
     return await checkSigned(manifest, text, toSign, choices, keys, origin, now);
   });
-  await effects.writeOut(options.output === "json" ? asJson(signed) : asYaml(signed));
-  return EXIT_OK;
+  return await printResult(effects, options.output === "json" ? asJson(signed) : asYaml(signed), ignored);
 }
 
 /** Everything that is written into a manifest. */
@@ -97,8 +102,16 @@ export interface ToSign {
   readonly salts: readonly (readonly [object: ConfigObject, salt: string])[];
 }
 
-/** Says what will not be signed, and what the owner should know of what will. */
-function reportInput(effects: Effects, manifest: Manifest, { templates, configMaps, salts }: ToSign): void {
+/**
+ * Says what the owner should know of what will be signed, and of what will not.
+ *
+ * @returns the kinds that will not be signed, and how many there are of each
+ */
+function reportInput(
+  effects: Effects,
+  manifest: Manifest,
+  { templates, configMaps, salts }: ToSign,
+): ReadonlyMap<string, number> {
   printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
   printErrors(effects, templates.flatMap(({ notes }) => notes));
   const ignored = new Map<string, number>();
@@ -109,10 +122,9 @@ function reportInput(effects: Effects, manifest: Manifest, { templates, configMa
   ];
   for (const document of manifest.documents) {
     const locations = written.filter((place) => place.document === document);
-    if (document.value !== null) countIgnored(document.value, locations, ignored);
-  }
-  if (ignored.size > 0) {
-    printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
+    if (document.value === null) continue;
+    const objects = countIgnored(document.value, locations, ignored);
+    printWarnings(effects, objects.flatMap((object) => unknownWorkload(manifest, document, object)));
   }
   for (const [object] of salts) {
     printErrors(effects, [
@@ -122,6 +134,37 @@ function reportInput(effects: Effects, manifest: Manifest, { templates, configMa
   if (templates.length + configMaps.length === 0) {
     printWarnings(effects, [`${manifest.name}: holds no pods: nothing was signed`]);
   }
+  return ignored;
+}
+
+/** Prints the result, and says what is in it as it was. */
+async function printResult(
+  effects: Effects,
+  text: string,
+  ignored: ReadonlyMap<string, number>,
+): Promise<number> {
+  await effects.writeOut(text);
+  if (ignored.size > 0) {
+    printErrors(effects, [`passed through as they are, without pods: ${kindCounts(ignored)}`]);
+  }
+  return EXIT_OK;
+}
+
+/** What the owner should know of an object that makes pods, although podsign does not know its kind. */
+function unknownWorkload(
+  manifest: Manifest,
+  document: ManifestDocument,
+  { object: { apiVersion, kind, ...rest }, path }: IgnoredObject,
+): string[] {
+  const found = podSpecIn(rest);
+  if (found === undefined) return [];
+  const place = placeOf(manifest, offsetAt(document, [...path, ...found]));
+  return [
+    `${place}: holds containers, but kind ${JSON.stringify(kind)} of ${
+      JSON.stringify(apiVersion)
+    } is none that podsign ` +
+    "signs: if it makes pods, nodes refuse them; see docs/signing.md, Other kinds",
+  ];
 }
 
 /** Signs all texts, a few at a time. */

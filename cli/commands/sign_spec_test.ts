@@ -127,6 +127,28 @@ Deno.test("a manifest without pods passes through with a warning", async () => {
   assert.ok(errors.includes("holds no pods"));
 });
 
+Deno.test("kinds that podsign does not sign, but that seem to make pods, are warned of with their place", async () => {
+  const pod = `{containers: [{name: app, image: registry.example/app@${DIGEST}}]}`;
+  const manifest = `apiVersion: v1
+kind: List
+items:
+- {apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {template: {spec: ${pod}}}}
+- {apiVersion: apps/v1, kind: deployment, metadata: {name: web}, spec: {template: {spec: ${pod}}}}
+- {apiVersion: batch.example/v1, kind: Job, metadata: {name: web}, spec: {tasks: [{}, {template: {spec: ${pod}}}]}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {containers: image}}
+- {apiVersion: example/v1, kind: Ship, metadata: {name: web}, spec: {containers: [{name: steel}]}}
+- {apiVersion: v1, kind: Pod, metadata: {name: web, namespace: prod}, spec: ${pod}}
+`;
+  const outcome = await withKey(manifest);
+  output(outcome);
+  const warnings = outcome.errors.split("\n").filter((line) => line.includes("holds containers"));
+  assert.deepEqual(warnings.map((line) => /m\.yaml:(\d+):\d+: .*kind "(\w+)"/.exec(line)?.slice(1)), [
+    ["4", "Rollout"],
+    ["5", "deployment"],
+    ["6", "Job"],
+  ]);
+});
+
 Deno.test("a List with pods among others is signed in place", async () => {
   const text = `apiVersion: v1
 kind: List
@@ -389,6 +411,7 @@ Deno.test("refuses files and keys that cannot be read", async () => {
     ["sign-spec", "m.yaml", "--token-file=missing"],
     ["sign-spec", "m.yaml", "--key=key.pem", "--server=http://x", "--port-forward=a/b", "--token-file=t"],
     ["sign-spec", "m.yaml", "--server=http://x", "--port-forward=a/b"],
+    ["sign-spec", "m.yaml", "--key=key.pem", "--client-certificate=cert", "--client-key=key.pem"],
     ["sign-spec", "m.yaml", "--server=x"],
     ["sign-spec", "m.yaml"],
   ];

@@ -4,8 +4,9 @@
  * @module
  */
 import { SignedPodsError } from "@signed-pods/shared/errors";
-import { isJsonObject } from "@signed-pods/shared/json";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import type { VerificationKey } from "@signed-pods/shared/keys";
+import { isMirrorPod } from "@signed-pods/shared/pod/metadata";
 import { createVerifier, type ObjectVerdict } from "@signed-pods/shared/pod/verify";
 import { ConfigObjects } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
@@ -35,7 +36,8 @@ async function trustedKeys(
   effects: Effects,
 ): Promise<readonly VerificationKey[]> {
   if (options.cert.length > 0) {
-    const others = [options.key, options.server, options.tokenFile, options.portForward];
+    const { key, server, tokenFile, clientCertificate, clientKey, portForward } = options;
+    const others = [key, server, tokenFile, clientCertificate, clientKey, portForward];
     if (others.some((value) => value !== undefined)) {
       throw new InputError(["--cert says which keys are trusted: leave --key and --server out"]);
     }
@@ -86,7 +88,7 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
           ...judged,
           verdict: await judgeWithContent(verdict, namespace, objects, keys, now),
         };
-        const advice = adviceOf(result);
+        const advice = [...adviceOf(result), ...mirrorAdvice(document.value, result)];
         const isPlaced = (result.verdict.decision === "deny" || advice.length > 0) &&
           manifest.text.length <= MAX_PLACED_LENGTH;
         const place = isPlaced ? placeOf(manifest, offsetAt(document, result.path)) : undefined;
@@ -107,6 +109,19 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
   if (verdicts.length === 0) printWarnings(effects, [`${name}: holds no pods: nothing was judged`]);
   await effects.writeOut(options.output === "json" ? jsonReport(report) : textReport(report));
   return countRefused(report) === 0 ? EXIT_OK : EXIT_REFUSED;
+}
+
+/** What the owner should know of a refused pod that a kubelet made itself, to stand behind its name. */
+function mirrorAdvice(document: JsonObject, { path, verdict }: ObjectVerdict): string[] {
+  if (verdict.decision === "allow") return [];
+  let object: JsonValue | undefined = document;
+  for (const step of path) {
+    if (Array.isArray(object)) object = object[Number(step)];
+    else object = isJsonObject(object) ? getOwn(object, String(step)) : undefined;
+  }
+  return isJsonObject(object) && isMirrorPod(object)
+    ? [" mirrors a static pod, from a file on its node: nodes do not judge such pods, it need not be signed"]
+    : [];
 }
 
 /** What the owner should know of an object that is good, to stand behind its name. */

@@ -155,6 +155,20 @@ Deno.test("without --cert the server's certificate is trusted, and this is said"
   assert.ok(errors.includes("http://localhost:8080"));
 });
 
+Deno.test("refuses mirrors of static pods like others, and says that nodes do not judge them", async () => {
+  const pod = (name: string, annotations: string) =>
+    `- {apiVersion: v1, kind: Pod, metadata: {name: ${name}, namespace: a, annotations: ${annotations}}, ` +
+    "spec: {containers: [{name: app, image: a}]}}\n";
+  const { code, out, errors } = await verify(
+    `apiVersion: v1\nkind: List\nitems:\n${pod("web", "{}")}${
+      pod("etcd", "{kubernetes.io/config.mirror: x}")
+    }`,
+  );
+  assert.equal(code, 1);
+  assert.ok(out.includes("0 good, 2 refused"));
+  assert.deepEqual(errors.match(/(?<=pod a\/)\S+(?= mirrors a static pod)/g), ["etcd"]);
+});
+
 Deno.test("nothing to judge is good, with a warning", async () => {
   const { code, out, errors } = await verify("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n");
   assert.equal(code, 0);

@@ -20,9 +20,9 @@ cp "$certificate" "$work/signing.pem"
 files=(deploy)
 if [ "$(uname -s) $mine" = "Linux $arch" ]; then
   files+=(bin/kubelet-proxy bin/podsign)
-  # Launchers need Deno, its libraries and the modules; compiled programs have them inside.
+  # Launchers need Deno and the modules; compiled programs have them inside.
   if [ "$(head -c 2 bin/kubelet-proxy)" = '#!' ]; then
-    files+=(deno.json deno.lock .tools/deno .tools/deno_dir/npm proxy shared cli signer/deno.json)
+    files+=(.tools/deno build/programs/kubelet-proxy build/programs/podsign)
   fi
 else
   mkdir "$work/bin"

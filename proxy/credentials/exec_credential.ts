@@ -10,29 +10,8 @@ import { encodeBase64 } from "@signed-pods/shared/base64";
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
 import { isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 import { parseStrictJson } from "@signed-pods/shared/strict-json";
+import type { ExecApiVersion, ExecPlugin } from "./exec_plugin.ts";
 import { readTlsIdentity, type TlsIdentity } from "./tls_identity.ts";
-
-/** The versions of the API that are spoken. */
-export const EXEC_API_VERSIONS = [
-  "client.authentication.k8s.io/v1",
-  "client.authentication.k8s.io/v1beta1",
-] as const;
-
-/** One of the versions. */
-export type ExecApiVersion = (typeof EXEC_API_VERSIONS)[number];
-
-/** A plugin, as the kubeconfig names it. */
-export interface ExecPlugin {
-  apiVersion: ExecApiVersion;
-  /** Full path of the program. */
-  command: string;
-  args: readonly string[];
-  env: Readonly<Record<string, string>>;
-  /** Whether the program is told about the cluster. */
-  provideClusterInfo: boolean;
-  /** What the cluster entry holds for the plugin: its extension `client.authentication.k8s.io/exec`. */
-  clusterConfig?: unknown;
-}
 
 /** The cluster, for a plugin that wants to know. */
 export interface ExecCluster {

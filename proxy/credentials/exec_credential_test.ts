@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  EXEC_API_VERSIONS,
-  execInfo,
-  type ExecPlugin,
-  MAX_PLUGIN_TOKEN_CHARACTERS,
-  readExecCredential,
-} from "./exec_credential.ts";
+import { execInfo, MAX_PLUGIN_TOKEN_CHARACTERS, readExecCredential } from "./exec_credential.ts";
+import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_plugin.ts";
 import { testPki } from "../fixture_test.ts";
 
 const [V1, V1BETA1] = EXEC_API_VERSIONS;

@@ -9,7 +9,7 @@
  */
 import { decodeBase64 } from "@signed-pods/shared/base64";
 import { isBearerToken } from "@signed-pods/shared/bearer-token";
-import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_credential.ts";
+import { EXEC_API_VERSIONS, type ExecPlugin } from "./exec_plugin.ts";
 import { type Fields, isFields, parseStrictYaml } from "./strict_yaml.ts";
 
 /** A PEM text in the kubeconfig, or the path of a file that holds one. */
@@ -94,6 +94,17 @@ const REFUSED_FIELDS: ReadonlyMap<string, string> = new Map([
     "a node acts as itself; take impersonation out",
   ]),
 ]);
+
+/** The files that a kubeconfig names. */
+export function filesOf(kubeconfig: Kubeconfig): string[] {
+  const { certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
+  return [
+    ...[certificateAuthority, clientCertificate, clientKey].flatMap((source) =>
+      source?.kind === "file" ? [source.path] : []
+    ),
+    ...(tokenFile === undefined ? [] : [tokenFile]),
+  ];
+}
 
 /** The folder that a kubeconfig lies in, to which relative paths in it are relative. */
 export function folderOf(path: string): string {

@@ -17,6 +17,7 @@ export function createReplaceableVerifier(first: PodVerifier): ReplaceableVerifi
   let current = first;
   return {
     verifyPod: (pod, time) => current.verifyPod(pod, time),
+    verifyKnown: (pod, identity, time) => current.verifyKnown?.(pod, identity, time),
     replace(verifier) {
       current = verifier;
     },

@@ -7,7 +7,7 @@ import type { Problem } from "@signed-pods/shared/errors";
 import { type Credentials, loadCredentials, nodeNameInCertificate } from "./credentials.ts";
 import { type FileReader, type FileSet, readFiles, textOf } from "./file_set.ts";
 import type { TlsIdentity } from "./tls_identity.ts";
-import { folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
+import { filesOf, folderOf, type Kubeconfig, parseKubeconfig } from "./kubeconfig.ts";
 
 /** What the files mean. */
 export interface UpstreamSettings {
@@ -58,17 +58,6 @@ export function upstreamFiles(
       return problems.length > 0 ? report(problems) : { ok: true, value: { kubeconfig, credentials } };
     },
   };
-}
-
-/** The files that a kubeconfig names. */
-export function filesOf(kubeconfig: Kubeconfig): string[] {
-  const { certificateAuthority, clientCertificate, clientKey, tokenFile } = kubeconfig;
-  return [
-    ...[certificateAuthority, clientCertificate, clientKey].flatMap((source) =>
-      source?.kind === "file" ? [source.path] : []
-    ),
-    ...(tokenFile === undefined ? [] : [tokenFile]),
-  ];
 }
 
 /**

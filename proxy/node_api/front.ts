@@ -12,7 +12,8 @@ import type { Mode } from "../mode.ts";
 import type { NodeApiAccess } from "./node_api_access.ts";
 import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import { createNodeApiAuthorizer } from "./node_api_authorizer.ts";
-import { type NodeApiFront, type NodeApiOutcome, openNodeApiFront } from "./node_api_front.ts";
+import { type NodeApiFront, openNodeApiFront } from "./node_api_front.ts";
+import type { NodeApiOutcome } from "./node_api_outcome.ts";
 import type { ReviewClient } from "./review_client.ts";
 
 /** A front that runs. */

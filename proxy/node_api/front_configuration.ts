@@ -8,8 +8,7 @@ import { X509Certificate } from "node:crypto";
 import type { ListenAddress } from "../address.ts";
 import { readClientAuthorities } from "../credentials/client_certificate.ts";
 import type { FrontFlagName, FrontOptions } from "./front_options.ts";
-import { folderOf } from "../credentials/kubeconfig.ts";
-import { readKubeletConfig } from "./kubelet_config.ts";
+import { clientCaPath, readKubeletConfig } from "./kubelet_config.ts";
 import type { KubeletAddress } from "./kubelet_connection.ts";
 import { userOfCertificate } from "./node_api_authenticator.ts";
 import type { FrontIdentity } from "./review_gate.ts";
@@ -148,11 +147,6 @@ async function checkKubelet(
       `"${file}": authentication.x509.clientCAFile "${path}" holds an authority of the cluster, whose clients the kubelet would let in without the front; name one of the node's own`,
     );
   }
-}
-
-/** Where the kubelet finds its clientCAFile: relative paths are relative to its configuration file. */
-export function clientCaPath(configFile: string, clientCaFile: string): string {
-  return clientCaFile.startsWith("/") ? clientCaFile : `${folderOf(configFile)}/${clientCaFile}`;
 }
 
 /** An authority is its key: a certificate that was issued again is the same authority. */

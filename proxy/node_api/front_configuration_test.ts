@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { issue, testPki } from "../fixture_test.ts";
-import { clientCaPath, readFrontConfiguration } from "./front_configuration.ts";
+import { readFrontConfiguration } from "./front_configuration.ts";
 import type { FrontOptions } from "./front_options.ts";
 
 const { authority, server } = await testPki();
@@ -135,9 +135,4 @@ Deno.test("refuses a kubelet whose settings go round the front", async () => {
     "readOnlyPort",
     "authorization.mode",
   ]);
-});
-
-Deno.test("where a kubelet finds its clientCAFile", () => {
-  assert.equal(clientCaPath("/etc/kubelet/config.yaml", "pki/ca.crt"), "/etc/kubelet/pki/ca.crt");
-  assert.equal(clientCaPath("/etc/kubelet/config.yaml", "/ca.crt"), "/ca.crt");
 });

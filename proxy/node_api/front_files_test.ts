@@ -33,6 +33,14 @@ const kubeletConfig = (address: string) =>
     authentication: { x509: { clientCAFile: "ca.crt" } },
   });
 
+const clusterKubeconfig = (cluster: Record<string, string>) =>
+  JSON.stringify({
+    "current-context": "x",
+    contexts: [{ name: "x", context: { cluster: "x", user: "x" } }],
+    clusters: [{ name: "x", cluster: { server: "https://10.0.0.2:6443", ...cluster } }],
+    users: [{ name: "x", user: { token: "t" } }],
+  });
+
 async function follow() {
   const files: Record<string, string> = {
     "/s.crt": server.certificate,
@@ -43,8 +51,11 @@ async function follow() {
     "/c.key": client.key,
     "/etc/kubelet/config.yaml": kubeletConfig("127.0.0.1"),
     "/etc/kubelet/ca.crt": nodeAuthority.certificate,
+    "/etc/kubelet.conf": clusterKubeconfig({ "certificate-authority": "cluster-ca.crt" }),
+    "/etc/cluster-ca.crt": authority.certificate,
   };
-  const set = frontFiles(OPTIONS, { nodeName: "worker", clusterAuthorities: [] }, {
+  const kubeconfig = { path: "/etc/kubelet.conf", context: undefined };
+  const set = frontFiles(OPTIONS, { nodeName: "worker", kubeconfig }, {
     readText: (path) => {
       const text = files[path];
       return text === undefined ? Promise.reject(new Error("is not there")) : Promise.resolve(text);
@@ -81,6 +92,8 @@ Deno.test("the files of the front are all that it runs on", async () => {
     "/c.crt",
     "/c.key",
     "/ca",
+    "/etc/cluster-ca.crt",
+    "/etc/kubelet.conf",
     "/etc/kubelet/ca.crt",
     "/etc/kubelet/config.yaml",
     "/kubelet-ca",
@@ -104,6 +117,15 @@ Deno.test("renewed certificates are put in force, with the front's new identity"
   follower.close();
 });
 
+Deno.test("a cluster whose authority changes to another that the kubelet does not trust keeps its front", async () => {
+  const { applied, changed, count, follower } = await follow();
+  const next = await issue({ commonName: "next", authority: true });
+  await changed({ "/etc/cluster-ca.crt": authority.certificate + next.certificate });
+  assert.equal(applied.length, 1);
+  assert.deepEqual(count(), { taken: 1, refused: 0, stale: false });
+  follower.close();
+});
+
 Deno.test("refuses files that do not belong together, or that open the kubelet, and counts them", async () => {
   const other = await issue({ commonName: "other", issuer: authority });
   const cases: Record<string, string>[] = [
@@ -114,6 +136,18 @@ Deno.test("refuses files that do not belong together, or that open the kubelet, 
     { "/etc/kubelet/config.yaml": kubeletConfig("0.0.0.0") },
     { "/etc/kubelet/config.yaml": "[" },
     { "/etc/kubelet/ca.crt": authority.certificate },
+    // The authority that the kubelet trusts becomes the cluster's.
+    { "/etc/cluster-ca.crt": authority.certificate + nodeAuthority.certificate },
+    { "/etc/kubelet.conf": clusterKubeconfig({ "certificate-authority": "kubelet/ca.crt" }) },
+    {
+      "/etc/kubelet.conf": clusterKubeconfig({
+        "certificate-authority-data": btoa(nodeAuthority.certificate),
+      }),
+    },
+    // Without the cluster's authority nobody knows whether the kubelet trusts it.
+    { "/etc/cluster-ca.crt": "x" },
+    { "/etc/kubelet.conf": "[" },
+    { "/etc/kubelet.conf": clusterKubeconfig({ "certificate-authority": "gone" }) },
   ];
   for (const change of cases) {
     const { applied, changed, count, log, follower } = await follow();

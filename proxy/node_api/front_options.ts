@@ -51,13 +51,14 @@ export const FRONT_FLAGS = [
     value: "FILE",
     default: "",
     description:
-      "Client certificate (PEM) of the proxy towards the kubelet, issued by the authority in the kubelet's clientCAFile, which must not be the cluster's.",
+      "Client certificate (PEM) of the proxy towards the kubelet, issued by the authority in the kubelet's clientCAFile, which must not be the cluster's. With --own-leg its `front-client.pem` by default; clientCAFile is then its `ca.crt`.",
   },
   {
     name: "--kubelet-client-key",
     value: "FILE",
     default: "",
-    description: "Private key of --kubelet-client-certificate (PEM).",
+    description:
+      "Private key of --kubelet-client-certificate (PEM). With --own-leg its `front-client.pem` by default.",
   },
   {
     name: "--kubelet-config",
@@ -102,13 +103,22 @@ export interface FrontOptions {
 /**
  * Reads the flags.
  *
+ * @param ownClientFile certificate and key of the own leg towards the kubelet, if there are
  * @param report is told what is wrong
  * @returns undefined if there is to be no front, or if what it needs is not all there
  */
 export function readFrontOptions(
-  flags: FrontFlags,
+  given: FrontFlags,
+  ownClientFile: string | undefined,
   report: (flag: FrontFlagName, problem: string) => void,
 ): FrontOptions | undefined {
+  const ownClient = given.listen !== undefined && given.clientCertificate === undefined &&
+      given.clientKey === undefined
+    ? ownClientFile
+    : undefined;
+  const flags = ownClient === undefined
+    ? given
+    : { ...given, clientCertificate: ownClient, clientKey: ownClient };
   const files = {
     "--kubelet-api-tls-cert": flags.tlsCert,
     "--kubelet-api-tls-key": flags.tlsKey,

@@ -24,9 +24,9 @@ const ALL: FrontFlags = {
   clientKey: "/c.key",
 };
 
-function read(flags: FrontFlags) {
+function read(flags: FrontFlags, ownClientFile?: string) {
   const reported: string[] = [];
-  const options = readFrontOptions(flags, (flag) => void reported.push(flag));
+  const options = readFrontOptions(flags, ownClientFile, (flag) => void reported.push(flag));
   return { options, reported };
 }
 
@@ -54,6 +54,27 @@ Deno.test("everything that a front needs", () => {
     read({ ...ALL, listen: ":10250", server: "https://[::1]:10260" }).options?.kubelet.host,
     "::1",
   );
+});
+
+Deno.test("the own leg has a certificate towards the kubelet, which flags overrule", () => {
+  const without = { ...ALL, clientCertificate: undefined, clientKey: undefined };
+  const { options, reported } = read(without, "/pki/front-client.pem");
+  assert.deepEqual(reported, []);
+  assert.deepEqual(
+    [options?.kubelet.certificateFile, options?.kubelet.keyFile],
+    ["/pki/front-client.pem", "/pki/front-client.pem"],
+  );
+  assert.equal(read(ALL, "/pki/front-client.pem").options?.kubelet.keyFile, "/c.key");
+  assert.deepEqual(read(NONE, "/pki/front-client.pem"), { options: undefined, reported: [] });
+});
+
+Deno.test("refuses half of a certificate towards the kubelet, also with an own leg", () => {
+  assert.deepEqual(read({ ...ALL, clientKey: undefined }, "/pki/front-client.pem").reported, [
+    "--kubelet-client-key",
+  ]);
+  assert.deepEqual(read({ ...ALL, clientCertificate: undefined }, "/pki/front-client.pem").reported, [
+    "--kubelet-client-certificate",
+  ]);
 });
 
 Deno.test("refuses a front of which something is missing, and names all of it", () => {

@@ -8,6 +8,7 @@
  * @module
  */
 import { isLoopbackAddress } from "../address.ts";
+import { folderOf } from "../credentials/kubeconfig.ts";
 import { type Fields, isFields, parseStrictYaml } from "../credentials/strict_yaml.ts";
 
 /** Longest file, in characters; with every field set, one has about 10,000. */
@@ -86,4 +87,9 @@ function at(
   const second = first[inner] ?? absent;
   if (field === undefined) return second;
   return isFields(second) ? second[field] ?? absentField : undefined;
+}
+
+/** Where the kubelet finds its clientCAFile: relative paths are relative to its configuration file. */
+export function clientCaPath(configFile: string, clientCaFile: string): string {
+  return clientCaFile.startsWith("/") ? clientCaFile : `${folderOf(configFile)}/${clientCaFile}`;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MAX_KUBELET_CONFIG_CHARACTERS, readKubeletConfig } from "./kubelet_config.ts";
+import { clientCaPath, MAX_KUBELET_CONFIG_CHARACTERS, readKubeletConfig } from "./kubelet_config.ts";
 
 const GOOD = {
   apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -101,4 +101,9 @@ Deno.test("refuses what is no kubelet's configuration", () => {
     readKubeletConfig(JSON.stringify(GOOD).padEnd(MAX_KUBELET_CONFIG_CHARACTERS), 10250).problems,
     [],
   );
+});
+
+Deno.test("where a kubelet finds its clientCAFile", () => {
+  assert.equal(clientCaPath("/etc/kubelet/config.yaml", "pki/ca.crt"), "/etc/kubelet/pki/ca.crt");
+  assert.equal(clientCaPath("/etc/kubelet/config.yaml", "/ca.crt"), "/ca.crt");
 });

@@ -34,6 +34,7 @@ import type { NodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { NodeApiAuthorizer } from "./node_api_authorizer.ts";
 import { nodeApiUpgradeHeaders } from "./node_api_headers.ts";
 import { NODE_API_TARGET_RULES, type NodeApiRoute, routeNodeApi } from "./node_api_route.ts";
+import type { NodeApiOutcome, NodeApiRefusalCode } from "./node_api_outcome.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import { parseTarget } from "../request_target.ts";
 import { cleanMessage } from "../status.ts";
@@ -70,13 +71,6 @@ const STATUS_TEXTS: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
-/** Statuses with which the front itself refuses. */
-export const NODE_API_REFUSAL_CODES = [400, 401, 403, 500, 503, 504] as const;
-
-type RefusalCode = (typeof NODE_API_REFUSAL_CODES)[number];
-
-/** What became of a request: it went to the kubelet, or was refused with a status. */
-export type NodeApiOutcome = "passed" | RefusalCode;
 /** PEM texts: the serving certificate with its key, and the authorities of client certificates. */
 export interface FrontTls {
   certificate: string;
@@ -127,7 +121,7 @@ export interface NodeApiFront {
 /** What becomes of a request. */
 type Decision =
   | { kind: "pass"; target: string; path: string; user: string; needed: string }
-  | { kind: "refuse"; code: RefusalCode; message: string };
+  | { kind: "refuse"; code: NodeApiRefusalCode; message: string };
 
 /**
  * Starts to listen.
@@ -476,6 +470,6 @@ function describeRoute(method: string, path: string, { needed }: NodeApiRoute): 
   return needed === "all" ? `${method} ${path.slice(0, 200)}` : needed;
 }
 
-function refuse(code: RefusalCode, message: string): Decision {
+function refuse(code: NodeApiRefusalCode, message: string): Decision {
   return { kind: "refuse", code, message: `kubelet-proxy: ${message}\n` };
 }

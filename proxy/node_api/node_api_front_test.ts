@@ -17,12 +17,8 @@ import type { Mode } from "../mode.ts";
 import { isNodeApiWord } from "./node_api_access.ts";
 import { createNodeApiAuthenticator } from "./node_api_authenticator.ts";
 import type { Authorization } from "./node_api_authorizer.ts";
-import {
-  MAX_FRONT_HEADER_BYTES,
-  type NodeApiFront,
-  type NodeApiOutcome,
-  openNodeApiFront,
-} from "./node_api_front.ts";
+import { MAX_FRONT_HEADER_BYTES, type NodeApiFront, openNodeApiFront } from "./node_api_front.ts";
+import type { NodeApiOutcome } from "./node_api_outcome.ts";
 import { type ReadValve, readValve } from "./read_valve.ts";
 import type { NoVerdict, TokenVerdict } from "./review_client.ts";
 import { UpstreamError, type UpstreamFailure } from "../upstream.ts";

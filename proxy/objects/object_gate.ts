@@ -48,7 +48,7 @@ import {
 } from "../watch_stream.ts";
 import type { JudgedObject, ObjectKind, ResourceName } from "./object_kind.ts";
 import type { ObjectKinds } from "./object_kinds.ts";
-import type { ContentKind, PodReferences } from "./pod_references.ts";
+import type { Arrival, ContentKind, PodReferences } from "./pod_references.ts";
 import type { RefusalEvents } from "./refusal_events.ts";
 import { createRefusalLog, printProblems } from "./refusal_log.ts";
 
@@ -67,7 +67,7 @@ export const MAX_CONCURRENT_OBJECT_LISTS = 8;
 /** Requests for single objects that are under way at the same time; a kubelet at its start asks for some hundreds. */
 export const MAX_CONCURRENT_OBJECTS = 512;
 
-/** Resource versions that are remembered, of all watches together: one a minute from each of some hundred. */
+/** Resource versions that are remembered at least, of all watches together: one a minute from each of some hundred. */
 export const MAX_SERVED_OBJECT_VERSIONS = 50_000;
 
 /** Streams of which is remembered that the kubelet was made to ask again; with one more, all are asked for again. */
@@ -112,7 +112,7 @@ export interface ObjectGateOptions {
 }
 
 /** What comes of one object. */
-type Showing = { ok: true; text: string; resourceVersion: string | undefined } | {
+type Showing = { ok: true; object: JsonObject; text: string; resourceVersion: string | undefined } | {
   ok: false;
   problem: string;
 };
@@ -140,7 +140,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
           // A list of one object is as long as the object may be.
           return asked.name === undefined
             ? lists.run(() => list(asked, signal))
-            : singles.run(() => list(asked, signal));
+            : singles.run(() => listContent(asked, signal));
         case "get":
           return singles.run(() => get(asked, signal));
         case "write":
@@ -173,7 +173,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
   }
 
   /** Judges one object; what is refused is logged when it is news. */
-  async function judge(asked: ObjectRequest, object: JsonObject): Promise<Showing> {
+  async function judge(asked: ObjectRequest, object: JsonObject, arrival: Arrival): Promise<Showing> {
     const kind = kinds[asked.resource];
     const misplaced = misplacement(kind, asked, object);
     const judged = misplaced === undefined
@@ -181,12 +181,13 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       : { ok: false as const, problems: [misplaced] };
     const { name, namespace, resourceVersion } = objectAt(object, "metadata");
     const subject = { resource: asked.resource, namespace, name };
-    const content = judged.ok ? await judgeContent(asked, object, judged.object) : judged;
+    const content = judged.ok ? await judgeContent(asked, object, judged.object, arrival) : judged;
     if (content.ok) {
       refusals.admitted(subject);
       noteReferences(asked, content.object);
       return {
         ok: true,
+        object: content.object,
         text: JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind, asked), ...content.object }),
         resourceVersion: isResourceVersion(resourceVersion) ? resourceVersion : undefined,
       };
@@ -204,6 +205,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     asked: ObjectRequest,
     object: JsonObject,
     built: JsonObject,
+    arrival: Arrival,
   ): Promise<JudgedObject> {
     const contentKind = CONTENT_KINDS.get(asked.resource);
     if (references === undefined || contentKind === undefined) {
@@ -215,7 +217,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     if (asked.verb === "get" && contentKind === "Secret" && references.isUsedByVolume(namespace, name)) {
       return { ok: true, object: built };
     }
-    const judged = await references.judge(contentKind, namespace, name, object);
+    const judged = await references.judge(contentKind, namespace, name, object, arrival);
     return judged.ok ? { ok: true, object: { metadata, ...judged.content } } : {
       ok: false,
       problems: judged.differences.map(({ path, kind, detail, found }) => ({
@@ -228,13 +230,27 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
   /** What others have to know of an object that is passed on. */
   function noteReferences(asked: ObjectRequest, object: JsonObject): void {
     if (asked.resource === "runtimeclasses") {
-      const { name } = objectAt(object, "metadata");
-      references?.runtimeClassShown(String(name), String(object["handler"]));
+      references?.runtimeClassShown(...handlerOf(object));
     }
     if (asked.resource === "persistentvolumes") {
       for (const { namespace, name } of secretsOf(object)) {
         references?.usedByVolume(namespace, name);
       }
+    }
+  }
+
+  /**
+   * A list, or the initial events, has been told to its end: only now the kubelet goes by it, and no more by what it had.
+   *
+   * @param shown what was in it
+   */
+  function noteCompleted({ resource, namespace, name }: ObjectRequest, shown: readonly JsonObject[]): void {
+    const contentKind = CONTENT_KINDS.get(resource);
+    if (contentKind !== undefined && namespace !== undefined && name !== undefined) {
+      references?.completed(contentKind, namespace, name);
+    }
+    if (resource === "runtimeclasses") {
+      references?.runtimeClassesListed(new Map(shown.map(handlerOf)));
     }
   }
 
@@ -244,6 +260,24 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     if (contentKind !== undefined && namespace !== undefined && name !== undefined) {
       references?.asked(contentKind, namespace, name);
     }
+  }
+
+  /** Until a list is answered the kubelet holds what it had, however long that takes. */
+  async function listContent(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
+    const end = watching(asked);
+    try {
+      return await list(asked, signal);
+    } finally {
+      end?.(false);
+    }
+  }
+
+  /** Tells that the kubelet holds an object's content, until the function that comes back is called. */
+  function watching({ resource, namespace, name }: ObjectRequest): ((left: boolean) => void) | undefined {
+    const contentKind = CONTENT_KINDS.get(resource);
+    return contentKind === undefined || namespace === undefined || name === undefined
+      ? undefined
+      : references?.watching(contentKind, namespace, name);
   }
 
   async function list(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
@@ -258,7 +292,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
           throw new TypeError(decoded.problem);
         }
         for (const item of decoded.items) {
-          await judge(asked, item);
+          await judge(asked, item, "when-complete");
         }
       }, route);
     }
@@ -272,20 +306,22 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     if (!decoded.ok) {
       return badAnswer(route, decoded.problem, log, signal);
     }
-    if (asked.resource === "runtimeclasses") {
-      references?.runtimeClassesListed();
-    }
     const items: string[] = [];
+    const shown: JsonObject[] = [];
     for (const item of decoded.items) {
-      const showing = await judge(asked, item);
+      const showing = await judge(asked, item, "when-complete");
       if (showing.ok) {
         items.push(showing.text);
+        shown.push(showing.object);
       } else if (kind.inLists === "refused") {
         return forbidden(asked, showing.problem);
       }
     }
     const { resourceVersion, continueToken } = decoded;
     served.add(versionKey(asked, resourceVersion), moment);
+    if (continueToken === undefined && !asked.query.get("continue")) {
+      noteCompleted(asked, shown);
+    }
     const metadata = JSON.stringify({
       resourceVersion,
       ...(continueToken === undefined ? {} : { continue: continueToken }),
@@ -304,7 +340,12 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     const answer = await read(asked, signal);
     const route = routeName(asked);
     if (mode === "audit") {
-      return await audit(answer, MAX_OBJECT_BYTES, async (object) => void await judge(asked, object), route);
+      return await audit(
+        answer,
+        MAX_OBJECT_BYTES,
+        async (object) => void await judge(asked, object, "on-its-own"),
+        route,
+      );
     }
     const checked = await checkAnswer(answer, route, log);
     if (!checked.ok) {
@@ -317,7 +358,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     if (!isOfKind(body.object, asked.apiVersion, kind.kind)) {
       return badAnswer(route, `it is not a ${asked.apiVersion} ${kind.kind}`, log);
     }
-    const showing = await judge(asked, body.object);
+    const showing = await judge(asked, body.object, "on-its-own");
     return showing.ok ? jsonResponse(showing.text, 200) : forbidden(asked, showing.problem);
   }
 
@@ -360,7 +401,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         log,
       );
     }
-    const showing = await judge(asked, body.object);
+    const showing = await judge(asked, body.object, "on-its-own");
     return showing.ok
       ? jsonResponse(showing.text, answer.status)
       : badAnswer(route, `${kind.kind}: ${showing.problem}`, log);
@@ -392,10 +433,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     const stream = streamOf(asked.resource, asked.namespace, asked.name);
     const ends = open.get(stream) ?? new Set();
     open.set(stream, ends.add(end));
-    const contentKind = CONTENT_KINDS.get(asked.resource);
-    const unwatch = contentKind === undefined || asked.namespace === undefined || asked.name === undefined
-      ? undefined
-      : references?.watching(contentKind, asked.namespace, asked.name);
+    const unwatch = watching(asked);
     const release = () => {
       for (const source of sources) {
         source.removeEventListener("abort", end);
@@ -420,11 +458,10 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
           return checked.response;
         }
       }
-      if (initialEvents && asked.resource === "runtimeclasses") {
-        references?.runtimeClassesListed();
-      }
       const run: WatchRun = {
         initial: initialEvents,
+        shown: [],
+        complete: undefined,
         audited: true,
         splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
       };
@@ -475,7 +512,26 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         path: asked.path,
       });
     }
-    return { bytes: new TextEncoder().encode(text), ended };
+    return { bytes: new TextEncoder().encode(text), ended, sent: () => noteSent(asked, run) };
+  }
+
+  /** What was judged of a watch is on its way. */
+  function noteSent(asked: ObjectRequest, run: WatchRun): void {
+    if (run.complete !== undefined) {
+      noteCompleted(asked, run.complete);
+      run.complete = undefined;
+    }
+    if (run.initial || run.shown.length === 0) {
+      return;
+    }
+    if (asked.resource === "runtimeclasses") {
+      for (const object of run.shown) {
+        references?.runtimeClassSent(...handlerOf(object));
+      }
+    } else {
+      noteCompleted(asked, run.shown);
+    }
+    run.shown = [];
   }
 
   /** What the kubelet is told of one event, and whether the watch ends with it. */
@@ -490,7 +546,11 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         return { text: encodeEvent("ERROR", JSON.stringify(event.status)), ended: true };
       case "bookmark":
         served.add(versionKey(asked, event.resourceVersion), moment);
-        run.initial &&= !event.initialEventsEnd;
+        if (run.initial && event.initialEventsEnd) {
+          run.initial = false;
+          run.complete = run.shown;
+          run.shown = [];
+        }
         return { text: encodeBookmark(event, asked.apiVersion, kind.kind), ended: false };
       case "deleted": {
         const gone = deletedObject(kind, asked, event.object);
@@ -509,8 +569,11 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         return { text: encodeEvent("DELETED", gone.text), ended: false };
       }
       case "present": {
-        const showing = await judge(asked, event.object);
+        const showing = await judge(asked, event.object, "when-complete");
         if (showing.ok) {
+          if (asked.resource === "runtimeclasses" || CONTENT_KINDS.has(asked.resource)) {
+            run.shown.push(showing.object);
+          }
           if (showing.resourceVersion !== undefined) {
             served.add(versionKey(asked, showing.resourceVersion), moment);
           }
@@ -599,9 +662,18 @@ function secretsOf(volume: JsonObject): { namespace: string; name: string }[] {
 interface WatchRun {
   /** The initial events have not ended. */
   initial: boolean;
+  /** What was passed on of it, and not sent, or not complete; of kinds that pods are judged by. */
+  shown: JsonObject[];
+  /** All that the initial events held, when they have ended and that has not been sent. */
+  complete: JsonObject[] | undefined;
   /** In audit: still readable. */
   audited: boolean;
   readonly splitter: LineSplitter;
+}
+
+/** A RuntimeClass's name and handler. */
+function handlerOf(runtimeClass: JsonObject): [name: string, handler: string] {
+  return [String(objectAt(runtimeClass, "metadata")["name"]), String(runtimeClass["handler"])];
 }
 
 function routeName({ resource, verb }: ObjectRequest): string {

@@ -272,7 +272,7 @@ Deno.test("versions that may be resumed at are bounded", async () => {
         return stream("");
       }
       let text = "";
-      for (let count = 0; count <= MAX_SERVED_OBJECT_VERSIONS; count++) {
+      for (let count = 0; count <= 2 * MAX_SERVED_OBJECT_VERSIONS; count++) {
         text += bookmarkLine("Service", "v1", String(++version));
       }
       return stream(text);
@@ -281,7 +281,8 @@ Deno.test("versions that may be resumed at are bounded", async () => {
   await (await ask("GET", WATCH)).body?.pipeTo(new WritableStream());
   const resume = async (at: number) =>
     (await ask("GET", `${SERVICES}&watch=true&resourceVersion=${at}`)).status;
-  assert.deepEqual([await resume(1), await resume(2), await resume(version)], [410, 200, 200]);
+  const oldest = MAX_SERVED_OBJECT_VERSIONS + 1;
+  assert.deepEqual([await resume(oldest - 1), await resume(oldest), await resume(version)], [410, 200, 200]);
 });
 
 Deno.test("refuses more lists at once than there is room for", async () => {
@@ -577,12 +578,15 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
   const told: string[] = [];
   const references: PodReferences = {
     reserve: () => Promise.resolve(undefined),
+    expect: () => {},
     knows: () => false,
+    expects: () => false,
     forget: () => {},
-    judge(kind, namespace, name, object) {
-      told.push(`judge ${kind} ${namespace}/${name}`);
+    judge(kind, namespace, name, object, arrival) {
+      told.push(`judge ${kind} ${namespace}/${name} ${arrival}`);
       return Promise.resolve(judge(object));
     },
+    completed: (kind, namespace, name) => void told.push(`completed ${kind} ${namespace}/${name}`),
     usedByVolume: (namespace, name) => void told.push(`volume ${namespace}/${name}`),
     isUsedByVolume: (namespace, name) => volumeSecrets.includes(`${namespace}/${name}`),
     asked: (kind, namespace, name) => void told.push(`asked ${kind} ${namespace}/${name}`),
@@ -592,7 +596,8 @@ function fakeReferences(judge: (object: JsonObject) => JudgedContent, volumeSecr
       return (left) => void told.push(`ended ${kind} ${left ? "by the kubelet" : "otherwise"}`);
     },
     runtimeClassShown: (name, handler) => void told.push(`class ${name}=${handler}`),
-    runtimeClassesListed: () => void told.push("classes"),
+    runtimeClassSent: (name, handler) => void told.push(`sent ${name}=${handler}`),
+    runtimeClassesListed: (handlers) => void told.push(`classes ${[...handlers].join(" ")}`),
     handlersOf: () => new Set(),
     setKeys: () => {},
   };
@@ -617,12 +622,16 @@ Deno.test("content is what the pods' owners signed, and the kubelet gets what ca
   const events = await eventsOf(await ask("GET", `${NAMED}&watch=true`));
   assert.deepEqual(events.map((event) => objectOf(event["object"])["data"]), [{ a: "b" }, undefined]);
   assert.deepEqual(told, [
+    "watching ConfigMap ns/web",
     "asked ConfigMap ns/web",
-    "judge ConfigMap ns/web",
+    "judge ConfigMap ns/web when-complete",
+    "completed ConfigMap ns/web",
+    "ended ConfigMap otherwise",
     "asked ConfigMap ns/web",
     "watching ConfigMap ns/web",
-    "judge ConfigMap ns/web",
+    "judge ConfigMap ns/web when-complete",
     "deleted ConfigMap ns/web",
+    "completed ConfigMap ns/web",
     "ended ConfigMap otherwise",
   ]);
 });
@@ -713,13 +722,78 @@ Deno.test("RuntimeClasses that the kubelet is shown are remembered", async () =>
     policy: { runtimeClasses: new Map([["kata", "qemu"]]) },
     upstream: upstreamOf((request) =>
       request.url.includes("watch")
-        ? stream(eventLine("ADDED", found))
+        ? stream(
+          eventLine("ADDED", found) + bookmarkLine("RuntimeClass", version, "50") +
+            bookmarkLine("RuntimeClass", version, "51", true) + eventLine("MODIFIED", found),
+          1000,
+        )
         : jsonAnswer(listOf("RuntimeClass", version, [found]))
     ),
   });
+  const complete = ["class kata=qemu", "classes kata,qemu"];
   await (await ask("GET", path)).text();
   await (await ask("GET", `${path}?watch=true&sendInitialEvents=true`)).text();
-  assert.deepEqual(told, ["classes", "class kata=qemu", "classes", "class kata=qemu"]);
+  assert.deepEqual(told.filter((line) => !line.startsWith("class ")), [
+    "classes kata,qemu",
+    "classes kata,qemu",
+    "sent kata=qemu",
+  ]);
+  assert.deepEqual(told.slice(0, 2), complete);
+});
+
+Deno.test("what was judged of a watch that is ended meanwhile was not sent", async () => {
+  for (const ended of [false, true]) {
+    const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+    const { references, told } = fakeReferences(() => ({ ok: true, content: { data: { a: "b" } } }));
+    const { ask, gate } = makeObjectGate({
+      references: {
+        ...references,
+        async judge(...content) {
+          await judged;
+          return await references.judge(...content);
+        },
+      },
+      upstream: upstreamAnswering(() =>
+        stream(eventLine("MODIFIED", makeConfigMap({ a: "b" })) + bookmarkLine("ConfigMap", "v1", "51"))
+      ),
+    });
+    const events = eventsOf(await ask("GET", `${NAMED}&watch=true`));
+    await settle();
+    if (ended) {
+      gate.refresh("configmaps", "ns", "web");
+    }
+    judge();
+    assert.deepEqual(
+      (await events).map(brief),
+      ended ? [] : ["MODIFIED ConfigMap web", "BOOKMARK ConfigMap"],
+    );
+    await settle();
+    assert.ok(told.includes("judge ConfigMap ns/web when-complete"));
+    assert.equal(told.includes("completed ConfigMap ns/web"), !ended);
+  }
+});
+
+Deno.test("pages of a list, and initial events without their end, are not complete", async () => {
+  const { references, told } = fakeReferences(() => ({ ok: true, content: {} }));
+  const page = { ...listOf("ConfigMap", "v1", [makeConfigMap({})]), metadata: { resourceVersion: "50" } };
+  const { ask } = makeObjectGate({
+    references,
+    upstream: upstreamOf(({ url }) =>
+      url.includes("watch")
+        ? stream(eventLine("ADDED", makeConfigMap({})) + bookmarkLine("ConfigMap", "v1", "50"))
+        : jsonAnswer(
+          url.includes("continue") ? page : { ...page, metadata: { ...page.metadata, continue: "abc" } },
+        )
+    ),
+  });
+  await (await ask("GET", NAMED)).text();
+  await (await ask("GET", `${NAMED}&continue=abc`)).text();
+  await (await ask("GET", `${NAMED}&watch=true&sendInitialEvents=true`)).text();
+  assert.deepEqual(told.filter((line) => /^(?:judge|completed)/.test(line)), [
+    "judge ConfigMap ns/web when-complete",
+    "judge ConfigMap ns/web when-complete",
+    "judge ConfigMap ns/web when-complete",
+  ]);
 });
 
 Deno.test("the kubelet is made to ask again: its watch ends, and it cannot resume it", async () => {

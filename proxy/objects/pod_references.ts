@@ -16,6 +16,7 @@ import {
 } from "@signed-pods/shared/pod/content";
 import { type AnsweredReference, podReferences } from "@signed-pods/shared/pod/reference-answer";
 import type { ReferencesMode } from "@signed-pods/shared/pod/verify";
+import { referencesOf } from "@signed-pods/shared/pod/references";
 import type { VerificationKey } from "@signed-pods/shared/keys";
 import { type AllowVerdict, deny, type DenyVerdict, type Difference } from "@signed-pods/shared/verdict";
 import type { Clock } from "../clock.ts";
@@ -48,6 +49,12 @@ export interface ReferringPod {
   name: string;
 }
 
+/**
+ * When the kubelet takes in what it is passed. `when-complete`: when all of what it is part of has been sent, be it a chunk
+ * of a watch, its initial events, or a list. `on-its-own`: it is the answer for one object, beside the others.
+ */
+export type Arrival = "when-complete" | "on-its-own";
+
 /** What comes of content. */
 export type JudgedContent =
   | { ok: true; content: JsonObject }
@@ -61,8 +68,18 @@ export interface PodReferences {
    * @param running the pod was admitted before, so that it is too late to refuse it
    */
   reserve(pod: ReferringPod, verdict: AllowVerdict, running: boolean): Promise<DenyVerdict | undefined>;
+  /**
+   * An earlier process admitted the pod, and it may run. Until it is seen nobody knows what its owner says of what it refers
+   * to; until content is passed on anew nobody knows what the kubelet holds, only that it was good for this pod.
+   *
+   * @param pod with {@linkcode AllowVerdict.signedHash} of then
+   * @param spec its last good spec
+   */
+  expect(pod: ReferringPod & { signedHash: string }, spec: JsonObject): void;
   /** Whether the pod's references are known. */
   knows(uid: string): boolean;
+  /** Whether the pod was admitted by an earlier process, and has been neither seen nor forgotten. */
+  expects(uid: string): boolean;
   /** The pod is gone, or was not admitted after all. */
   forget(uid: string): void;
   /**
@@ -70,7 +87,15 @@ export interface PodReferences {
    *
    * @param object the whole object, parsed strictly; its namespace and name have their grammar
    */
-  judge(kind: ContentKind, namespace: string, name: string, object: JsonObject): Promise<JudgedContent>;
+  judge(
+    kind: ContentKind,
+    namespace: string,
+    name: string,
+    object: JsonObject,
+    arrival: Arrival,
+  ): Promise<JudgedContent>;
+  /** What an object's content was part of is complete, and sent. */
+  completed(kind: ContentKind, namespace: string, name: string): void;
   /** A volume that may be mounted names this Secret for its driver. */
   usedByVolume(namespace: string, name: string): void;
   /** Whether one does, and no pod refers to it. */
@@ -81,10 +106,12 @@ export interface PodReferences {
   deleted(kind: ContentKind, namespace: string, name: string): void;
   /** A watch of an object has begun. The function that comes back ends it. */
   watching(kind: ContentKind, namespace: string, name: string): (left: boolean) => void;
-  /** The kubelet knows a RuntimeClass, and this is its handler. */
+  /** The kubelet is about to be told of a RuntimeClass: this is its handler. */
   runtimeClassShown(name: string, handler: string): void;
-  /** A list of RuntimeClasses begins: what it does not hold, the kubelet does not know. */
-  runtimeClassesListed(): void;
+  /** It has been told, in an event: it knows no other any more. */
+  runtimeClassSent(name: string, handler: string): void;
+  /** A list of RuntimeClasses, or the initial events, is complete: what it does not hold, the kubelet does not know. */
+  runtimeClassesListed(handlers: ReadonlyMap<string, string>): void;
   /** The handlers that owners signed for a RuntimeClass. */
   handlersOf(runtimeClass: string): ReadonlySet<string>;
   /** The keys that may have signed ConfigMaps are others from now on. */
@@ -118,10 +145,21 @@ interface HeldObject {
   version: number;
   watches: number;
   heldUntilMs: number;
-  /** What was passed on last, as it came, and the text of what was built. */
-  object: JsonObject | undefined;
-  text: string;
+  /** What it took in last, and what was passed on last, by when it takes that in. It may hold any of these. */
+  readonly passed: Map<"taken" | Arrival, PassedContent>;
+  /** Pods that refer to it and have not been seen since the process began. */
+  readonly expected: Set<string>;
+  /** What pods were signed with for which an earlier process judged what the kubelet holds; empty when that is the past. */
+  readonly earlier: Set<string>;
   signed: SignedContentFacts | undefined;
+}
+
+/** Content that was passed on. */
+interface PassedContent {
+  /** As it came. */
+  readonly object: JsonObject;
+  /** Of what was built. */
+  readonly text: string;
 }
 
 /** Makes the memory of one node. */
@@ -132,8 +170,12 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   const objects = new Map<string, HeldObject>();
   const handlers = new Map<string, Map<string, string>>();
   /** By the names of RuntimeClasses that the kubelet knows. */
-  const shownHandlers = new Map<string, string>();
+  let shownHandlers = new Map<string, Set<string>>();
   const volumeSecrets = new Set<string>();
+  /** By UID, what they refer to. */
+  const expectedPods = new Map<string, readonly HeldObject[]>();
+  /** The kubelet may know handlers that an earlier process showed it. */
+  let earlierHandlers = false;
 
   const keyOf = (kind: ContentKind, namespace: string, name: string) => `${kind}/${namespace}/${name}`;
   const nowMs = () => clock.now().getTime();
@@ -144,8 +186,8 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       return known;
     }
     if (objects.size >= MAX_HELD_OBJECTS) {
-      for (const [other, { pods: users, watches, heldUntilMs }] of objects) {
-        if (users.size === 0 && watches === 0 && heldUntilMs <= nowMs()) {
+      for (const [other, { pods: users, expected, watches, heldUntilMs }] of objects) {
+        if (users.size === 0 && expected.size === 0 && watches === 0 && heldUntilMs <= nowMs()) {
           objects.delete(other);
         }
       }
@@ -155,17 +197,35 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
       version: 0,
       watches: 0,
       heldUntilMs: 0,
-      object: undefined,
-      text: "",
+      passed: new Map(),
+      expected: new Set(),
+      earlier: new Set(),
       signed: undefined,
     };
     objects.set(key, fresh);
     return fresh;
   }
 
-  /** What the kubelet may still hold; nothing if it cannot. */
-  function held(one: HeldObject): JsonObject | undefined {
-    return one.pods.size > 0 || one.watches > 0 || one.heldUntilMs > nowMs() ? one.object : undefined;
+  /** All that the kubelet may still hold. */
+  function held(one: HeldObject): PassedContent[] {
+    if (one.pods.size === 0 && one.watches === 0 && one.heldUntilMs <= nowMs()) {
+      one.passed.clear();
+    }
+    return [...one.passed.values()];
+  }
+
+  function mayHoldEarlier({ earlier, watches, heldUntilMs }: HeldObject): boolean {
+    return earlier.size > 0 && (watches > 0 || heldUntilMs > nowMs());
+  }
+
+  /** Whether what was judged for pods of an earlier process does for this pod, too: it is one of theirs, or asks for no more. */
+  function isGoodForEarlier(
+    { earlier, pods: users }: HeldObject,
+    own: readonly AnsweredReference[],
+    signedHash: string,
+  ): boolean {
+    const known = new Set([...users.values()].flat().map(demandText));
+    return earlier.has(signedHash) || own.every((one) => !isDemanding(one) || known.has(demandText(one)));
   }
 
   /** By the rules of `--references`: in `warn` what would be refused is passed on, in `off` nothing is compared. */
@@ -194,10 +254,30 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   }
 
   return {
+    expect(pod, spec) {
+      if (mode !== "enforce") {
+        return;
+      }
+      earlierHandlers = true;
+      const keys = new Set(
+        referencesOf(spec).flatMap(({ kind, name }) =>
+          kind === "ConfigMap" || kind === "Secret" ? [keyOf(kind, pod.namespace, name)] : []
+        ),
+      );
+      const referred = [...keys].map(heldObject);
+      for (const one of referred) {
+        one.expected.add(pod.uid);
+        one.earlier.add(pod.signedHash);
+        one.heldUntilMs = nowMs() + HELD_AFTER_REQUEST_MS;
+      }
+      expectedPods.set(pod.uid, referred);
+    },
+    expects: (uid) => expectedPods.has(uid),
     async reserve(pod, verdict, running) {
       const references = podReferences(verdict);
       if (!running) {
-        const problem = handlerProblem(references) ?? await contentProblem(pod, references);
+        const problem = handlerProblem(references) ??
+          await contentProblem(pod, references, verdict.signedHash);
         if (problem !== undefined) {
           return deny(
             "reference-not-signed",
@@ -211,8 +291,11 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     },
     knows: (uid) => pods.has(uid),
     forget,
-    async judge(kind, namespace, name, object) {
+    async judge(kind, namespace, name, object, arrival) {
       const one = heldObject(keyOf(kind, namespace, name));
+      if (one.expected.size > 0) {
+        return { ok: false, differences: [{ path: "", kind: "invalid", detail: NOT_ALL_SEEN }] };
+      }
       for (let count = 0; count < MAX_REJUDGEMENTS; count++) {
         const { version } = one;
         const references = [...one.pods.values()].flat();
@@ -227,12 +310,21 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           warn(kind, namespace, name, warned);
         }
         one.version++;
-        one.object = object;
-        one.text = JSON.stringify(verdict.content);
+        one.passed.set(arrival, { object, text: JSON.stringify(verdict.content) });
         one.signed = verdict.signed ?? one.signed;
         return { ok: true, content: verdict.content };
       }
       return { ok: false, differences: [CHANGES_TOO_OFTEN] };
+    },
+    completed(kind, namespace, name) {
+      const one = objects.get(keyOf(kind, namespace, name));
+      const passed = one?.passed.get("when-complete");
+      if (one !== undefined && passed !== undefined) {
+        one.version++;
+        one.passed.clear();
+        one.earlier.clear();
+        one.passed.set("taken", passed);
+      }
     },
     usedByVolume(namespace, name) {
       const key = `${namespace}/${name}`;
@@ -245,9 +337,11 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         volumeSecrets.delete(oldest);
       }
     },
-    isUsedByVolume: (namespace, name) =>
-      volumeSecrets.has(`${namespace}/${name}`) &&
-      (objects.get(keyOf("Secret", namespace, name))?.pods.size ?? 0) === 0,
+    isUsedByVolume(namespace, name) {
+      const one = objects.get(keyOf("Secret", namespace, name));
+      return volumeSecrets.has(`${namespace}/${name}`) &&
+        (one === undefined || one.pods.size + one.expected.size === 0);
+    },
     asked(kind, namespace, name) {
       const one = heldObject(keyOf(kind, namespace, name));
       one.heldUntilMs = Math.max(one.heldUntilMs, nowMs() + HELD_AFTER_REQUEST_MS);
@@ -272,8 +366,13 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         }
       };
     },
-    runtimeClassShown: (name, handler) => void shownHandlers.set(name, handler),
-    runtimeClassesListed: () => shownHandlers.clear(),
+    runtimeClassShown: (name, handler) =>
+      void shownHandlers.set(name, new Set([...shownHandlers.get(name) ?? [], handler])),
+    runtimeClassSent: (name, handler) => void shownHandlers.set(name, new Set([handler])),
+    runtimeClassesListed(listed) {
+      earlierHandlers = false;
+      shownHandlers = new Map([...listed].map(([name, handler]) => [name, new Set([handler])]));
+    },
     handlersOf: (runtimeClass) => new Set(handlers.get(runtimeClass)?.values() ?? []),
     setKeys(next) {
       keys = next;
@@ -303,6 +402,10 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   }
 
   function forget(uid: string): void {
+    for (const one of expectedPods.get(uid) ?? []) {
+      one.expected.delete(uid);
+    }
+    expectedPods.delete(uid);
     const pod = pods.get(uid);
     if (pod === undefined) {
       return;
@@ -323,16 +426,31 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
     }
   }
 
-  /** One class has one handler for all pods of the node. */
+  /** One class has one handler for all pods of the node, and somebody has to say which. */
   function handlerProblem(references: readonly AnsweredReference[]): Difference | undefined {
     for (const { reference: { kind, name, path }, answer } of references) {
+      const pinned = runtimeClasses.get(name);
+      if (
+        kind === "RuntimeClass" && answer.kind !== "handler" && pinned === undefined && mode === "enforce"
+      ) {
+        // It would run by whatever handler the owner of some other pod signed.
+        const detail =
+          `the handler of RuntimeClass ${name} is pinned neither by what was signed nor on this node: have the RuntimeClass in podsign's input, or start kubelet-proxy with --runtime-class=${name}=HANDLER`;
+        return { path, kind: "invalid", detail };
+      }
       if (kind === "RuntimeClass" && answer.kind === "handler") {
-        const pinned = runtimeClasses.get(name);
         const known = [
           ...(pinned === undefined ? [] : [pinned]),
           ...(handlers.get(name)?.values() ?? []),
-          ...(shownHandlers.has(name) ? [shownHandlers.get(name) ?? ""] : []),
+          ...(shownHandlers.get(name) ?? []),
         ];
+        if (earlierHandlers && known.length === 0) {
+          return {
+            path,
+            kind: "invalid",
+            detail: `the kubelet has not yet asked anew what RuntimeClass ${name} means`,
+          };
+        }
         const other = known.find((handler) => handler !== answer.handler);
         if (other !== undefined) {
           // What the kubelet knows may be of pods that have gone.
@@ -351,6 +469,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
   async function contentProblem(
     pod: ReferringPod,
     references: readonly AnsweredReference[],
+    signedHash: string,
   ): Promise<Difference | undefined> {
     const contents = contentOf(pod.namespace, references);
     if (mode !== "enforce") {
@@ -377,25 +496,27 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           const detail = `another pod on this node was signed with other content of ${conflict}`;
           return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
         }
-        const object = held(one);
-        if (object === undefined) {
-          continue;
+        if (mode === "enforce" && mayHoldEarlier(one) && !isGoodForEarlier(one, own, signedHash)) {
+          const detail = `the kubelet may hold content of ${kind} ${name} that an earlier process passed on`;
+          return { path: own[0]?.reference.path ?? "", kind: "invalid", detail };
         }
-        const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
-        if (verdict.decision === "deny") {
-          const [difference] = verdict.differences;
-          const path = own[0]?.reference.path ?? "";
-          const where = difference === undefined
-            ? ""
-            : `${difference.path}: ${difference.detail ?? difference.kind}`;
-          return {
-            path,
-            kind: "invalid",
-            detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
-          };
-        }
-        if (JSON.stringify(verdict.content) !== one.text) {
-          refreshes.push(() => refresh(kind, pod.namespace, name));
+        for (const { object, text } of held(one)) {
+          const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
+          if (verdict.decision === "deny") {
+            const [difference] = verdict.differences;
+            const path = own[0]?.reference.path ?? "";
+            const where = difference === undefined
+              ? ""
+              : `${difference.path}: ${difference.detail ?? difference.kind}`;
+            return {
+              path,
+              kind: "invalid",
+              detail: `${kind} ${name} as the kubelet holds it does not fit: ${where}`,
+            };
+          }
+          if (JSON.stringify(verdict.content) !== text) {
+            refreshes.push(() => refresh(kind, pod.namespace, name));
+          }
         }
       }
       if ([...versions].every(([key, version]) => objects.get(key)?.version === version)) {
@@ -428,6 +549,18 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
 
 const TOO_MANY_OBJECTS =
   `the pods of this node refer to more than ${MAX_HELD_OBJECTS} ConfigMaps and Secrets`;
+
+const NOT_ALL_SEEN = "pods that refer to it were admitted by an earlier process and have not been seen since";
+
+/** Whether not any content will do. */
+function isDemanding({ reference: { use }, answer: { kind } }: AnsweredReference): boolean {
+  return use === "environment" || kind === "pinned" || kind === "signed";
+}
+
+/** Two references with the same text are satisfied by the same content of an object. */
+function demandText({ reference: { use, keys, prefix }, answer }: AnsweredReference): string {
+  return JSON.stringify([use === "environment", keys ?? null, prefix ?? "", answer]);
+}
 
 const CHANGES_TOO_OFTEN: Difference = {
   path: "",

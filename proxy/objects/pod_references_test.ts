@@ -10,11 +10,13 @@ import { ManualClock } from "../../tests/fakes/clock.ts";
 import { makeMetadata } from "../../tests/fakes/objects.ts";
 import { uidOf } from "../../tests/fakes/owner.ts";
 import {
+  type Arrival,
   createPodReferences,
   HELD_AFTER_LEAVE_MS,
   HELD_AFTER_REQUEST_MS,
   MAX_HELD_OBJECTS,
   MAX_REJUDGEMENTS,
+  type PodReferences,
 } from "./pod_references.ts";
 
 const OLD: JsonObject = { GREETING: "hello" };
@@ -39,17 +41,25 @@ function setUp(mode: ReferencesMode = "enforce", runtimeClasses = new Map<string
     assert.ok(denied === undefined || denied.code === "reference-not-signed");
     return denied?.differences.map(({ path, detail }) => `${path}: ${detail}`);
   };
-  const judge = async (data: JsonObject, name = "web") => {
+  const pass = async (data: JsonObject, name = "web", arrival: Arrival = "when-complete") => {
     const object = {
       kind: "ConfigMap",
       apiVersion: "v1",
       metadata: makeMetadata(name, { namespace: "ns" }),
       data,
     };
-    const judged = await references.judge("ConfigMap", "ns", name, object);
+    const judged = await references.judge("ConfigMap", "ns", name, object, arrival);
     return judged.ok ? judged.content : judged.differences.map(({ path }) => path);
   };
-  return { references, reserve, judge, clock, refreshed, warned };
+  /** Judges content, and has the kubelet take it in if it is good. */
+  const judge = async (data: JsonObject, name = "web") => {
+    const outcome = await pass(data, name);
+    if (!Array.isArray(outcome)) {
+      references.completed("ConfigMap", "ns", name);
+    }
+    return outcome;
+  };
+  return { references, reserve, pass, judge, clock, refreshed, warned };
 }
 
 function verdictOf(
@@ -207,6 +217,125 @@ Deno.test("a watch that ends otherwise, and a request, count longer", async () =
   }
 });
 
+Deno.test("refuses a pod for what the kubelet holds until what comes in its place is complete, and sent", async () => {
+  for (const arrival of ["when-complete", "on-its-own"] as const) {
+    const { reserve, references, pass, judge } = setUp();
+    await reserve(1, mutable());
+    await judge(OLD);
+    await pass(NEW, "web", arrival);
+    assert.match(String(await reserve(2, await pinned(NEW))), /as the kubelet holds it/, arrival);
+    assert.match(String(await reserve(2, await pinned(OLD))), /as the kubelet holds it/, arrival);
+    references.completed("ConfigMap", "ns", "web");
+    assert.equal(await reserve(2, await pinned(NEW)) === undefined, arrival === "when-complete");
+  }
+});
+
+Deno.test("what the kubelet takes in takes the place of all that it held", async () => {
+  const { reserve, pass, judge } = setUp();
+  await reserve(1, mutable());
+  await judge(OLD);
+  await pass(OLD, "web", "on-its-own");
+  await pass(OLD);
+  await judge(NEW);
+  assert.equal(await reserve(2, await pinned(NEW)), undefined);
+});
+
+Deno.test("what the kubelet held once, and holds no more, is not held against pods that come later", async () => {
+  const { reserve, references, judge, clock } = setUp();
+  await reserve(1, mutable());
+  await judge(OLD);
+  references.forget(uidOf(1));
+  await clock.advance(HELD_AFTER_LEAVE_MS);
+  assert.equal(await reserve(2, await pinned(NEW)), undefined);
+  assert.equal(await reserve(3, await pinned(NEW)), undefined);
+});
+
+Deno.test("refuses content until all pods of an earlier process that refer to it have been seen, or are gone", async () => {
+  const { references, judge, reserve } = setUp();
+  for (const number of [1, 2]) {
+    references.expect(
+      { uid: uidOf(number), namespace: "ns", name: `p${number}`, signedHash: "h" },
+      envFrom(),
+    );
+    assert.ok(references.expects(uidOf(number)));
+  }
+  await reserve(3, mutable());
+  assert.deepEqual(await judge(NEW), [""], "nobody knows what the others pinned");
+  await reserve(1, await pinned(OLD), true);
+  assert.deepEqual(await judge(OLD), [""]);
+  references.forget(uidOf(2));
+  assert.equal(references.expects(uidOf(2)), false);
+  assert.deepEqual(await judge(NEW), ["data[GREETING]"]);
+  assert.deepEqual(await judge(OLD), { data: OLD });
+});
+
+Deno.test("refuses a pod while the kubelet may hold what an earlier process passed on for others", async () => {
+  const earlier = (references: PodReferences) =>
+    references.expect({ uid: uidOf(1), namespace: "ns", name: "p1", signedHash: "earlier" }, envFrom());
+  const late = setUp();
+  earlier(late.references);
+  assert.match(String(await late.reserve(2, await pinned(NEW))), /an earlier process passed on/);
+  assert.match(
+    String(await late.reserve(2, mutable())),
+    /an earlier process/,
+    "nobody looked at its variables",
+  );
+  assert.equal(await late.reserve(2, oneKey("A")), undefined, "any content will do");
+  assert.equal(
+    await late.reserve(3, { ...await pinned(NEW), signedHash: "earlier" }),
+    undefined,
+    "it is a replica",
+  );
+  late.references.forget(uidOf(3));
+  await late.reserve(1, await pinned(OLD), true);
+  assert.equal(await late.reserve(4, await pinned(OLD)), undefined, "it asks for what another one had");
+  const end = late.references.watching("ConfigMap", "ns", "web");
+  await late.clock.advance(2 * HELD_AFTER_REQUEST_MS);
+  assert.match(String(await late.reserve(5, mutable())), /an earlier process/, "it is still being asked for");
+  end(false);
+  await late.clock.advance(HELD_AFTER_REQUEST_MS);
+  assert.equal(await late.reserve(5, mutable()), undefined);
+
+  const soon = setUp();
+  earlier(soon.references);
+  await soon.reserve(1, mutable(), true);
+  await soon.pass(NEW);
+  assert.match(String(await soon.reserve(2, await pinned(NEW))), /an earlier process/);
+  soon.references.completed("ConfigMap", "ns", "web");
+  assert.equal(await soon.reserve(2, await pinned(NEW)), undefined, "now it is known");
+});
+
+Deno.test("refuses a pod's handler while the kubelet may know one of an earlier process", async () => {
+  const { references, reserve } = setUp();
+  references.expect({ uid: uidOf(1), namespace: "ns", name: "p1", signedHash: "h" }, classOf("runc").spec);
+  assert.match(String(await reserve(2, classOf("runc"))), /has not yet asked anew/);
+  references.runtimeClassesListed(new Map());
+  assert.equal(await reserve(2, classOf("runc")), undefined);
+  const replica = setUp();
+  replica.references.expect({ uid: uidOf(1), namespace: "ns", name: "p1", signedHash: "h" }, {});
+  await replica.reserve(1, classOf("runc"), true);
+  assert.equal(await replica.reserve(2, classOf("runc")), undefined, "another pod has it");
+});
+
+Deno.test("pods of an earlier process matter only where references are enforced", async () => {
+  const { references, judge } = setUp("warn");
+  references.expect({ uid: uidOf(1), namespace: "ns", name: "p1", signedHash: "h" }, envFrom());
+  assert.equal(references.expects(uidOf(1)), false);
+  assert.deepEqual(await judge(OLD), { data: OLD });
+});
+
+Deno.test("refuses a pod's handler while the kubelet may still know another one", async () => {
+  const { reserve, references } = setUp();
+  references.runtimeClassShown("kata", "runc");
+  references.runtimeClassShown("kata", "kata-qemu");
+  assert.match(String(await reserve(1, classOf("kata-qemu"))), /means "runc"/);
+  references.runtimeClassesListed(new Map([["kata", "kata-qemu"]]));
+  assert.equal(await reserve(1, classOf("kata-qemu")), undefined);
+  references.forget(uidOf(1));
+  references.runtimeClassSent("kata", "runc");
+  assert.equal(await reserve(2, classOf("runc")), undefined, "an event takes the place of what was there");
+});
+
 Deno.test("a pod that uses more keys makes the kubelet ask again", async () => {
   const { reserve, references, judge, refreshed } = setUp();
   await reserve(1, oneKey("A"));
@@ -245,6 +374,17 @@ Deno.test("handlers are those that owners signed, while their pods are here", as
   assert.deepEqual(references.handlersOf("kata"), new Set());
 });
 
+Deno.test("refuses a pod for whose RuntimeClass neither its owner nor the operator named a handler", async () => {
+  const spec = { runtimeClassName: "kata", containers: [{ name: "app", image: "x" }] };
+  const unsigned = verdictOf(spec, [], undefined);
+  const { reserve } = setUp();
+  await reserve(1, classOf("runc"));
+  assert.match(String(await reserve(2, unsigned)), /pinned neither by what was signed nor on this node/);
+  const byOperator = setUp("enforce", new Map([["kata", "kata-qemu"]]));
+  assert.equal(await byOperator.reserve(2, unsigned), undefined);
+  assert.equal(await setUp("warn").reserve(2, unsigned), undefined);
+});
+
 Deno.test("refuses a pod whose handler is not the operator's, another pod's or the one that the kubelet knows", async () => {
   const byOperator = setUp("enforce", new Map([["kata", "runc"]]));
   assert.match(String(await byOperator.reserve(1, classOf("kata-qemu"))), /means "runc" on this node/);
@@ -255,7 +395,7 @@ Deno.test("refuses a pod whose handler is not the operator's, another pod's or t
   byKubelet.references.runtimeClassShown("kata", "runc");
   assert.match(String(await byKubelet.reserve(1, classOf("kata-qemu"))), /means "runc"/);
   assert.deepEqual(byKubelet.refreshed, ["classes"], "it may be that of a pod that has gone");
-  byKubelet.references.runtimeClassesListed();
+  byKubelet.references.runtimeClassesListed(new Map());
   assert.equal(await byKubelet.reserve(1, classOf("kata-qemu")), undefined);
 });
 
@@ -265,6 +405,9 @@ Deno.test("a volume's Secret is free to be asked for unless a pod refers to it",
   references.usedByVolume("ns", "key");
   assert.equal(references.isUsedByVolume("ns", "key"), true);
   const spec = { containers: [{ name: "app", image: "x", envFrom: [{ secretRef: { name: "key" } }] }] };
+  references.expect({ uid: uidOf(9), namespace: "ns", name: "p9", signedHash: "h" }, spec);
+  assert.equal(references.isUsedByVolume("ns", "key"), false, "a pod that has not been seen yet does");
+  references.forget(uidOf(9));
   await reserve(1, verdictOf(spec, [{ kind: "mutable-secret", name: "key" }], undefined));
   assert.equal(references.isUsedByVolume("ns", "key"), false);
   for (let count = 0; count < MAX_HELD_OBJECTS; count++) {
@@ -300,7 +443,7 @@ Deno.test("refuses content for now while pods come and go faster than it is judg
       return OLD;
     },
   };
-  const judged = await references.judge("ConfigMap", "ns", "web", object);
+  const judged = await references.judge("ConfigMap", "ns", "web", object, "when-complete");
   assert.ok(!judged.ok && /change faster/.test(judged.differences[0]?.detail ?? ""));
   assert.ok(turns >= MAX_REJUDGEMENTS);
 });

@@ -6,13 +6,13 @@
  */
 import { DENY_CODES } from "@signed-pods/shared/verdict";
 import { VERSION } from "@signed-pods/shared/version";
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { PodCounts } from "../pods/judge.ts";
 import type { Mode } from "../mode.ts";
-import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api/node_api_front.ts";
+import { NODE_API_REFUSAL_CODES, type NodeApiOutcome } from "../node_api/node_api_outcome.ts";
 import type { ReloadCount } from "../credentials/reload_counts.ts";
 import type { UpstreamObserver, UpstreamOutcome } from "./observed_upstream.ts";
 import type { DecisionKind, PodDecision } from "./pod_decision.ts";
+import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
 import { READY_CHECKS, type ReadyCheck } from "./readiness.ts";
 import { REQUEST_ROUTES, type RequestObserver, type RequestRoute } from "./request_observer.ts";
 
@@ -63,7 +63,7 @@ export const METRICS = {
     type: "counter",
     labels: ["decision", "code"],
     help:
-      "Verdicts on pods that are new or have changed: allow, refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
+      "Verdicts on pods that are new or have changed: allow, mirror (of a static pod, not judged), refuse (hidden from the kubelet) or stop (it ran), with the code of the refusal. In audit they are counted, and not acted on.",
   },
   kubelet_proxy_unidentified_pods_total: {
     type: "counter",
@@ -101,6 +101,12 @@ export const METRICS = {
     help:
       "When a certificate ends, in seconds since 1970: client (towards the API server), serving (towards the kubelet), and node-api-serving and node-api-client of --kubelet-api-listen.",
   },
+  kubelet_proxy_token_not_after_timestamp_seconds: {
+    type: "gauge",
+    labels: [],
+    help:
+      "When the bearer token that is shown to the API server ends, in seconds since 1970. Only of a JSON Web Token that says so (exp).",
+  },
   kubelet_proxy_verification_keys: {
     type: "gauge",
     labels: [],
@@ -130,6 +136,11 @@ export const METRICS = {
     type: "counter",
     labels: ["level"],
     help: "Lines of the log: info, warn or error.",
+  },
+  kubelet_proxy_log_lines_lost_total: {
+    type: "counter",
+    labels: [],
+    help: "Lines of the log that were left out, since it was not read fast enough.",
   },
   process_start_time_seconds: {
     type: "gauge",
@@ -220,9 +231,13 @@ export interface Snapshot {
   pendingRejections: number;
   missing: ReadonlyMap<ReadyCheck, string>;
   certificates: readonly OwnCertificate[];
+  /** The end of the bearer token, if there is one that tells. */
+  tokenNotAfter?: Date | undefined;
   /** Trusted keys. */
   keys: readonly { id: string; notAfter?: Date }[];
   reloads: Iterable<[string, Readonly<ReloadCount>]>;
+  /** Lines of the log that were left out since the start. */
+  logLinesLost: number;
   /** User and system time, in seconds. */
   cpuSeconds: number;
   /** In bytes. */
@@ -270,12 +285,14 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const upstreamRequests = counter("kubelet_proxy_upstream_requests_total");
   const upstreamSeconds = histogram("kubelet_proxy_upstream_duration_seconds");
   const certificates = gauge("kubelet_proxy_certificate_not_after_timestamp_seconds");
+  const tokenEnd = gauge("kubelet_proxy_token_not_after_timestamp_seconds");
   const keys = gauge("kubelet_proxy_verification_keys");
   const keyEnds = gauge("kubelet_proxy_verification_key_not_after_timestamp_seconds");
   const reloads = counter("kubelet_proxy_reloads_total");
   const stale = gauge("kubelet_proxy_reload_stale");
   const lost = counter("kubelet_proxy_decision_log_lost_total");
   const lines = counter("kubelet_proxy_log_lines_total");
+  const linesLost = counter("kubelet_proxy_log_lines_lost_total");
   gauge("process_start_time_seconds").set(startedAt.getTime() / 1000);
   const cpu = counter("process_cpu_seconds_total");
   const rss = gauge("process_resident_memory_bytes");
@@ -295,6 +312,7 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     nodeApi.inc({ outcome }, 0);
   }
   verdicts.inc(verdictLabels("allow"), 0);
+  verdicts.inc(verdictLabels("mirror"), 0);
   for (const code of Object.keys(DENY_CODES)) {
     verdicts.inc(verdictLabels("refuse", code), 0);
     verdicts.inc(verdictLabels("stop", code), 0);
@@ -323,6 +341,11 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     for (const { name, notAfter } of snapshot.certificates) {
       certificates.set({ certificate: name }, notAfter.getTime() / 1000);
     }
+    // A gauge without labels is 0 after reset: that would be a token that ended in 1970.
+    tokenEnd.remove();
+    if (snapshot.tokenNotAfter !== undefined) {
+      tokenEnd.set(snapshot.tokenNotAfter.getTime() / 1000);
+    }
     keys.set(snapshot.keys.length);
     keyEnds.reset();
     for (const { id, notAfter } of snapshot.keys) {
@@ -336,6 +359,8 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       reloads.inc({ files, result: "refused" }, refused);
       stale.set({ files }, isStale ? 1 : 0);
     }
+    linesLost.reset();
+    linesLost.inc(snapshot.logLinesLost);
     cpu.reset();
     cpu.inc(snapshot.cpuSeconds);
     rss.set(snapshot.memory.rss);
@@ -362,8 +387,9 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       failed: (code) => count(outcomes, code, 1),
     },
     nodeApiDecided: (outcome) => nodeApi.inc({ outcome }),
-    verdict({ kind, verdict }) {
-      verdicts.inc(verdictLabels(kind, verdict.decision === "deny" ? verdict.code : undefined));
+    verdict(decision) {
+      const verdict = decision.kind === "mirror" ? undefined : decision.verdict;
+      verdicts.inc(verdictLabels(decision.kind, verdict?.decision === "deny" ? verdict.code : undefined));
     },
     unidentified: () => unidentified.inc(),
     judged: (seconds) => judgeSeconds.observe(seconds),

@@ -12,6 +12,7 @@ const SNAPSHOT: Snapshot = {
   certificates: [{ name: "client", notAfter: new Date("2026-02-01T00:00:00Z") }],
   keys: [{ id: "aa", notAfter: new Date("2026-03-01T00:00:00Z") }, { id: "bb" }],
   reloads: [["verification-keys", { taken: 2, refused: 1, stale: true }]],
+  logLinesLost: 7,
   cpuSeconds: 1.5,
   memory: { rss: 100, heapUsed: 50 },
 };
@@ -58,6 +59,16 @@ Deno.test("what is described is what there is, with these labels", async () => {
     const found = [...labels.matchAll(/(\w+)="/g)].map(([, label]) => label);
     assert.deepEqual(found.filter((label) => label !== "le").sort(), [...described[1].labels].sort(), name);
   }
+});
+
+Deno.test("the end of the token is there while there is one", async () => {
+  const metrics = createMetrics("enforce", STARTED);
+  const end = async (tokenNotAfter?: Date) =>
+    parse(await metrics.text({ ...SNAPSHOT, tokenNotAfter }))
+      .get("kubelet_proxy_token_not_after_timestamp_seconds");
+  assert.equal(await end(), undefined);
+  assert.equal(await end(new Date("2026-02-01T00:00:00Z")), 1_769_904_000);
+  assert.equal(await end(), undefined);
 });
 
 Deno.test("what is looked up is as it is now, and nothing of before stays", async () => {

@@ -12,7 +12,7 @@ import type { Clock } from "../clock.ts";
 import type { PodVerifier } from "../pods/judge.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
-import type { NodeApiOutcome } from "../node_api/node_api_front.ts";
+import type { NodeApiOutcome } from "../node_api/node_api_outcome.ts";
 import type { Upstream } from "../upstream.ts";
 import { createDecisionLog, type DecisionFiles } from "./decision_log.ts";
 import {
@@ -23,7 +23,6 @@ import {
   type Snapshot,
 } from "./metrics.ts";
 import { observeUpstream } from "./observed_upstream.ts";
-import { openOperabilityServer } from "./operability_server.ts";
 import { formatDecision, type JudgeObserver } from "./pod_decision.ts";
 import { createReadiness } from "./readiness.ts";
 import { RecentDecisions } from "./recent_decisions.ts";
@@ -123,8 +122,17 @@ export function createOperability(parts: OperabilityParts): Operability {
           metrics.judged((elapsedMs() - started) / 1000);
         }
       },
+      verifyKnown(pod, identity, time) {
+        const started = elapsedMs();
+        const verdict = verifier.verifyKnown?.(pod, identity, time);
+        if (verdict !== undefined) {
+          metrics.judged((elapsedMs() - started) / 1000);
+        }
+        return verdict;
+      },
     }),
     async listen(address, sources) {
+      const { openOperabilityServer } = await import("./operability_server.ts");
       const server = await openOperabilityServer({
         address,
         log,

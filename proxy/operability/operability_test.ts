@@ -18,6 +18,7 @@ const SOURCES: OperabilitySources = {
   pendingRejections: 0,
   keys: [],
   reloads: [],
+  logLinesLost: 0,
   cpuSeconds: 0,
   memory: { rss: 0, heapUsed: 0 },
 };

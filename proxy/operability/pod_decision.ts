@@ -8,19 +8,28 @@ import type { DenyVerdict, Difference, Verdict } from "@signed-pods/shared/verdi
 import type { Mode } from "../mode.ts";
 import { escapeUnsafe, redact } from "../telemetry.ts";
 
-/** What becomes of the pod: it may run, is hidden from the kubelet, or ran and is being stopped. */
-export type DecisionKind = "allow" | "refuse" | "stop";
+/** What becomes of a pod by its verdict: it may run, is hidden from the kubelet, or ran and is being stopped. */
+export interface JudgedDecision {
+  kind: "allow" | "refuse" | "stop";
+  verdict: Verdict;
+}
+
+/** The mirror of one of the node's own static pods passes; it is not judged. */
+export interface MirrorDecision {
+  kind: "mirror";
+}
+
+/** What becomes of a pod, in a word. */
+export type DecisionKind = (JudgedDecision | MirrorDecision)["kind"];
 
 /** What was decided of a pod, which is not what was decided before. */
-export interface PodDecision {
-  kind: DecisionKind;
+export type PodDecision = (JudgedDecision | MirrorDecision) & {
   /** In audit a refusal is noted, and nothing is hidden. */
   mode: Mode;
   namespace: string;
   name: string;
   uid: string;
-  verdict: Verdict;
-}
+};
 
 /** What the judge tells those who watch it. */
 export interface JudgeObserver {
@@ -46,9 +55,10 @@ export const MAX_DECISION_LIST_CHARACTERS = 4_000;
 
 /** The line, without a line feed. */
 export function formatDecision(decision: PodDecision, time: Date): string {
-  const { kind, mode, namespace, name, uid, verdict } = decision;
+  const { kind, mode, namespace, name, uid } = decision;
   const head = { time: time.toISOString(), decision: kind, mode, namespace, name, uid };
-  return escapeUnsafe(JSON.stringify({ ...head, ...describe(verdict) }));
+  const reasons = decision.kind === "mirror" ? {} : describe(decision.verdict);
+  return escapeUnsafe(JSON.stringify({ ...head, ...reasons }));
 }
 
 function describe(verdict: Verdict): Record<string, unknown> {

@@ -48,6 +48,14 @@ Deno.test("a refusal is one line with its code and its differences", () => {
   });
 });
 
+Deno.test("a mirror pod is one line without reasons: it is not judged", () => {
+  assert.deepEqual(JSON.parse(formatDecision({ ...POD, kind: "mirror" }, NOW)), {
+    time: "2026-02-03T04:05:06.007Z",
+    decision: "mirror",
+    ...POD,
+  });
+});
+
 Deno.test("an admission tells who signed and what was let through, and nothing of the spec", () => {
   const line = formatDecision({ ...POD, kind: "allow", verdict: ALLOWED }, NOW);
   assert.deepEqual(JSON.parse(line), {

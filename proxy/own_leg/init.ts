@@ -6,7 +6,8 @@
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { formatTime } from "@signed-pods/shared/time";
 import type { InitOptions } from "./init_options.ts";
-import { type OwnLegFile, planOwnLeg } from "./own_leg_plan.ts";
+import type { OwnLegFile } from "./own_leg_files.ts";
+import { planOwnLeg } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
 
 /** What came of it: lines to print, or all that is wrong. */

@@ -17,8 +17,14 @@ import {
 } from "@signed-pods/shared/command-line";
 import type { Problem } from "@signed-pods/shared/errors";
 import { isDnsSubdomain } from "@signed-pods/shared/pod/grammar";
+import { VERSION } from "@signed-pods/shared/version";
 import { parseListenAddress } from "../address.ts";
-import { AUTHORITY_LIFETIME_DAYS, DAY_MS, LEAF_LIFETIME_DAYS, type OwnLegLifetimes } from "./own_leg_plan.ts";
+import {
+  AUTHORITY_LIFETIME_DAYS,
+  DAY_MS,
+  LEAF_LIFETIME_DAYS,
+  type OwnLegLifetimes,
+} from "./own_leg_files.ts";
 
 /**
  * State that the proxy itself renews lives under /var/lib (Filesystem Hierarchy Standard 3.0, section 5.8); /etc is for what
@@ -124,6 +130,7 @@ export function parseInitCommandLine(args: readonly string[]): InitCommandLine {
       brief:
         message`Makes the certificates between the kubelet and its proxy, and the kubeconfig that opens nothing else. What is there and holds is left as it is.`,
       help: { option: { names: ["-h", "--help"] }, onShow: () => void (outcome = "print") },
+      version: { value: `kubelet-proxy ${VERSION}`, option: true, onShow: () => void (outcome = "print") },
       onError: () => void (outcome = "error"),
       stdout: (line) => printed += `${line}\n`,
       stderr: (line) => printed += `${line}\n`,

@@ -7,7 +7,7 @@ import {
   OWN_LEG_FOLDER,
   parseInitCommandLine,
 } from "./init_options.ts";
-import { DAY_MS, OWN_LEG_FILES } from "./own_leg_plan.ts";
+import { DAY_MS, OWN_LEG_FILES } from "./own_leg_files.ts";
 import { openPrivateFolder } from "./private_folder.ts";
 
 function optionsOf(...args: string[]): InitOptions {

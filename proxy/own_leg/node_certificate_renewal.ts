@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { messageOf } from "@signed-pods/shared/errors";
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
 import { nodeNameInCertificate } from "../credentials/credentials.ts";
@@ -14,19 +15,27 @@ import type { Log } from "../log.ts";
 import type { ReloadCounts } from "../credentials/reload_counts.ts";
 import { readTlsIdentity } from "../credentials/tls_identity.ts";
 import { makeNodeCertificateRequest } from "./certificate_request.ts";
-import type { NodeCertificateClient } from "./node_certificate_client.ts";
-import { makeOwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";
+import {
+  CertificateRefusedError,
+  CertificateUnansweredError,
+  type NodeCertificateClient,
+} from "./node_certificate_client.ts";
+import { makeOwnKey, type OwnKey, type ReadCertificate, readCertificatesOf } from "./own_leg_certificates.ts";
 import { isOld } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
-import { createRenewalAttempts } from "./renewal_attempt.ts";
+import { createRenewalAttempts, type RenewalOutcome } from "./renewal_attempt.ts";
+import { RenewalPace } from "./renewal_pace.ts";
 
-/** Time between two looks at the certificate, and between two tries, in milliseconds. */
+/** Time between two looks at the certificate, in milliseconds. */
 export const NODE_CERTIFICATE_INTERVAL_MS = 60_000;
 
 /** Time between two questions whether the certificate was issued, in milliseconds. */
 export const ISSUE_POLL_MS = 2_000;
 
-/** How long a request is waited for, in milliseconds: a kubelet waits as long, then makes another one. */
+/**
+ * How long a request is asked for every two seconds, in milliseconds: a kubelet waits as long. Then it is told, and asked for
+ * every minute; another one would only lie beside it.
+ */
 export const ISSUE_TIMEOUT_MS: number = 15 * 60_000;
 
 /** What renews. */
@@ -39,13 +48,27 @@ export interface NodeCertificateRenewal {
   clock: Clock;
   log: Log;
   counts: ReloadCounts;
+  /** Gives numbers from 0 up to, but not including, 1. */
+  random: () => number;
+}
+
+/** A request that the cluster has not answered. There is one at most. */
+interface OpenRequest {
+  key: OwnKey;
+  name: string;
+  /** Undefined until the cluster has taken it. */
+  deadlineMs?: number;
 }
 
 /** Looks at once, and then again and again, and renews what has lived two thirds of its life. */
 export function renewNodeCertificate(options: NodeCertificateRenewal): { close(): void } {
-  const { nodeName, file, folder, client, clock, log, counts } = options;
+  const { nodeName, file, folder, client, clock, log, counts, random } = options;
   const count = counts.of("node-certificate");
+  const pace = new RenewalPace(random);
   let closed = false;
+  let open: OpenRequest | undefined;
+  /** How long the certificate holds, as it was last seen. */
+  let restMs = 0;
   const attempt = createRenewalAttempts({
     count,
     log,
@@ -73,15 +96,20 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
 
   async function renew(): Promise<void> {
     const old = await readOwn();
+    restMs = old.notAfter.getTime() - clock.now().getTime();
     // One that has not begun shows a clock that is wrong, and the cluster's next one would not have begun either.
-    if (!isOld(old, clock.now())) return;
-    const key = await makeOwnKey();
-    const name = await client.request(await makeNodeCertificateRequest(key, nodeName));
-    log.info("node-certificate-requested", "a new client certificate of this node was asked for", { name });
-    const certificate = await untilIssued(name);
+    if (!isOld(old, clock.now())) {
+      open = undefined;
+      return;
+    }
+    open ??= await newRequest();
+    const { key, name } = open;
+    open.deadlineMs ??= await send(open);
+    const certificate = await untilIssued(name, open.deadlineMs);
     if (certificate === undefined) return;
     const { notAfter } = checkIssued(certificate, key.pem, nodeName, old, clock.now());
     await folder.write(file, readTlsIdentity(certificate, key.pem).certificate + key.pem);
+    open = undefined;
     count.taken++;
     log.info("node-certificate-renewed", "the node has a new client certificate", {
       name,
@@ -89,16 +117,31 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
     });
   }
 
+  /** A key, and the name of the request for it: the key's own, so that the request is there once, however often it is sent. */
+  async function newRequest(): Promise<OpenRequest> {
+    const key = await makeOwnKey();
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", key.spki));
+    return { key, name: `node-csr-${digest.toHex()}` };
+  }
+
+  /** @returns until when it is waited for */
+  async function send({ key, name }: OpenRequest): Promise<number> {
+    await client.request(name, await makeNodeCertificateRequest(key, nodeName));
+    pace.answered();
+    log.info("node-certificate-requested", "a new client certificate of this node was asked for", { name });
+    return clock.now().getTime() + ISSUE_TIMEOUT_MS;
+  }
+
   /** The certificate; undefined if the proxy stops. */
-  async function untilIssued(name: string): Promise<string | undefined> {
-    const deadlineMs = clock.now().getTime() + ISSUE_TIMEOUT_MS;
+  async function untilIssued(name: string, deadlineMs: number): Promise<string | undefined> {
     while (!closed) {
       const state = await client.state(name);
+      pace.answered();
       switch (state.kind) {
         case "issued":
           return state.certificate;
         case "refused":
-          throw new Error(`the request "${name}" was refused: ${state.problem}`);
+          throw new CertificateRefusedError(`the request was refused: ${state.problem}`);
         case "pending":
           break;
         default: {
@@ -117,10 +160,21 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
     return undefined;
   }
 
+  /** How long to wait after an attempt. What was refused is over: the next request is another one. */
+  function delayAfter(outcome: RenewalOutcome): number {
+    if (outcome.ok) pace.done();
+    else if (outcome.error instanceof CertificateUnansweredError) return pace.unanswered();
+    else if (outcome.error instanceof CertificateRefusedError) {
+      open = undefined;
+      return pace.refused(restMs);
+    }
+    return NODE_CERTIFICATE_INTERVAL_MS;
+  }
+
   async function run(): Promise<void> {
     while (!closed) {
-      await attempt(renew);
-      if (!closed) await pause(NODE_CERTIFICATE_INTERVAL_MS);
+      const delayMs = delayAfter(await attempt(renew));
+      if (!closed) await pause(delayMs);
     }
   }
 
@@ -136,7 +190,7 @@ export function renewNodeCertificate(options: NodeCertificateRenewal): { close()
 /**
  * Checks what the cluster issued.
  *
- * @throws {Error} with what is wrong with it
+ * @throws {CertificateRefusedError} with what is wrong with it
  */
 export function checkIssued(
   certificate: string,
@@ -145,17 +199,26 @@ export function checkIssued(
   old: Pick<ReadCertificate, "notAfter">,
   now: Date,
 ): ReadCertificate {
-  // Throws if the certificate is another key's.
-  const { der } = readTlsIdentity(certificate, keyPem);
-  const [own] = readCertificatesOf(certificate);
+  const { der, own } = readIssued(certificate, keyPem);
   if (own === undefined || nodeNameInCertificate(der) !== nodeName) {
-    throw new Error("the issued certificate is not this node's; the old one stays");
+    throw new CertificateRefusedError("the issued certificate is not this node's; the old one stays");
   }
   if (now < own.notBefore || now >= own.notAfter || own.notAfter <= old.notAfter) {
-    throw new Error(
+    throw new CertificateRefusedError(
       `the issued certificate holds from ${formatTime(own.notBefore)} until ${formatTime(own.notAfter)}, ` +
         "which is no renewal; the old one stays",
     );
   }
   return own;
+}
+
+function readIssued(certificate: string, keyPem: string) {
+  try {
+    // Throws if the certificate is another key's.
+    const { der } = readTlsIdentity(certificate, keyPem);
+    const [own] = readCertificatesOf(certificate);
+    return { der, own };
+  } catch (cause) {
+    throw new CertificateRefusedError(`the issued certificate is unusable: ${messageOf(cause)}`, { cause });
+  }
 }

@@ -26,6 +26,7 @@ import {
   readCertificatesOf,
   type Validity,
 } from "./own_leg_certificates.ts";
+import { MAX_REFUSED_RETRY_MS } from "./renewal_pace.ts";
 import { makeNodeCertificateRequest } from "./certificate_request.ts";
 
 const HOUR_MS = 3_600_000;
@@ -44,7 +45,8 @@ interface Setting {
   issue?: (spki: Uint8Array, now: Date) => Promise<string>;
   /** Given instead of a certificate. */
   status?: Record<string, unknown>;
-  answerPost?: () => Response;
+  /** Instead of taking the request; undefined takes it. */
+  answerPost?: () => Response | undefined;
   answerGet?: () => Response;
 }
 
@@ -78,14 +80,14 @@ async function start(setting: Setting = {}) {
       assert.equal(block.label, "CERTIFICATE REQUEST");
       const csr = AsnConvert.parse(block.bytes, CertificationRequest);
       spki = new Uint8Array(AsnConvert.serialize(csr.certificationRequestInfo.subjectPKInfo));
-      return setting.answerPost?.() ?? jsonAnswer({ ...body, metadata: { name: "csr-x" } }, { status: 201 });
+      return setting.answerPost?.() ?? jsonAnswer(body, { status: 201 });
     }
     if (setting.answerGet !== undefined) return setting.answerGet();
     const issue = setting.issue ??
       ((spki, now) =>
         issueFor("worker", spki, { notBefore: now, notAfter: new Date(now.getTime() + 9 * HOUR_MS) }));
     const status = setting.status ?? { certificate: btoa(await issue(spki, clock.now())) };
-    return jsonAnswer({ metadata: { name: "csr-x" }, status });
+    return jsonAnswer({ status });
   });
   const renewal = renewNodeCertificate({
     nodeName: "worker",
@@ -101,11 +103,18 @@ async function start(setting: Setting = {}) {
     clock,
     log,
     counts,
+    random: () => 1 - Number.EPSILON,
   });
   const rested = () => until(() => clock.timers === 1);
   await rested();
   return { clock, log, counts, files, first, posted, asked, renewal, rested };
 }
+
+const namesOf = (posted: readonly Record<string, unknown>[]) =>
+  posted.map(({ metadata }) => {
+    assert.ok(typeof metadata === "object" && metadata !== null && "name" in metadata);
+    return String(metadata.name);
+  });
 
 Deno.test("a certificate that is due is asked for as a kubelet does, and replaced with its key", async () => {
   const { log, counts, files, first, posted, asked, renewal, clock } = await start();
@@ -116,12 +125,14 @@ Deno.test("a certificate that is due is asked for as a kubelet does, and replace
   assert.equal(own?.subject, "O=system:nodes\nCN=system:node:worker");
   assert.deepEqual(log.events(), ["node-certificate-requested", "node-certificate-renewed"]);
   assert.deepEqual(counts.of("node-certificate"), { taken: 1, refused: 0, stale: false });
-  assert.deepEqual(asked, [`POST ${CERTIFICATE_REQUESTS_PATH}`, `GET ${CERTIFICATE_REQUESTS_PATH}/csr-x`]);
+  const [name] = namesOf(posted);
+  assert.match(name ?? "", /^node-csr-[0-9a-f]{64}$/);
+  assert.deepEqual(asked, [`POST ${CERTIFICATE_REQUESTS_PATH}`, `GET ${CERTIFICATE_REQUESTS_PATH}/${name}`]);
   const [{ spec, ...rest } = {}] = posted;
   assert.deepEqual(rest, {
     apiVersion: "certificates.k8s.io/v1",
     kind: "CertificateSigningRequest",
-    metadata: { generateName: "csr-" },
+    metadata: { name },
   });
   assert.ok(typeof spec === "object" && spec !== null && "signerName" in spec && "usages" in spec);
   assert.equal(spec.signerName, "kubernetes.io/kube-apiserver-client-kubelet");
@@ -155,15 +166,92 @@ Deno.test("a request that waits for its approval is asked for until it is issued
   renewal.close();
 });
 
-Deno.test("refuses to wait for a certificate for ever, and asks anew", async () => {
-  const { clock, log, asked, renewal } = await start({ status: {} });
-  const posts = () => asked.filter((line) => line.startsWith("POST")).length;
+Deno.test("a request that nobody answers is told once and asked for every minute; no second one is made", async () => {
+  const setting: Setting = { status: {} };
+  const { clock, log, files, first, posted, asked, rested, renewal } = await start(setting);
   await clock.advance(ISSUE_TIMEOUT_MS);
   await until(() => log.events().includes("node-certificate-not-renewed"));
-  await until(() => {
-    void clock.advance(NODE_CERTIFICATE_INTERVAL_MS);
-    return posts() > 1;
-  });
+  await rested();
+  const before = asked.length;
+  for (let count = 1; count <= 10; count++) {
+    await clock.advance(NODE_CERTIFICATE_INTERVAL_MS);
+    await until(() => asked.length === before + count);
+    await rested();
+  }
+  assert.equal(log.of("node-certificate-not-renewed").length, 1);
+  delete setting.status;
+  await clock.advance(NODE_CERTIFICATE_INTERVAL_MS);
+  await until(() => log.events().includes("node-certificate-renewed"));
+  assert.notEqual(files.get("node.pem"), first);
+  assert.equal(posted.length, 1);
+  renewal.close();
+});
+
+Deno.test("refused requests are made anew, with another key, ever more seldom", async () => {
+  const denied = { conditions: [{ type: "Denied", message: "no" }] };
+  const year = (now: Date) => ({ notBefore: now, notAfter: new Date(now.getTime() + 365 * 24 * HOUR_MS) });
+  const setting: Setting = {
+    life: [24 * 300, 24 * 65],
+    status: denied,
+    issue: (spki, now) => issueFor("worker", spki, year(now)),
+  };
+  const { clock, log, posted, asked, rested, renewal } = await start(setting);
+  for (const [index, minutes] of [1, 2, 4, 8, 16, 32, 60, 60].entries()) {
+    await rested();
+    assert.equal(asked.length, 2 * (index + 1), "each is made once and asked for once");
+    await clock.advance(minutes * 60_000 - 1);
+    assert.equal(clock.timers, 1, `it waits for ${minutes} minutes`);
+    await clock.advance(1);
+    await until(() => posted.length === index + 2);
+  }
+  await rested();
+  assert.equal(new Set(namesOf(posted)).size, posted.length);
+  // The problem is the same each time.
+  assert.equal(log.of("node-certificate-not-renewed").length, 1);
+  delete setting.status;
+  await clock.advance(MAX_REFUSED_RETRY_MS);
+  await until(() => log.events().includes("node-certificate-renewed"));
+  renewal.close();
+});
+
+Deno.test("a request that may have come through is sent again as it was, and one that is there is not made twice", async () => {
+  const outcomes = [
+    () => jsonAnswer({}, { status: 503 }),
+    () => assert.fail("the connection was lost"),
+    () => jsonAnswer({}, { status: 429 }),
+    () => jsonAnswer("<html>", { status: 200, headers: { "content-type": "text/html" } }),
+    // What was lost had come through.
+    () => jsonAnswer({}, { status: 409 }),
+  ];
+  const setting: Setting = { answerPost: () => outcomes.shift()?.() };
+  const { clock, log, posted, asked, rested, renewal } = await start(setting);
+  for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+    const before = posted.length;
+    await clock.advance(waitMs - 1);
+    assert.equal(clock.timers, 1, `it waits for ${waitMs} ms`);
+    await clock.advance(1);
+    await until(() => posted.length === before + 1);
+    await rested();
+  }
+  await until(() => log.events().includes("node-certificate-renewed"));
+  assert.equal(posted.length, 5);
+  assert.equal(new Set(namesOf(posted)).size, 1);
+  assert.equal(asked.filter((line) => line.startsWith("GET")).length, 1);
+  renewal.close();
+});
+
+Deno.test("an API server that is away while a request waits is asked for that request again", async () => {
+  const setting: Setting = { answerGet: () => jsonAnswer({}, { status: 500 }) };
+  const { clock, log, posted, rested, renewal } = await start(setting);
+  await clock.advance(20 * 60_000);
+  await rested();
+  setting.answerGet = () => jsonAnswer({}, { status: 403 });
+  await clock.advance(20 * 60_000);
+  await rested();
+  delete setting.answerGet;
+  await clock.advance(60_000);
+  await until(() => log.events().includes("node-certificate-renewed"));
+  assert.equal(posted.length, 1);
   renewal.close();
 });
 
@@ -185,10 +273,6 @@ Deno.test("refuses certificates that are no renewal of this node's, and keeps th
     ["denied", { status: { conditions: [{ type: "Denied", message: "no" }], certificate: btoa("x") } }],
     ["failed", { status: { conditions: [{ type: "Failed" }] } }],
     ["forbidden", { answerPost: () => jsonAnswer({}, { status: 403 }) }],
-    ["without a name", { answerPost: () => jsonAnswer({ metadata: {} }, { status: 201 }) }],
-    ["a name that is a path", {
-      answerPost: () => jsonAnswer({ metadata: { name: "../x" } }, { status: 201 }),
-    }],
     ["too long", { answerGet: () => jsonAnswer(`{"a":"${"x".repeat(MAX_CERTIFICATE_ANSWER_BYTES)}"}`) }],
     ["gone", { answerGet: () => jsonAnswer({}, { status: 404 }) }],
   ];

@@ -20,37 +20,17 @@ import {
   readOwnKey,
   type Validity,
 } from "./own_leg_certificates.ts";
-
-/** The authority: its key and its newest certificate. Nobody but the proxy reads it. */
-export const AUTHORITY_FILE = "ca.pem";
-/** The authority's certificates that hold, the newest first: what proxy and kubelet check each other with. */
-export const AUTHORITIES_FILE = "ca.crt";
-/** The listener's certificate and key, in one file, so that they change together. */
-export const SERVING_FILE = "serving.pem";
-/** The kubelet's certificate and key. */
-export const CLIENT_FILE = "kubelet-client.pem";
-/** What the kubelet is started with. */
-export const KUBECONFIG_FILE = "kubelet.kubeconfig";
-
-/** All files, in the order in which they are written: each needs only those before it. */
-export const OWN_LEG_FILES = [
-  AUTHORITY_FILE,
+import {
   AUTHORITIES_FILE,
-  SERVING_FILE,
+  AUTHORITY_FILE,
   CLIENT_FILE,
+  FRONT_CLIENT_FILE,
   KUBECONFIG_FILE,
-] as const;
-
-/** One of {@linkcode OWN_LEG_FILES}. */
-export type OwnLegFile = (typeof OWN_LEG_FILES)[number];
-
-/** The files of a folder that the listener serves with. */
-export function ownLegTls(
-  folder: string,
-): { certificateFile: string; keyFile: string; clientCaFile: string } {
-  const serving = `${folder}/${SERVING_FILE}`;
-  return { certificateFile: serving, keyFile: serving, clientCaFile: `${folder}/${AUTHORITIES_FILE}` };
-}
+  OWN_LEG_FILES,
+  type OwnLegFile,
+  type OwnLegLifetimes,
+  SERVING_FILE,
+} from "./own_leg_files.ts";
 
 /** What lies in the folder: texts by name. A file that is not there is not in it. */
 export type OwnLegContents = ReadonlyMap<OwnLegFile, string>;
@@ -66,12 +46,6 @@ export interface OwnLegWishes {
   lifetimes: OwnLegLifetimes;
 }
 
-/** Lifetimes in milliseconds. */
-export interface OwnLegLifetimes {
-  leafMs: number;
-  authorityMs: number;
-}
-
 /** A file to be written. */
 export interface OwnLegWrite {
   file: OwnLegFile;
@@ -84,21 +58,6 @@ export interface OwnLegWrite {
 
 /** What is to be done, in this order, or why nothing is. */
 export type OwnLegPlan = { ok: true; writes: OwnLegWrite[] } | { ok: false; problems: Problem[] };
-
-/** Whole days, in milliseconds. */
-export const DAY_MS: number = 24 * 60 * 60 * 1000;
-
-/** The certificates that are used hold for 90 days and are renewed after 60: a node that was off for a month comes back as it was. */
-export const LEAF_LIFETIME_DAYS = 90;
-
-/** The authority holds for ten years, as kubeadm's do, and is renewed after two thirds of them. */
-export const AUTHORITY_LIFETIME_DAYS = 3650;
-
-/** Both, in milliseconds. */
-export const OWN_LEG_LIFETIMES: OwnLegLifetimes = {
-  leafMs: LEAF_LIFETIME_DAYS * DAY_MS,
-  authorityMs: AUTHORITY_LIFETIME_DAYS * DAY_MS,
-};
 
 /** What is renewed has this part of its life behind it. */
 const RENEWAL_PART = 2 / 3;
@@ -132,6 +91,7 @@ export async function planOwnLeg(
   if (authority !== undefined) {
     await planLeaf(SERVING_FILE, servingUse(), authority);
     await planLeaf(CLIENT_FILE, clientUse(wishes), authority);
+    await planLeaf(FRONT_CLIENT_FILE, FRONT_CLIENT_USE, authority);
   }
   planKubeconfig();
   return problems.length > 0 ? { ok: false, problems } : { ok: true, writes };
@@ -296,10 +256,14 @@ function clientUse({ nodeName }: OwnLegWishes): LeafUse {
   };
 }
 
+/** Of no group: what the front may do the proxy itself answers, when the kubelet asks. */
+const FRONT_CLIENT_USE: LeafUse = { kind: "client", subject: { commonName: "kubelet-proxy-front" } };
+
 function whyRenew(old: ReadCertificate, use: LeafUse, now: Date): string | undefined {
   if (use.kind === "client") {
     const { commonName, organization } = use.subject;
-    if (old.subject !== `O=${organization}\nCN=${commonName}`) return "is for another node";
+    const subject = [...organization === undefined ? [] : [`O=${organization}`], `CN=${commonName}`];
+    if (old.subject !== subject.join("\n")) return "is for another node";
   }
   return isDue(old, now) ? "has lived two thirds of its life" : undefined;
 }

@@ -8,15 +8,14 @@ import {
   AUTHORITY_FILE,
   CLIENT_FILE,
   DAY_MS,
-  isOld,
+  FRONT_CLIENT_FILE,
   KUBECONFIG_FILE,
   OWN_LEG_FILES,
   OWN_LEG_LIFETIMES,
   type OwnLegFile,
-  type OwnLegWishes,
-  planOwnLeg,
   SERVING_FILE,
-} from "./own_leg_plan.ts";
+} from "./own_leg_files.ts";
+import { isOld, type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
 import { issueCertificate, makeOwnKey, readCertificatesOf } from "./own_leg_certificates.ts";
 
 const NOW = new Date("2026-06-01T00:00:00Z");
@@ -64,7 +63,9 @@ function holds(files: Map<OwnLegFile, string>, bundle: string, now: Date): boole
   const authorities = readCertificatesOf(bundle);
   const client = readClientAuthorities(authorities.map(({ pem }) => pem));
   const serving = new X509Certificate(identityOf(files, SERVING_FILE).certificate);
-  return client.issued(identityOf(files, CLIENT_FILE).der, now) &&
+  return ([CLIENT_FILE, FRONT_CLIENT_FILE] as const).every((file) =>
+    client.issued(identityOf(files, file).der, now)
+  ) &&
     authorities.some(({ pem, notAfter }) => {
       const authority = new X509Certificate(pem);
       return notAfter > now && serving.checkIssued(authority) && serving.verify(authority.publicKey);
@@ -79,6 +80,8 @@ Deno.test("an empty folder gets everything, in an order in which each file needs
   assert.ok(serving.checkIP("127.0.0.1") && serving.checkIP("::1") && serving.checkHost("localhost"));
   const [client] = readCertificatesOf(textOf(files, CLIENT_FILE));
   assert.equal(client?.subject, "O=system:nodes\nCN=system:node:worker");
+  const [front] = readCertificatesOf(textOf(files, FRONT_CLIENT_FILE));
+  assert.equal(front?.subject, "CN=kubelet-proxy-front");
   assert.ok(!textOf(files, AUTHORITIES_FILE).includes("PRIVATE KEY"));
 });
 
@@ -135,7 +138,7 @@ Deno.test("certificates are renewed after two thirds of their life, with another
   const files = await made();
   const before = identityOf(files, CLIENT_FILE);
   assert.deepEqual(await carryOut(files, later(59)), []);
-  assert.deepEqual(await carryOut(files, later(61)), [SERVING_FILE, CLIENT_FILE]);
+  assert.deepEqual(await carryOut(files, later(61)), [SERVING_FILE, CLIENT_FILE, FRONT_CLIENT_FILE]);
   assert.notEqual(identityOf(files, CLIENT_FILE).key, before.key);
   const [client] = readCertificatesOf(textOf(files, CLIENT_FILE));
   assert.ok(client);
@@ -147,6 +150,7 @@ Deno.test("certificates are renewed after two thirds of their life, with another
     AUTHORITIES_FILE,
     SERVING_FILE,
     CLIENT_FILE,
+    FRONT_CLIENT_FILE,
   ]);
 });
 
@@ -154,7 +158,13 @@ Deno.test("the authority is renewed under its key: a kubelet that knows either c
   const files = await made();
   const first = textOf(files, AUTHORITIES_FILE);
   const due = later(3650 * 2 / 3);
-  assert.deepEqual(await carryOut(files, due), [AUTHORITY_FILE, AUTHORITIES_FILE, SERVING_FILE, CLIENT_FILE]);
+  assert.deepEqual(await carryOut(files, due), [
+    AUTHORITY_FILE,
+    AUTHORITIES_FILE,
+    SERVING_FILE,
+    CLIENT_FILE,
+    FRONT_CLIENT_FILE,
+  ]);
   assert.equal(readCertificatesOf(textOf(files, AUTHORITIES_FILE)).length, 2);
   assert.ok(holds(files, textOf(files, AUTHORITIES_FILE), due));
   assert.ok(holds(files, first, due), "by the old certificate alone");
@@ -181,7 +191,7 @@ Deno.test("refuses to write over what it did not make", async () => {
     files.set(file, "somebody's\n");
     assert.ok((await problemsOf(files)).includes(`${FOLDER}/${file}`), file);
   }
-  for (const file of [SERVING_FILE, CLIENT_FILE, AUTHORITIES_FILE] as const) {
+  for (const file of [SERVING_FILE, CLIENT_FILE, FRONT_CLIENT_FILE, AUTHORITIES_FILE] as const) {
     const files = await made();
     files.set(file, textOf(other, file));
     assert.deepEqual(await problemsOf(files), [`${FOLDER}/${file}`], `${file} of another authority`);
@@ -194,7 +204,7 @@ Deno.test("refuses files whose authority is gone, and an authority that is anoth
   files.delete(AUTHORITY_FILE);
   assert.deepEqual(
     await problemsOf(files),
-    [AUTHORITIES_FILE, SERVING_FILE, CLIENT_FILE].map((file) => `${FOLDER}/${file}`),
+    [AUTHORITIES_FILE, SERVING_FILE, CLIENT_FILE, FRONT_CLIENT_FILE].map((file) => `${FOLDER}/${file}`),
   );
   // The certificate of one key with another key.
   const [certificate] = readCertificatesOf(authority);

@@ -8,7 +8,8 @@ import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { ReloadCounts } from "../credentials/reload_counts.ts";
-import { type OwnLegFile, type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
+import type { OwnLegFile } from "./own_leg_files.ts";
+import { type OwnLegWishes, planOwnLeg } from "./own_leg_plan.ts";
 import type { PrivateFolder } from "./private_folder.ts";
 import { createRenewalAttempts } from "./renewal_attempt.ts";
 

@@ -16,16 +16,20 @@ export interface RenewalTelling {
   fields: LogFields;
 }
 
+/** How an attempt ended. */
+export type RenewalOutcome = { ok: true } | { ok: false; error: unknown };
+
 /** Makes what runs attempts. A failure is logged and counted once for each problem, however often it is met. */
 export function createRenewalAttempts(
   { count, log, event, fields }: RenewalTelling,
-): (renew: () => Promise<void>) => Promise<void> {
+): (renew: () => Promise<void>) => Promise<RenewalOutcome> {
   let told = "";
   return async (renew) => {
     try {
       await renew();
       told = "";
       count.stale = false;
+      return { ok: true };
     } catch (error) {
       const problem = messageOf(error);
       count.stale = true;
@@ -34,6 +38,7 @@ export function createRenewalAttempts(
         count.refused++;
         log.error(event, problem, fields);
       }
+      return { ok: false, error };
     }
   };
 }

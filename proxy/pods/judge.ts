@@ -12,9 +12,9 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import type { JsonObject } from "@signed-pods/shared/json";
-import { isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
-import { rebuildDeleted, rebuildMirror, rebuildPod } from "@signed-pods/shared/pod/rebuild";
+import { type JsonObject, objectAt } from "@signed-pods/shared/json";
+import type { Identity as PodIdentity } from "@signed-pods/shared/pod/metadata";
+import { rebuildDeleted, rebuildMirror } from "@signed-pods/shared/pod/rebuild";
 import type { RebuildFailure } from "@signed-pods/shared/pod/rebuild-failure";
 import type { Admission, JudgementTime } from "@signed-pods/shared/pod/verify";
 import {
@@ -27,20 +27,13 @@ import {
 } from "@signed-pods/shared/verdict";
 import { formatTime } from "@signed-pods/shared/time";
 import type { Clock } from "../clock.ts";
+import { buildPod, type BuiltPod, builtText } from "./built_pod.ts";
 import { type Ledger, type LedgerEntry, podKey } from "./ledger.ts";
-import {
-  controllerOf,
-  hasTerminalPhase,
-  isBeingDeleted,
-  nodeNameOf,
-  rejectedAt,
-  resourceVersionOf,
-} from "./live_pod.ts";
+import { type LivePod, readLivePod } from "./live_pod.ts";
 import type { Log, LogFields } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
-import type { DecisionKind, JudgeObserver } from "../operability/pod_decision.ts";
-import { podText } from "./pod_text.ts";
+import type { JudgedDecision, JudgeObserver, MirrorDecision } from "../operability/pod_decision.ts";
 import type { RefusedPod, Rejector } from "./rejector.ts";
 import type { RetiredUid } from "./retired_uids.ts";
 import { lastGoodPod, stoppingPod } from "./stopping.ts";
@@ -51,6 +44,15 @@ import { lastGoodPod, stoppingPod } from "./stopping.ts";
  */
 export const MAX_TRACKED_PODS = 20_000;
 
+/**
+ * Pods that are verified at the same time. Signatures are checked beside this thread, which meanwhile compares what has been
+ * checked: more at once would only take its turns away.
+ */
+export const MAX_CONCURRENT_VERIFICATIONS = 8;
+
+/** Pods whose verdicts are in memory at the same time: more than a node runs, few in a list of the longest kind. */
+const PODS_AT_ONCE = 256;
+
 /** Longest reason kept and shown for a pod that is stopped, in UTF-16 code units. */
 const MAX_REFUSAL_LENGTH = 900;
 
@@ -60,6 +62,12 @@ const MAX_LOGGED_DIFFERENCES = 5;
 /** As much of a verdict as is kept to tell whether it changed, in UTF-16 code units. */
 const MAX_VERDICT_KEY_LENGTH = 200;
 
+/**
+ * Most verdicts that are remembered of pods whose UID is, or has become, another pod's. What falls out is told again when it is
+ * seen again.
+ */
+export const MAX_VERDICTS_ASIDE = 1_000;
+
 /** Judges one pod by its signature, without any memory of others. */
 export interface PodVerifier {
   /**
@@ -67,6 +75,12 @@ export interface PodVerifier {
    * @param time now, and what is remembered of an admitted pod, for which no date counts any more
    */
   verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
+  /**
+   * What it would answer, at once, if nothing has to be found out for it; nothing otherwise.
+   *
+   * @param identity what `readIdentity` says of this pod
+   */
+  verifyKnown?(pod: JsonObject, identity: PodIdentity, time: JudgementTime): AllowVerdict | undefined;
 }
 
 /** A pod that the API server told of. */
@@ -101,15 +115,18 @@ export interface Judge {
   /**
    * Judges pods in order. Admissions are on disk when it resolves.
    *
+   * @param sightings are taken out, so that of a long list no more is in memory than is judged
    * @throws LedgerFullError or what the ledger's store throws; then nothing may be forwarded
    */
-  judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
+  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
   /** What GET shows of a pod; changes nothing. */
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
   beginSnapshot(unique: boolean): Snapshot;
   /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
   completeSnapshot(snapshot: Snapshot): Promise<void>;
+  /** What was judged of a watch's events is on its way to the kubelet. */
+  sent(): void;
   /**
    * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
    *
@@ -196,13 +213,22 @@ interface TrackedPod extends Identity {
   seenAt: number;
   /** What was logged of it last. */
   verdict: string;
+  /** Its UID belongs to another pod, so that it is not kept; its verdict is remembered aside. */
+  aside?: true;
+}
+
+/** A pod that is to be judged, or whose deletion is. */
+interface SeenPod {
+  kind: Sighting["kind"];
+  live: LivePod;
 }
 
 /** A pod on its way through the judge. */
 interface Candidate {
-  object: JsonObject;
+  live: LivePod;
   identity: Identity;
-  mirror: boolean;
+  /** Its name, as a key. */
+  key: string;
   /** What is wrong before its signature matters. */
   refusal: Refusal | undefined;
   /** The verifier was told that dates do not count any more. */
@@ -218,7 +244,7 @@ interface Refusal {
 
 type Decision =
   | { kind: "mirror"; text: string; replaces: string | undefined }
-  | { kind: "admit"; verdict: AllowVerdict; pod: JsonObject; replaces: string | undefined }
+  | { kind: "admit"; built: BuiltPod; replaces: string | undefined }
   | { kind: "stop"; entry: LedgerEntry; verdict: DenyVerdict }
   | { kind: "stopping"; entry: LedgerEntry }
   | { kind: "stopped"; entry: LedgerEntry }
@@ -245,6 +271,12 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
+  /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
+  readonly #departing = new Set<string>();
+  /** Pods that are gone, or ended, by events that have not been sent. */
+  readonly #leaving = new Set<string>();
+  /** What was logged last of pods that are not tracked, since another one has their UID. */
+  readonly #verdictsAside = new Map<string, string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -261,48 +293,72 @@ class NodeJudge implements Judge {
     this.#mode = options.mode;
     this.#observer = options.observer;
     this.#maxTrackedPods = options.maxTrackedPods ?? MAX_TRACKED_PODS;
+    for (const entry of this.#enforce ? this.#ledger.entries() : []) {
+      if (entry.state !== "stopped") {
+        this.#references?.expect(entry, objectAt(lastGoodPod(entry), "spec"));
+      }
+    }
   }
 
-  judge(sightings: readonly Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
+  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
     return this.#inTurn(async () => {
-      const twins = snapshot?.unique ? findTwins(sightings, snapshot) : undefined;
-      const candidates = await Promise.all(sightings.map((sighting) => this.#prepare(sighting, twins)));
-      this.#recallRefusals(candidates);
+      const seen = sightings.splice(0).map(({ kind, object }) => ({ kind, live: readLivePod(object) }));
+      const twins = snapshot?.unique ? findTwins(seen, snapshot) : undefined;
+      this.#recallRefusals(seen);
       const showings: Showing[] = [];
-      for (const [index, sighting] of sightings.entries()) {
-        const candidate = candidates[index];
-        if (sighting.kind === "deleted") {
-          showings.push(this.#delete(sighting.object));
-        } else if (candidate === undefined) {
-          showings.push({ kind: "hide" });
-        } else {
-          await this.#verifyAgain(candidate);
-          const reserved = await this.#reserveReferences(candidate);
-          const decision = this.#decide(candidate, snapshot);
-          if (reserved && decision.kind !== "admit") {
-            this.#references?.forget(candidate.identity.uid);
-          }
-          showings.push(this.#apply(candidate, decision, snapshot));
-        }
+      while (seen.length > 0) {
+        await this.#judgeSome(seen.splice(0, PODS_AT_ONCE), twins, snapshot, showings);
       }
       await this.#ledger.flush();
       return showings;
     });
   }
 
+  async #judgeSome(
+    seen: readonly SeenPod[],
+    twins: Twins | undefined,
+    snapshot: Snapshot | undefined,
+    showings: Showing[],
+  ): Promise<void> {
+    const candidates = seen.map((pod) => this.#prepare(pod, twins));
+    await this.#verifyAll(candidates);
+    for (const [index, { kind, live }] of seen.entries()) {
+      const candidate = candidates[index];
+      if (kind === "deleted") {
+        showings.push(this.#delete(live, snapshot));
+      } else if (candidate === undefined) {
+        showings.push({ kind: "hide" });
+      } else {
+        if (this.#hasLostAdmission(candidate)) {
+          candidate.datesSkipped = false;
+          candidate.verdict = await this.#verify(candidate);
+        }
+        const toReserve = this.#referencesToReserve(candidate);
+        const reserved = toReserve !== undefined && await this.#reserveReferences(candidate, toReserve);
+        const decision = this.#decide(candidate, snapshot);
+        if (reserved && decision.kind !== "admit") {
+          this.#references?.forget(candidate.identity.uid);
+        }
+        this.#noteReferences(candidate, decision, snapshot);
+        showings.push(this.#apply(candidate, decision, snapshot));
+      }
+    }
+  }
+
   preview(object: JsonObject): Promise<Showing> {
     return this.#inTurn(async () => {
-      const candidate = await this.#prepare({ kind: "present", object }, undefined);
+      const candidate = this.#prepare({ kind: "present", live: readLivePod(object) }, undefined);
       if (candidate === undefined) {
         return { kind: "hide" };
       }
+      await this.#verifyAll([candidate]);
       const decision = this.#decide(candidate, undefined);
-      const resourceVersion = this.#resourceVersion(object);
+      const { resourceVersion } = candidate.live;
       switch (decision.kind) {
         case "mirror":
           return { kind: "show", text: decision.text, known: true, resourceVersion };
         case "admit":
-          return { kind: "show", text: JSON.stringify(decision.pod), known: true, resourceVersion };
+          return { kind: "show", text: builtText(decision.built), known: true, resourceVersion };
         case "stop":
         case "stopping": {
           const pod = stoppingPod(decision.entry, object, "as-live");
@@ -332,9 +388,11 @@ class NodeJudge implements Judge {
       ];
       for (const uid of known) {
         if (gone(uid)) {
-          this.#forget(uid);
+          this.#forget(uid, undefined);
         }
       }
+      this.#forgetAll(this.#departing);
+      this.#forgetAll(this.#leaving);
       await this.#ledger.flush();
       this.#observer?.listed();
     });
@@ -342,6 +400,10 @@ class NodeJudge implements Judge {
 
   get moment(): number {
     return this.#sightings;
+  }
+
+  sent(): void {
+    this.#forgetAll(this.#leaving);
   }
 
   nextMoment(): number {
@@ -386,7 +448,7 @@ class NodeJudge implements Judge {
   }
 
   stoppingEntry(namespace: string, name: string): LedgerEntry | undefined {
-    const entry = this.#ledger.holder(namespace, name);
+    const entry = this.#ledger.holder(podKey(namespace, name));
     return entry === undefined || entry.state === "admitted" ? undefined : entry;
   }
 
@@ -436,42 +498,63 @@ class NodeJudge implements Judge {
     return result;
   }
 
-  /** Reads what must hold before a signature matters, and has the signature checked if it matters. */
-  async #prepare(sighting: Sighting, twins: Twins | undefined): Promise<Candidate | undefined> {
-    if (sighting.kind === "deleted") {
+  /** Reads what must hold before a signature matters. */
+  #prepare({ kind, live }: SeenPod, twins: Twins | undefined): Candidate | undefined {
+    if (kind === "deleted") {
       return undefined;
     }
-    const { object } = sighting;
-    const read = readIdentity(object);
+    const read = live.identity;
     if (!read.ok) {
       const problem = read.problems[0];
       this.#observer?.unidentified();
-      this.#log.warn("pod-refused", "a pod without a proper identity is hidden", {
+      const what = this.#enforce ? "is hidden" : "would be hidden in enforce mode";
+      this.#log.warn("pod-refused", `a pod without a proper identity ${what}`, {
         code: "identity-conflict",
         ...(problem === undefined ? {} : { problem: `${problem.path}: ${problem.message}` }),
       });
       return undefined;
     }
     const identity: Identity = { uid: read.uid, namespace: read.namespace, name: read.name };
-    const entry = this.#ledger.get(identity.uid);
-    const candidate: Candidate = {
-      object,
+    return {
+      live,
       identity,
-      mirror: isMirrorPod(object),
-      refusal: this.#refuseEarly(object, identity, twins),
-      datesSkipped: entry !== undefined,
+      key: live.key,
+      refusal: this.#refuseEarly(live, identity, twins),
+      datesSkipped: this.#ledger.get(identity.uid) !== undefined,
       verdict: undefined,
     };
-    // The signature of a pod that is stopping, or has stopped, cannot change anything any more.
-    const decided = entry !== undefined && entry.state !== "admitted" && this.#enforce;
-    if (candidate.refusal === undefined && !candidate.mirror && !decided) {
-      candidate.verdict = await this.#verify(candidate);
-    }
-    return candidate;
   }
 
-  #refuseEarly(object: JsonObject, identity: Identity, twins: Twins | undefined): Refusal | undefined {
-    if (nodeNameOf(object) !== this.#nodeName) {
+  /** Has the signatures checked that matter, several at the same time. */
+  async #verifyAll(candidates: readonly (Candidate | undefined)[]): Promise<void> {
+    const unknown: Candidate[] = [];
+    for (const candidate of candidates) {
+      if (candidate === undefined || candidate.refusal !== undefined || candidate.live.mirror) {
+        continue;
+      }
+      const entry = this.#ledger.get(candidate.identity.uid);
+      if (entry !== undefined && entry.state !== "admitted" && this.#enforce) {
+        // The signature of a pod that is stopping, or has stopped, cannot change anything any more.
+        continue;
+      }
+      const { object, identity } = candidate.live;
+      candidate.verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
+      if (candidate.verdict === undefined) {
+        unknown.push(candidate);
+      }
+    }
+    const queue = unknown.values();
+    const verifyNext = async () => {
+      for (const candidate of queue) {
+        candidate.verdict = await this.#verify(candidate);
+      }
+    };
+    const length = Math.min(MAX_CONCURRENT_VERIFICATIONS, unknown.length);
+    await Promise.all(Array.from({ length }, verifyNext));
+  }
+
+  #refuseEarly(live: LivePod, identity: Identity, twins: Twins | undefined): Refusal | undefined {
+    if (live.nodeName !== this.#nodeName) {
       const verdict = deny("wrong-node", "the pod is not bound to this node");
       return { verdict, reject: false };
     }
@@ -479,20 +562,22 @@ class NodeJudge implements Judge {
       const verdict = deny("identity-conflict", "two pods of one list have the same UID");
       return { verdict, reject: true };
     }
-    if (twins?.keys.has(podKey(identity.namespace, identity.name))) {
+    if (twins?.keys.has(live.key)) {
       const verdict = deny("identity-conflict", "two pods of one list have the same name");
       return { verdict, reject: true };
     }
     return undefined;
   }
 
+  #timeOf({ identity, datesSkipped }: Candidate): JudgementTime {
+    const entry = datesSkipped ? this.#ledger.get(identity.uid) : undefined;
+    const now = this.#clock.now();
+    return entry === undefined ? { now } : { now, admitted: admissionOf(entry) };
+  }
+
   async #verify(candidate: Candidate): Promise<Verdict> {
-    const entry = candidate.datesSkipped ? this.#ledger.get(candidate.identity.uid) : undefined;
     try {
-      return await this.#verifier.verifyPod(candidate.object, {
-        now: this.#clock.now(),
-        ...(entry === undefined ? {} : { admitted: admissionOf(entry) }),
-      });
+      return await this.#verifier.verifyPod(candidate.live.object, this.#timeOf(candidate));
     } catch (error) {
       // A pod that cannot be judged is not known to be good.
       this.#log.error("judge-failed", "a pod could not be judged and is refused", {
@@ -504,14 +589,21 @@ class NodeJudge implements Judge {
   }
 
   /** An earlier sighting of the same batch may have ended the admission for whose sake dates were skipped. */
-  async #verifyAgain(candidate: Candidate): Promise<void> {
-    if (
-      candidate.datesSkipped && candidate.refusal === undefined && !candidate.mirror &&
-      this.#ledger.get(candidate.identity.uid) === undefined
-    ) {
-      candidate.datesSkipped = false;
-      candidate.verdict = await this.#verify(candidate);
-    }
+  #hasLostAdmission({ datesSkipped, refusal, live, identity }: Candidate): boolean {
+    return datesSkipped && refusal === undefined && !live.mirror &&
+      this.#ledger.get(identity.uid) === undefined;
+  }
+
+  /** Where a pod's references are still to be remembered, and for which verdict. */
+  #referencesToReserve(
+    { identity, verdict, refusal, live }: Candidate,
+  ): { references: PodReferences; verdict: AllowVerdict } | undefined {
+    const references = this.#references;
+    return references === undefined || live.terminal || refusal !== undefined ||
+        verdict?.decision !== "allow" ||
+        references.knows(identity.uid)
+      ? undefined
+      : { references, verdict };
   }
 
   /**
@@ -519,20 +611,11 @@ class NodeJudge implements Judge {
    *
    * @returns whether its references are remembered since now
    */
-  async #reserveReferences(candidate: Candidate): Promise<boolean> {
-    const { identity, verdict, refusal, object } = candidate;
-    const references = this.#references;
-    if (hasTerminalPhase(object)) {
-      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
-      references?.forget(identity.uid);
-      return false;
-    }
-    if (
-      references === undefined || refusal !== undefined || verdict?.decision !== "allow" ||
-      references.knows(identity.uid)
-    ) {
-      return false;
-    }
+  async #reserveReferences(
+    candidate: Candidate,
+    { references, verdict }: { references: PodReferences; verdict: AllowVerdict },
+  ): Promise<boolean> {
+    const { identity } = candidate;
     const running = !this.#enforce || this.#ledger.get(identity.uid) !== undefined;
     const denied = await references.reserve(identity, verdict, running);
     if (denied !== undefined) {
@@ -541,23 +624,53 @@ class NodeJudge implements Judge {
     return denied === undefined;
   }
 
+  /** A pod that the kubelet is shown in a terminal phase refers to nothing any more. */
+  #noteReferences({ live, identity }: Candidate, decision: Decision, snapshot: Snapshot | undefined): void {
+    if (decision.kind !== "admit" && decision.kind !== "stopped") {
+      // Whatever else comes under its UID is not shown, and says nothing of it.
+      return;
+    }
+    if (live.terminal) {
+      // The kubelet starts no container of it, ends those that run, and reads nothing for it any more.
+      this.#forgetReferences(identity.uid, snapshot);
+    } else {
+      this.#departing.delete(identity.uid);
+      this.#leaving.delete(identity.uid);
+    }
+  }
+
+  #forgetAll(uids: Set<string>): void {
+    for (const uid of uids) {
+      this.#references?.forget(uid);
+    }
+    uids.clear();
+  }
+
+  /**
+   * What is judged may never be sent; and while a list or the initial events go on, the kubelet goes by what it knew before.
+   * Until then it runs pods of which it has yet to be told that they are gone.
+   */
+  #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
+    if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
+      (snapshot === undefined ? this.#leaving : this.#departing).add(uid);
+    }
+  }
+
   /** Before any pod is refused: those that an earlier process refused make the next one of their controller wait. */
-  #recallRefusals(candidates: readonly (Candidate | undefined)[]): void {
-    for (const candidate of candidates) {
-      const refusedAt = candidate === undefined ? undefined : rejectedAt(candidate.object);
-      const controller = candidate === undefined ? undefined : controllerOf(candidate.object);
-      if (candidate !== undefined && refusedAt !== undefined && controller !== undefined) {
-        this.#rejector?.recall(candidate.identity.uid, controller, refusedAt);
+  #recallRefusals(seen: readonly SeenPod[]): void {
+    for (const { kind, live: { identity, refusedAt, controller } } of seen) {
+      if (kind === "present" && identity.ok && refusedAt !== undefined && controller !== undefined) {
+        this.#rejector?.recall(identity.uid, controller, refusedAt);
       }
     }
   }
 
   /** Looks, and changes nothing. */
   #decide(candidate: Candidate, snapshot: Snapshot | undefined): Decision {
-    const { object, identity } = candidate;
+    const { live, identity, key } = candidate;
     const entry = this.#ledger.get(identity.uid);
     const owner = this.#ownerOf(identity.uid);
-    if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
+    if (owner !== undefined && !haveSameName(owner, identity)) {
       // The rejector is not told: it works by UID, and this UID belongs to a pod that may well be good.
       const verdict = deny("identity-conflict", `the UID belongs to the pod ${keyOf(owner)}`);
       return { kind: "refuse", refusal: { verdict, reject: false } };
@@ -569,7 +682,7 @@ class NodeJudge implements Judge {
         return { kind: "stopped", entry };
       }
       if (entry.state === "stopping") {
-        const finished = this.#finishing.has(entry.uid) && hasTerminalPhase(object);
+        const finished = this.#finishing.has(entry.uid) && live.terminal;
         return { kind: finished ? "stopped" : "stopping", entry };
       }
     }
@@ -580,16 +693,16 @@ class NodeJudge implements Judge {
     if (reused !== undefined) {
       return { kind: "refuse", refusal: reused };
     }
-    if (candidate.mirror && entry !== undefined) {
+    if (live.mirror && entry !== undefined) {
       const verdict = deny("identity-conflict", "an admitted pod has turned into a mirror pod");
       return this.#refuseOrStop(entry, { verdict, reject: true });
     }
     const tracked = this.#tracked.get(identity.uid);
-    if (!candidate.mirror && tracked?.mirror === true) {
+    if (!live.mirror && tracked?.mirror === true) {
       const verdict = deny("identity-conflict", "the UID belongs to a mirror pod");
       return { kind: "refuse", refusal: { verdict, reject: false } };
     }
-    const holder = this.#holderOf(identity);
+    const holder = this.#holderOf(identity.uid, key);
     // Within a snapshot a name has one pod: whoever had it before, and has not been seen in the snapshot, is gone.
     const replaces = holder !== undefined && this.#isUnseen(holder, snapshot) ? holder : undefined;
     if (holder !== undefined && replaces === undefined) {
@@ -599,7 +712,7 @@ class NodeJudge implements Judge {
       );
       return this.#refuseOrStop(entry, { verdict, reject: true });
     }
-    if (candidate.mirror) {
+    if (live.mirror) {
       // Mirrors need no signature, so the API server can make up as many as it likes, and their UIDs are retired too.
       if (this.#ledger.retiredFull && tracked?.mirror !== true) {
         const verdict = deny(
@@ -608,7 +721,7 @@ class NodeJudge implements Judge {
         );
         return { kind: "refuse", refusal: { verdict, reject: false } };
       }
-      const mirror = rebuildMirror(object, { nodeName: this.#nodeName });
+      const mirror = rebuildMirror(live.object, { nodeName: this.#nodeName });
       return mirror.ok
         ? { kind: "mirror", text: JSON.stringify(mirror.pod), replaces }
         : { kind: "refuse", refusal: { verdict: denyRebuild(mirror), reject: false } };
@@ -617,12 +730,12 @@ class NodeJudge implements Judge {
   }
 
   /** A UID that has had its pod comes back, if at all, as that pod. */
-  #refuseReuse({ identity, mirror }: Candidate): Refusal | undefined {
+  #refuseReuse({ identity, live: { mirror } }: Candidate): Refusal | undefined {
     const retired = this.#ledger.retired(identity.uid);
     if (retired === undefined) {
       return undefined;
     }
-    if (keyOf(retired) !== keyOf(identity)) {
+    if (!haveSameName(retired, identity)) {
       return {
         verdict: deny("identity-conflict", `the UID belonged to the pod ${keyOf(retired)}`),
         reject: false,
@@ -634,7 +747,7 @@ class NodeJudge implements Judge {
     }
     return retired.stopped
       ? {
-        verdict: deny("changed-after-admission", "the pod was stopped, since it had changed"),
+        verdict: deny("changed-after-admission", "the pod was stopped, and does not come back"),
         reject: true,
       }
       : undefined;
@@ -655,14 +768,15 @@ class NodeJudge implements Judge {
       const changed = deny("changed-after-admission", "the pod was admitted with other signed bytes");
       return this.#refuseOrStop(entry, { verdict: changed, reject: true });
     }
-    const rebuilt = rebuildPod(candidate.object, verdict, {
+    const built = buildPod(candidate.live, verdict, {
       nodeName: this.#nodeName,
       now: this.#clock.now(),
       first: entry === undefined,
+      identity: candidate.live.identity,
     });
-    return rebuilt.ok
-      ? { kind: "admit", verdict, pod: rebuilt.pod, replaces }
-      : this.#refuseOrStop(entry, { verdict: denyRebuild(rebuilt), reject: true });
+    return built.ok
+      ? { kind: "admit", built, replaces }
+      : this.#refuseOrStop(entry, { verdict: denyRebuild(built), reject: true });
   }
 
   #refuseOrStop(entry: LedgerEntry | undefined, refusal: Refusal): Decision {
@@ -672,54 +786,57 @@ class NodeJudge implements Judge {
   }
 
   #apply(candidate: Candidate, decision: Decision, snapshot: Snapshot | undefined): Showing {
-    const { object, identity } = candidate;
+    const { live, identity, key } = candidate;
     if ((decision.kind === "mirror" || decision.kind === "admit") && decision.replaces !== undefined) {
-      this.#forget(decision.replaces);
+      this.#forget(decision.replaces, snapshot);
     }
     const tracked = this.#track(identity);
-    const known = tracked.shown && (snapshot === undefined || snapshot.uids.has(identity.uid));
-    const resourceVersion = this.#resourceVersion(object);
-    const repeated = snapshot?.unique === true && snapshot.uids.has(identity.uid);
-    if (
-      snapshot !== undefined && snapshot.uids.size >= this.#maxTrackedPods && !snapshot.uids.has(identity.uid)
-    ) {
-      throw new TooManyPodsError(this.#maxTrackedPods);
+    const { resourceVersion } = live;
+    const seen = snapshot?.uids.has(identity.uid) ?? true;
+    const known = tracked.shown && seen;
+    const repeated = snapshot?.unique === true && seen;
+    if (snapshot !== undefined) {
+      if (snapshot.uids.size >= this.#maxTrackedPods && !seen) {
+        throw new TooManyPodsError(this.#maxTrackedPods);
+      }
+      snapshot.uids.add(identity.uid);
+      snapshot.keys.add(key);
     }
-    snapshot?.uids.add(identity.uid);
-    snapshot?.keys.add(keyOf(identity));
     switch (decision.kind) {
       case "mirror":
         tracked.mirror = true;
         tracked.shown = true;
-        this.#mirrorNames.set(keyOf(identity), identity.uid);
+        this.#mirrorNames.set(key, identity.uid);
         this.#rejector?.forget(identity.uid);
+        this.#noteVerdict(tracked, "mirror", { kind: "mirror" }, () => {
+          this.#log.info("mirror-pod-passed", "the mirror of a static pod passes; it is not judged", {
+            ...identity,
+          });
+        });
         return { kind: "show", text: decision.text, known, resourceVersion };
       case "admit": {
-        const text = this.#admit(candidate, tracked, decision.verdict, decision.pod);
-        return { kind: "show", text, known, resourceVersion };
+        this.#admit(identity, tracked, decision.built);
+        return { kind: "show", text: builtText(decision.built), known, resourceVersion };
       }
       case "stop":
       case "stopping": {
         const entry = decision.kind === "stop"
-          ? this.#stop(decision.entry, object, tracked, decision.verdict)
+          ? this.#stop(decision.entry, live.object, tracked, decision.verdict)
           : decision.entry;
         // One list holds one pod once, even if the API server says otherwise.
-        return repeated ? { kind: "hide" } : this.#showStopping(object, tracked, entry, known);
+        return repeated ? { kind: "hide" } : this.#showStopping(live, tracked, entry, known);
       }
       case "stopped":
-        return this.#hideStopped(object, tracked, decision.entry);
+        return this.#hideStopped(live, tracked, decision.entry);
       case "refuse":
-        return this.#refuse(object, tracked, decision.refusal);
+        return this.#refuse(live, tracked, decision.refusal);
       default:
         return unreachable(decision);
     }
   }
 
-  /** Notes the admission, and returns the text to forward. */
-  #admit(candidate: Candidate, tracked: TrackedPod, verdict: AllowVerdict, pod: JsonObject): string {
-    const { identity } = candidate;
-    const { status, ...rest } = pod;
-    const head = podText(rest);
+  /** Notes the admission. */
+  #admit(identity: Identity, tracked: TrackedPod, { verdict, head }: BuiltPod): void {
     const entry = this.#ledger.get(identity.uid);
     if (entry === undefined) {
       this.#ledger.put({
@@ -740,6 +857,9 @@ class NodeJudge implements Judge {
     }
     tracked.shown = true;
     this.#rejector?.forget(identity.uid);
+    if (tracked.verdict === "allow") {
+      return;
+    }
     this.#noteVerdict(tracked, "allow", { kind: "allow", verdict }, () => {
       this.#log.info("pod-admitted", "the pod may run", {
         ...identity,
@@ -750,10 +870,9 @@ class NodeJudge implements Judge {
         ...(verdict.warnings.length === 0 ? {} : { warnings: verdict.warnings }),
       });
     });
-    return status === undefined ? head : `${head.slice(0, -1)},${podText({ status }).slice(1)}`;
   }
 
-  #stop(entry: LedgerEntry, live: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
+  #stop(entry: LedgerEntry, object: JsonObject, tracked: TrackedPod, verdict: DenyVerdict): LedgerEntry {
     const stopping: LedgerEntry = {
       ...entry,
       state: "stopping",
@@ -762,29 +881,33 @@ class NodeJudge implements Judge {
     };
     this.#ledger.put(stopping);
     this.#rejector?.announce(
-      this.#hidden(live, tracked, `${stopping.refusal}. Its containers are being stopped`),
+      this.#hidden(
+        readLivePod(object),
+        tracked,
+        `${stopping.refusal}. Its containers are being stopped`,
+      ),
     );
     this.#noteVerdict(tracked, "stopping", { kind: "stop", verdict }, () => {
       this.#log.warn(
         "pod-stopping",
-        "an admitted pod is not what was signed any more and is being stopped",
+        "an admitted pod may run no longer and is being stopped",
         denialFields(tracked, verdict),
       );
     });
     return stopping;
   }
 
-  #showStopping(live: JsonObject, tracked: TrackedPod, entry: LedgerEntry, known: boolean): Showing {
+  #showStopping(live: LivePod, tracked: TrackedPod, entry: LedgerEntry, known: boolean): Showing {
     tracked.shown = true;
-    const text = JSON.stringify(stoppingPod(entry, live, "shown"));
-    return { kind: "show", text, known, resourceVersion: this.#resourceVersion(live) };
+    const text = JSON.stringify(stoppingPod(entry, live.object, "shown"));
+    return { kind: "show", text, known, resourceVersion: live.resourceVersion };
   }
 
   #stopped(entry: LedgerEntry): LedgerEntry {
     const stopped: LedgerEntry = { ...entry, state: "stopped" };
     this.#ledger.put(stopped);
     const { uid, namespace, name } = entry;
-    this.#log.info("pod-stopped", "all containers of a pod that changed have ended", {
+    this.#log.info("pod-stopped", "all containers of a pod that was being stopped have ended", {
       uid,
       namespace,
       name,
@@ -792,65 +915,64 @@ class NodeJudge implements Judge {
     return stopped;
   }
 
-  #hideStopped(live: JsonObject, tracked: TrackedPod, entry: LedgerEntry): Showing {
+  #hideStopped(live: LivePod, tracked: TrackedPod, entry: LedgerEntry): Showing {
     if (entry.state !== "stopped") {
       this.#stopped(entry);
     }
-    if (isBeingDeleted(live)) {
+    if (live.deleting) {
       this.#rejector?.refuse(this.#hidden(live, tracked, entry.refusal ?? ""));
     }
     return this.#removeIfShown(live, tracked);
   }
 
-  #refuse(object: JsonObject, tracked: TrackedPod, refusal: Refusal): Showing {
+  #refuse(live: LivePod, tracked: TrackedPod, refusal: Refusal): Showing {
     const { verdict, reject } = refusal;
     if (reject) {
-      this.#rejector?.refuse(this.#hidden(object, tracked, formatDenial(verdict, MAX_REFUSAL_LENGTH)));
+      this.#rejector?.refuse(this.#hidden(live, tracked, formatDenial(verdict, MAX_REFUSAL_LENGTH)));
     }
     const key = `${verdict.code} ${formatDenial(verdict, MAX_VERDICT_KEY_LENGTH)}`;
     this.#noteVerdict(tracked, key, { kind: "refuse", verdict }, () => {
-      this.#log.warn("pod-refused", "the pod must not run and is hidden", denialFields(tracked, verdict));
+      const message = this.#enforce
+        ? "the pod must not run and is hidden"
+        : "the pod would be refused in enforce mode; in audit it runs";
+      this.#log.warn("pod-refused", message, denialFields(tracked, verdict));
     });
-    return this.#removeIfShown(object, tracked);
+    return this.#removeIfShown(live, tracked);
   }
 
-  #hidden(object: JsonObject, identity: Identity, message: string): RefusedPod {
+  #hidden(live: LivePod, identity: Identity, message: string): RefusedPod {
     return {
       uid: identity.uid,
       namespace: identity.namespace,
       name: identity.name,
       message,
-      controller: controllerOf(object),
-      terminal: hasTerminalPhase(object),
-      deleting: isBeingDeleted(object),
+      controller: live.controller,
+      terminal: live.terminal,
+      deleting: live.deleting,
     };
   }
 
-  #removeIfShown(object: JsonObject, tracked: TrackedPod): Showing {
+  #removeIfShown({ object, resourceVersion }: LivePod, tracked: TrackedPod): Showing {
     if (!tracked.shown) {
       return { kind: "hide" };
     }
     tracked.shown = false;
     const gone = rebuildDeleted(object);
-    return gone.ok
-      ? { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion: this.#resourceVersion(object) }
-      : { kind: "hide" };
+    return gone.ok ? { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion } : { kind: "hide" };
   }
 
-  #delete(object: JsonObject): Showing {
-    const identity = readIdentity(object);
+  #delete({ object, identity, key, resourceVersion }: LivePod, snapshot: Snapshot | undefined): Showing {
     const gone = rebuildDeleted(object);
     if (!identity.ok || !gone.ok) {
       this.#log.warn("deletion-hidden", "the deletion of a pod without a proper identity is hidden");
       return { kind: "hide" };
     }
-    const key = keyOf(identity);
     const entry = this.#ledger.get(identity.uid);
     const tracked = this.#tracked.get(identity.uid);
     const known = entry ?? tracked;
-    const holder = this.#holderOf(identity);
+    const holder = this.#holderOf(identity.uid, key);
     // The kubelet's store goes by name: a deletion under another pod's name would remove that one.
-    if ((known !== undefined && keyOf(known) !== key) || holder !== undefined) {
+    if ((known !== undefined && !haveSameName(known, identity)) || holder !== undefined) {
       this.#log.warn("deletion-hidden", "the deletion of a pod under another pod's name is hidden", {
         uid: identity.uid,
         namespace: identity.namespace,
@@ -858,12 +980,12 @@ class NodeJudge implements Judge {
       });
       return { kind: "hide" };
     }
-    this.#forget(identity.uid);
-    return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion: this.#resourceVersion(object) };
+    this.#forget(identity.uid, snapshot);
+    return { kind: "remove", text: JSON.stringify(gone.pod), resourceVersion };
   }
 
   /** The pod is gone, but its UID stays its own: see `retired_uids.ts`. */
-  #forget(uid: string): void {
+  #forget(uid: string, snapshot: Snapshot | undefined): void {
     const retired = this.#retiredFrom(uid);
     const tracked = this.#tracked.get(uid);
     if (tracked !== undefined) {
@@ -873,7 +995,7 @@ class NodeJudge implements Judge {
       this.#ledger.retire(retired, ++this.#sightings);
     }
     this.#finishing.delete(uid);
-    this.#references?.forget(uid);
+    this.#forgetReferences(uid, snapshot);
     this.#gone?.(uid);
     this.#rejector?.forget(uid);
   }
@@ -898,10 +1020,9 @@ class NodeJudge implements Judge {
   }
 
   /** The admitted pod, or mirror pod, that another UID's name belongs to. */
-  #holderOf(identity: Identity): string | undefined {
-    const holder = this.#ledger.holder(identity.namespace, identity.name)?.uid ??
-      this.#mirrorNames.get(keyOf(identity));
-    return holder === identity.uid ? undefined : holder;
+  #holderOf(uid: string, key: string): string | undefined {
+    const holder = this.#ledger.holder(key)?.uid ?? this.#mirrorNames.get(key);
+    return holder === uid ? undefined : holder;
   }
 
   #isUnseen(uid: string, snapshot: Snapshot | undefined): boolean {
@@ -912,22 +1033,37 @@ class NodeJudge implements Judge {
     const seenAt = ++this.#sightings;
     const before = this.#tracked.get(identity.uid);
     const owner = this.#ownerOf(identity.uid);
-    if (owner !== undefined && keyOf(owner) !== keyOf(identity)) {
+    if (owner !== undefined && !haveSameName(owner, identity)) {
       // Another pod under an admitted pod's, or a mirror's, UID leaves the record of that UID alone.
-      return { ...identity, mirror: false, shown: false, seenAt, verdict: before?.verdict ?? "" };
+      const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+      return { ...identity, mirror: false, shown: false, seenAt, verdict, aside: true };
     }
-    if (before !== undefined && keyOf(before) === keyOf(identity)) {
+    if (before !== undefined && haveSameName(before, identity)) {
       before.seenAt = seenAt;
       return before;
     }
     if (before !== undefined) {
+      this.#setAside(before);
       this.#untrack(before);
     } else if (this.#tracked.size >= this.#maxTrackedPods) {
       this.#makeRoom();
     }
-    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict: "" };
+    const verdict = this.#verdictsAside.get(asideKey(identity)) ?? "";
+    this.#verdictsAside.delete(asideKey(identity));
+    const tracked: TrackedPod = { ...identity, mirror: false, shown: false, seenAt, verdict };
     this.#tracked.set(identity.uid, tracked);
     return tracked;
+  }
+
+  /** Remembers what was logged of a pod that is not tracked. */
+  #setAside(pod: TrackedPod): void {
+    const key = asideKey(pod);
+    this.#verdictsAside.delete(key);
+    this.#verdictsAside.set(key, pod.verdict);
+    const [oldest] = this.#verdictsAside.keys();
+    if (this.#verdictsAside.size > MAX_VERDICTS_ASIDE && oldest !== undefined) {
+      this.#verdictsAside.delete(oldest);
+    }
   }
 
   #untrack(tracked: TrackedPod): void {
@@ -952,20 +1088,18 @@ class NodeJudge implements Judge {
   #noteVerdict(
     tracked: TrackedPod,
     key: string,
-    decided: { kind: DecisionKind; verdict: Verdict },
+    decided: JudgedDecision | MirrorDecision,
     write: () => void,
   ): void {
     if (tracked.verdict !== key) {
       tracked.verdict = key;
+      if (tracked.aside) {
+        this.#setAside(tracked);
+      }
       write();
       const { namespace, name, uid } = tracked;
       this.#observer?.decided({ ...decided, mode: this.#mode, namespace, name, uid });
     }
-  }
-
-  #resourceVersion(object: JsonObject): string | undefined {
-    const version = resourceVersionOf(object);
-    return typeof version === "string" ? version : undefined;
   }
 }
 
@@ -979,15 +1113,13 @@ interface Twins {
   keys: Set<string>;
 }
 
-function findTwins(sightings: readonly Sighting[], snapshot: Snapshot): Twins {
+function findTwins(seen: readonly SeenPod[], snapshot: Snapshot): Twins {
   const twins: Twins = { uids: new Set(), keys: new Set() };
   // Earlier pages of the same list count too.
   const uids = new Set(snapshot.uids);
   const keys = new Set(snapshot.keys);
-  for (const { object } of sightings) {
-    const identity = readIdentity(object);
+  for (const { live: { identity, key } } of seen) {
     if (identity.ok) {
-      const key = keyOf(identity);
       if (uids.has(identity.uid)) {
         twins.uids.add(identity.uid);
       }
@@ -1022,8 +1154,20 @@ function denialFields(identity: Identity, verdict: DenyVerdict): LogFields {
   };
 }
 
+/** Whether two pods have the same name in the same namespace. */
+function haveSameName(
+  a: { namespace: string; name: string },
+  b: { namespace: string; name: string },
+): boolean {
+  return a.name === b.name && a.namespace === b.namespace;
+}
+
 function keyOf(identity: { namespace: string; name: string }): string {
   return podKey(identity.namespace, identity.name);
+}
+
+function asideKey(identity: Identity): string {
+  return `${identity.uid} ${keyOf(identity)}`;
 }
 
 function unreachable(value: never): never {

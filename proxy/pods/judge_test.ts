@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@signed-pods/shared/json";
 import { createVerifier, type VerifierOptions } from "@signed-pods/shared/pod/verify";
-import { createJudge, type Judge, type PodVerifier, type Showing, TooManyPodsError } from "./judge.ts";
+import {
+  createJudge,
+  type Judge,
+  MAX_VERDICTS_ASIDE,
+  type PodVerifier,
+  type Showing,
+  TooManyPodsError,
+} from "./judge.ts";
 import { type Ledger, LedgerFullError, openLedger } from "./ledger.ts";
 import type { RefusedPod } from "./rejector.ts";
 import { ManualClock } from "../../tests/fakes/clock.ts";
@@ -85,8 +92,13 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
     clock,
     gone: (uid) => void forgotten.push(uid),
     observer: {
-      decided: ({ kind, mode, name, verdict }) =>
-        void told.push([kind, mode, name, ...(verdict.decision === "deny" ? [verdict.code] : [])].join(" ")),
+      decided(decision) {
+        const { kind, mode, name } = decision;
+        const code = decision.kind !== "mirror" && decision.verdict.decision === "deny"
+          ? [decision.verdict.code]
+          : [];
+        told.push([kind, mode, name, ...code].join(" "));
+      },
       unidentified: () => void told.push("unidentified"),
       listed: () => void told.push("listed"),
     },
@@ -525,6 +537,8 @@ Deno.test("refuses to let pods of a revoked key run on, whether or not they are 
   await bench.judge.stopSignedBy(new Set([owner.verificationKey.id]));
   assert.deepEqual(bench.judge.stoppingEntries().map(({ name }) => name), ["web"]);
   assert.deepEqual(codes(bench.log), ["key-revoked"]);
+  const [line] = bench.log.of("pod-stopping");
+  assert.match(String(line?.fields["reason"]), /key that signed is revoked/);
   assert.deepEqual(bench.announced.map(({ uid }) => uid), [uidOf(1)]);
   assert.equal(await bench.fate(GOOD), "known, stopping", "a pod does not come back");
   assert.equal(await bench.fate(await stranger.sign(other)), "known");
@@ -562,6 +576,57 @@ Deno.test("mirror pods pass without containers", async () => {
   assert.deepEqual(objectOf(podOf(showing)["spec"])["containers"], []);
   assert.equal(await bench.fate(makeMirror({ uid: uidOf(5) })), "known");
   assert.equal(bench.ledger.size, 0);
+});
+
+Deno.test("a mirror pod is told of once, and again after another verdict", async () => {
+  const bench = await makeBench();
+  const mirror = makeMirror({ uid: uidOf(5) });
+  const elsewhere = makeMirror({ uid: uidOf(5), nodeName: "other" });
+  for (const pod of [mirror, mirror, elsewhere, elsewhere, mirror]) await bench.see(pod);
+  assert.deepEqual(bench.log.events(), ["mirror-pod-passed", "pod-refused", "mirror-pod-passed"]);
+  const { name } = objectOf(mirror["metadata"]);
+  assert.deepEqual(bench.told, [
+    `mirror enforce ${name}`,
+    `refuse enforce ${name} wrong-node`,
+    `mirror enforce ${name}`,
+  ]);
+});
+
+Deno.test("pods that share a UID are each told of once, and again when their verdict changes", async () => {
+  const bench = await makeBench();
+  const twin = await owner.signedPod({ name: "twin" });
+  for (let count = 0; count < 3; count++) await bench.see(GOOD, twin, makePod({ name: "third" }));
+  assert.deepEqual(bench.told, [
+    "allow enforce web",
+    "refuse enforce twin identity-conflict",
+    "refuse enforce third identity-conflict",
+  ]);
+  await bench.see(EVIL, twin, GOOD);
+  assert.deepEqual(bench.told.slice(3), ["stop enforce web spec-differs"]);
+  // Also where none of them is admitted, so that each takes the other's place.
+  const hidden = await makeBench();
+  for (let count = 0; count < 3; count++) {
+    const snapshot = hidden.judge.beginSnapshot(true);
+    await hidden.judge.judge([GOOD, twin].map((object) => ({ kind: "present", object })), snapshot);
+  }
+  assert.deepEqual(hidden.told, [
+    "refuse enforce web identity-conflict",
+    "refuse enforce twin identity-conflict",
+  ]);
+  assert.equal(await hidden.fate(GOOD), "new");
+  assert.deepEqual(hidden.told.slice(2), ["allow enforce web"]);
+});
+
+Deno.test("of more pods with one UID than are remembered, the oldest are told of again", async () => {
+  const bench = await makeBench();
+  await bench.see(GOOD);
+  const twin = (index: number) => makePod({ name: `twin-${index}` });
+  await bench.see(...Array.from({ length: MAX_VERDICTS_ASIDE + 1 }, (_, index) => twin(index)));
+  assert.equal(bench.told.length, MAX_VERDICTS_ASIDE + 2);
+  await bench.see(twin(MAX_VERDICTS_ASIDE), twin(1));
+  assert.equal(bench.told.length, MAX_VERDICTS_ASIDE + 2);
+  await bench.see(twin(0));
+  assert.equal(bench.told.length, MAX_VERDICTS_ASIDE + 3);
 });
 
 for (
@@ -715,6 +780,9 @@ Deno.test("in audit, refusals are logged, nothing is stopped, and nothing is ask
   assert.equal(bench.refused.size, 0);
   const enforcing = await makeBench({ store: bench.store });
   assert.equal(await enforcing.fate(GOOD), "new");
+  assert.deepEqual(bench.log.of("pod-refused").map(({ message }) => /in audit it runs/.test(message)), [
+    true,
+  ]);
 });
 
 Deno.test("in audit, what an enforcing process has stopped is judged like the rest", async () => {

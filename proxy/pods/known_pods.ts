@@ -1,6 +1,6 @@
 /**
- * What is remembered of the text of pods, so that the parts of a pod that have not changed since it was last read need not
- * be read, judged and built again. A pod is read in these parts:
+ * What is remembered of the text of pods, so that what has not changed since it was last read need not be read, judged and
+ * built again. A pod is known as a whole, and in these parts:
  *
  * ```text
  * metadata ─┬─ labels, annotations, ownerReferences     each whole
@@ -8,18 +8,18 @@
  * spec, status                                          each whole
  * ```
  *
- * A part whose text is the same, to the last character, is the same object again, which nobody can change. Everything that
- * follows from it alone may then be remembered by its identity (`shared/pod/verify.ts`, `shared/pod/rebuild.ts`). Which
- * parts are tried is a guess by UID; a wrong one costs time and decides nothing.
+ * What has the same text, to the last character, is the same object again, which nobody can change. Everything that follows
+ * from it alone may then be remembered by its identity (`shared/pod/verify.ts`, `shared/pod/rebuild.ts`). What is tried is a
+ * guess: by UID, or in a list the pod that came after the one before. A wrong one costs time and decides nothing.
  *
  * @module
  */
-import { type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
+import { isJsonObject, objectAt } from "@signed-pods/shared/json";
 import type { KnownValue, KnownValues } from "@signed-pods/shared/strict-json";
 
 /**
- * Most that the remembered parts of all pods may take together, in bytes as they are estimated: some 1,500 pods of 20 KiB.
- * A kubelet runs 110 unless it is told otherwise. Pods beyond it are read anew each time.
+ * Most that the remembered pods may take together, in bytes as they are estimated: some 1,500 of 20 KiB. A kubelet runs 110
+ * unless it is told otherwise. Pods beyond it are read anew each time.
  */
 export const MAX_KNOWN_BYTES: number = 32 * 1024 * 1024;
 
@@ -29,8 +29,14 @@ export const MAX_KNOWN_MANAGED_FIELDS = 16;
 /** Places before a pod's end where its UID is looked for. In alphabetical order it comes after those of its owners. */
 const MAX_UID_PLACES = 4;
 
+/** Where there is no room, so many of the oldest pods are looked at for one that is not read any more. */
+const MAX_EVICTIONS = 2;
+
 const UID_KEY = '"uid":"';
 const UID_LENGTH = 36;
+
+/** In a list, pods have the list and its items around them. */
+const LIST_POD_DEPTH = 2;
 
 /** Parts of a pod, and of its metadata, that are remembered whole. */
 const POD_PARTS: ReadonlySet<string> = new Set(["spec", "status"]);
@@ -39,12 +45,27 @@ const MANAGED_FIELDS = "managedFields";
 
 const NONE: readonly KnownValue[] = [];
 
-/** The parts of one pod. */
+/** One pod as it was read last. All its parts are parts of its text. */
 interface KnownPod {
-  /** By the key that they are under. */
-  whole: Map<string, KnownValue>;
-  managedFields: KnownValue[];
-  bytes: number;
+  readonly uid: string;
+  /** The pod, alone. */
+  readonly whole: readonly KnownValue[];
+  /** Parts by the key that they are under, each alone; managed fields are many. */
+  readonly parts: ReadonlyMap<string, readonly KnownValue[]>;
+  readonly bytes: number;
+  /** Where its UID stands in its text. */
+  readonly uidAt: number;
+  /** UID of the pod that came after it in the latest list. */
+  next: string;
+  /** Count of pods when it was read last. */
+  readAt: number;
+}
+
+/** A part that was read or stepped over, and where it begins in the document. */
+interface MetPart {
+  key: string;
+  known: KnownValue;
+  position: number;
 }
 
 /** Remembers pods between documents. */
@@ -55,99 +76,118 @@ export interface KnownPods {
    * @param podDepth objects and arrays around each pod: 1 in an event of a watch, 2 in a list
    */
   forDocument(podDepth: number): KnownValues;
-  /** The pod is gone, so that its parts will not be read again. */
+  /** The pod is gone, so that it will not be read again. */
   forget(uid: string): void;
-  /** What the remembered parts take, in bytes as they are estimated. */
+  /** What the remembered pods take, in bytes as they are estimated. */
   readonly bytes: number;
 }
 
 /** @param maxBytes for tests */
 export function createKnownPods(maxBytes: number = MAX_KNOWN_BYTES): KnownPods {
-  // By UID, those first that have not been read for longest.
-  const pods = new Map<string, KnownPod>();
-  let bytes = 0;
+  return new PodMemory(maxBytes);
+}
 
-  function touch(uid: string): KnownPod | undefined {
-    const pod = pods.get(uid);
-    if (pod !== undefined) {
-      pods.delete(uid);
-      pods.set(uid, pod);
+class PodMemory implements KnownPods {
+  readonly #maxBytes: number;
+  /** By UID, in the order in which they were remembered or last kept. */
+  readonly #pods = new Map<string, KnownPod>();
+  #bytes = 0;
+  #reads = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  forDocument(podDepth: number): KnownValues {
+    return new PodDocument(podDepth, this);
+  }
+
+  forget(uid: string): void {
+    this.#bytes -= this.#pods.get(uid)?.bytes ?? 0;
+    this.#pods.delete(uid);
+  }
+
+  find(uid: string): KnownPod | undefined {
+    return this.#pods.get(uid);
+  }
+
+  /** The pod was read again, and is as it was. */
+  touch(pod: KnownPod): void {
+    pod.readAt = ++this.#reads;
+  }
+
+  /** The pod was read, and is not as it was; the parts are of the document that it was read from, as it is. */
+  remember(uid: string, read: KnownValue, position: number, parts: readonly MetPart[]): KnownPod | undefined {
+    const { next = "" } = this.#pods.get(uid) ?? {};
+    this.forget(uid);
+    const readAt = ++this.#reads;
+    const { bytes } = read;
+    if (!this.#makeRoom(bytes)) {
+      return undefined;
     }
+    const whole = read.detached();
+    const kept = new Map<string, KnownValue[]>();
+    for (const part of parts) {
+      const known = part.known.within(whole, part.position - position);
+      const same = kept.get(part.key);
+      if (known === undefined || (same !== undefined && same.length >= MAX_KNOWN_MANAGED_FIELDS)) {
+        continue;
+      }
+      if (same === undefined) {
+        kept.set(part.key, [known]);
+      } else {
+        same.push(known);
+      }
+    }
+    const uidAt = whole.text.indexOf(uid);
+    const pod: KnownPod = { uid, whole: [whole], parts: kept, bytes, uidAt, next, readAt };
+    this.#pods.set(uid, pod);
+    this.#bytes += bytes;
     return pod;
   }
 
-  function forget(uid: string): void {
-    bytes -= pods.get(uid)?.bytes ?? 0;
-    pods.delete(uid);
-  }
-
-  function remember(uid: string, learnt: readonly Learnt[]): void {
-    const pod: KnownPod = pods.get(uid) ?? { whole: new Map(), managedFields: [], bytes: 0 };
-    forget(uid);
-    for (const { key, known } of learnt) {
-      if (key === undefined) {
-        pod.managedFields.unshift(known);
-        pod.bytes += known.bytes;
-        for (const dropped of pod.managedFields.splice(MAX_KNOWN_MANAGED_FIELDS)) pod.bytes -= dropped.bytes;
-      } else {
-        pod.bytes += known.bytes - (pod.whole.get(key)?.bytes ?? 0);
-        pod.whole.set(key, known);
-      }
-    }
-    if (pod.bytes > maxBytes) {
-      return;
-    }
-    pods.set(uid, pod);
-    bytes += pod.bytes;
-    for (const oldest of pods.keys()) {
-      if (bytes <= maxBytes) {
+  /**
+   * Makes room if there are pods that are not read any more: while they were not, all others could have been, twice. So a
+   * list of more pods than there is room for does not push out those that are remembered of it.
+   */
+  #makeRoom(bytes: number): boolean {
+    for (let count = 0; count < MAX_EVICTIONS && this.#bytes + bytes > this.#maxBytes; count++) {
+      for (const [uid, pod] of this.#pods) {
+        this.forget(uid);
+        if (this.#reads - pod.readAt <= 2 * this.#pods.size + 2) {
+          this.#pods.set(uid, pod);
+          this.#bytes += pod.bytes;
+        }
         break;
       }
-      forget(oldest);
     }
+    return this.#bytes + bytes <= this.#maxBytes;
   }
-
-  return {
-    forDocument: (podDepth) => new PodDocument(podDepth, (uid) => pods.get(uid), touch, remember),
-    forget,
-    get bytes() {
-      return bytes;
-    },
-  };
-}
-
-/** A part that was read; without a key it is an entry of the managed fields. */
-interface Learnt {
-  key: string | undefined;
-  known: KnownValue;
 }
 
 class PodDocument implements KnownValues {
   readonly maxDepth: number;
   readonly #podDepth: number;
-  readonly #find: (uid: string) => KnownPod | undefined;
-  readonly #touch: (uid: string) => KnownPod | undefined;
-  readonly #remember: (uid: string, learnt: readonly Learnt[]) => void;
+  readonly #memory: PodMemory;
   /** What is known of the pod that is being read. */
   #pod: KnownPod | undefined;
-  #learnt: Learnt[] = [];
+  /** What was met of it. */
+  #parts: MetPart[] = [];
+  #changed = false;
+  /** The pod before it in this list, if it is known. */
+  #previous: KnownPod | undefined;
   /** Where UIDs stand behind the beginning of the latest pod, as far as the text has been searched. */
   #places: number[] = [];
   #searched = 0;
-  /** The pod that one of them is of. */
-  #guess: KnownPod | undefined;
 
-  constructor(
-    podDepth: number,
-    find: (uid: string) => KnownPod | undefined,
-    touch: (uid: string) => KnownPod | undefined,
-    remember: (uid: string, learnt: readonly Learnt[]) => void,
-  ) {
+  constructor(podDepth: number, memory: PodMemory) {
     this.#podDepth = podDepth;
     this.maxDepth = podDepth + 3;
-    this.#find = find;
-    this.#touch = touch;
-    this.#remember = remember;
+    this.#memory = memory;
   }
 
   propose(
@@ -156,76 +196,94 @@ class PodDocument implements KnownValues {
     depth: number,
     key: string,
     parentKey: string,
-  ): Iterable<KnownValue> {
+  ): readonly KnownValue[] {
     if (depth === this.#podDepth) {
-      this.#pod = this.#podAt(text, position);
-      this.#learnt = [];
-      return NONE;
+      this.#parts = [];
+      this.#changed = false;
+      this.#pod = this.#podAfter(text, position) ?? this.#podAt(text, position);
+      return this.#pod?.whole ?? NONE;
     }
-    if (this.#pod === undefined) {
-      return NONE;
-    }
-    if (this.#isWhole(depth, key, parentKey)) {
-      const known = this.#pod.whole.get(key);
-      return known === undefined ? NONE : [known];
-    }
-    return this.#isManagedFields(depth, parentKey) ? this.#pod.managedFields : NONE;
+    return this.#pod === undefined ? NONE : this.#pod.parts.get(this.#nameOf(depth, key, parentKey)) ?? NONE;
   }
 
   learns(depth: number, key: string, parentKey: string): boolean {
-    return this.#isWhole(depth, key, parentKey) || this.#isManagedFields(depth, parentKey);
+    // An event in which no more has changed than a version is not worth remembering.
+    return depth === this.#podDepth
+      ? this.#changed || depth === LIST_POD_DEPTH
+      : this.#nameOf(depth, key, parentKey) !== "";
   }
 
-  learn(known: KnownValue, depth: number, key: string): void {
-    this.#learnt.push({ key: depth === this.maxDepth ? undefined : key, known });
-  }
-
-  completed(value: JsonObject | JsonValue[], depth: number): void {
-    if (depth !== this.#podDepth || Array.isArray(value)) {
-      return;
+  learn(known: KnownValue, isNew: boolean, position: number, depth: number, key: string): void {
+    if (depth === this.#podDepth) {
+      this.#completed(known, isNew, position);
+    } else {
+      this.#changed ||= isNew;
+      this.#parts.push({ key: depth === this.maxDepth ? MANAGED_FIELDS : key, known, position });
     }
-    const { uid } = objectAt(value, "metadata");
-    if (typeof uid === "string" && uid.length === UID_LENGTH) {
-      if (this.#learnt.length > 0) {
-        this.#remember(uid, this.#learnt);
-      } else {
-        this.#touch(uid);
-      }
+  }
+
+  #completed(known: KnownValue, isNew: boolean, position: number): void {
+    let pod = this.#pod;
+    if (isNew) {
+      const { uid } = isJsonObject(known.value) ? objectAt(known.value, "metadata") : {};
+      pod = typeof uid === "string" && uid.length === UID_LENGTH
+        ? this.#memory.remember(uid, known, position, this.#parts)
+        : undefined;
+    } else if (pod !== undefined) {
+      this.#memory.touch(pod);
     }
-    this.#learnt = [];
-    this.#pod = undefined;
+    if (this.#previous !== undefined && pod !== undefined) {
+      this.#previous.next = pod.uid;
+    }
+    this.#previous = this.#podDepth === LIST_POD_DEPTH ? pod : undefined;
   }
 
-  /** A part's parent at the pod's depth is under no particular key; in the metadata it is under `metadata`. */
-  #isWhole(depth: number, key: string, parentKey: string): boolean {
-    return depth === this.#podDepth + 1
-      ? POD_PARTS.has(key)
-      : depth === this.#podDepth + 2 && parentKey === "metadata" && METADATA_PARTS.has(key);
+  /**
+   * The name of a part that is remembered; empty for all else. A part's parent at the pod's depth is under no particular key;
+   * in the metadata it is under `metadata`.
+   */
+  #nameOf(depth: number, key: string, parentKey: string): string {
+    switch (depth - this.#podDepth) {
+      case 1:
+        return POD_PARTS.has(key) ? key : "";
+      case 2:
+        return parentKey === "metadata" && METADATA_PARTS.has(key) ? key : "";
+      case 3:
+        return parentKey === MANAGED_FIELDS ? MANAGED_FIELDS : "";
+      default:
+        return "";
+    }
   }
 
-  #isManagedFields(depth: number, parentKey: string): boolean {
-    return depth === this.maxDepth && parentKey === MANAGED_FIELDS;
+  /** The pod that came after the one before when they were read last, if its UID stands where it stood. */
+  #podAfter(text: string, position: number): KnownPod | undefined {
+    const pod = this.#previous === undefined ? undefined : this.#memory.find(this.#previous.next);
+    const start = position + (pod?.uidAt ?? 0);
+    return pod !== undefined && text.slice(start, start + UID_LENGTH) === pod.uid ? pod : undefined;
   }
 
   /** The pod that is likely to begin at a position. Positions never go back, so no text is searched twice. */
   #podAt(text: string, position: number): KnownPod | undefined {
-    const [first] = this.#places;
-    if (first !== undefined && first >= position) {
-      return this.#guess;
-    }
     this.#places = this.#places.filter((place) => place >= position);
-    while (this.#places.length < MAX_UID_PLACES && this.#searched < text.length) {
-      const place = text.indexOf(UID_KEY, Math.max(this.#searched, position));
-      this.#searched = place < 0 ? text.length : place + UID_KEY.length;
-      if (place >= 0) {
-        this.#places.push(place);
+    for (let count = 0; count < MAX_UID_PLACES; count++) {
+      const place = this.#places[count] ?? this.#nextPlace(text, position);
+      const start = (place ?? text.length) + UID_KEY.length;
+      const pod = this.#memory.find(text.slice(start, start + UID_LENGTH));
+      if (pod !== undefined || place === undefined) {
+        return pod;
       }
     }
-    this.#guess = undefined;
-    for (const place of this.#places) {
-      const start = place + UID_KEY.length;
-      this.#guess ??= this.#find(text.slice(start, start + UID_LENGTH));
+    return undefined;
+  }
+
+  /** The next place where a UID stands, as far as the text has not been searched. */
+  #nextPlace(text: string, position: number): number | undefined {
+    const place = text.indexOf(UID_KEY, Math.max(this.#searched, position));
+    this.#searched = place < 0 ? text.length : place + UID_KEY.length;
+    if (place < 0) {
+      return undefined;
     }
-    return this.#guess;
+    this.#places.push(place);
+    return place;
   }
 }

@@ -61,6 +61,11 @@ Deno.test("all parts of a pod that has not changed are the same again, in an eve
   const alone = parseStrictJson(JSON.stringify(podOf(1)), { known: known.forDocument(0) });
   assert.ok(isJsonObject(alone));
   assert.deepEqual(shared(alone, first), ALL);
+  for (const version of ["1", "2", "12345"]) {
+    const later = read(known, podOf(1, { metadata: { resourceVersion: version } }));
+    assert.deepEqual(shared(later, first), ALL);
+    assert.equal(objectAt(later, "metadata").resourceVersion, version);
+  }
 });
 
 Deno.test("the UID may come after the parts, and after those of the owners", () => {
@@ -89,18 +94,57 @@ Deno.test("a pod under another pod's UID is what its own text says", () => {
   assert.deepEqual(read(known, other), other);
 });
 
-Deno.test("no more is remembered than the bound; the pods that were not read for longest are forgotten", () => {
+Deno.test("no more is remembered than the bound; what is read over and over is not pushed out", () => {
   const one = createKnownPods();
   read(one, podOf(1));
   assert.ok(one.bytes > 1000 && one.bytes < MAX_KNOWN_BYTES / 1000, String(one.bytes));
   const known = createKnownPods(one.bytes * 2.5);
-  const first = read(known, podOf(1));
-  const second = read(known, podOf(2));
-  assert.deepEqual(shared(read(known, podOf(1)), first), ALL);
-  read(known, podOf(3));
+  const firsts = [1, 2, 3, 4].map((number) => read(known, podOf(number)));
+  for (let round = 0; round < 4; round++) {
+    const again = [1, 2, 3, 4].map((number) => read(known, podOf(number)));
+    assert.deepEqual(again.map((pod, index) => shared(pod, firsts[index] ?? {})), [ALL, ALL, [], []]);
+    assert.ok(known.bytes <= one.bytes * 2.5);
+  }
+});
+
+Deno.test("pods that are not read any more make room for those that are", () => {
+  const one = createKnownPods();
+  read(one, podOf(1));
+  const known = createKnownPods(one.bytes * 2.5);
+  for (let round = 0; round < 10; round++) [1, 2].forEach((number) => read(known, podOf(number)));
+  for (let round = 0; round < 10; round++) [3, 4].forEach((number) => read(known, podOf(number)));
+  const [third, fourth] = [read(known, podOf(3)), read(known, podOf(4))];
+  assert.deepEqual(shared(read(known, podOf(3)), third), ALL);
+  assert.deepEqual(shared(read(known, podOf(4)), fourth), ALL);
   assert.ok(known.bytes <= one.bytes * 2.5);
-  assert.deepEqual(shared(read(known, podOf(1)), first), ALL);
-  assert.deepEqual(shared(read(known, podOf(2)), second), []);
+});
+
+function readList(known: KnownPods, pods: JsonObject[]): JsonObject[] {
+  const list = parseStrictJson(JSON.stringify({ items: pods }), { known: known.forDocument(2) });
+  return isJsonObject(list) && Array.isArray(list.items) ? list.items.filter(isJsonObject) : [];
+}
+
+Deno.test("in a list, a pod that has not changed is the same object again, wherever it stands", () => {
+  const known = createKnownPods();
+  const first = readList(known, [1, 2, 3, 4].map((number) => podOf(number)));
+  for (const order of [[1, 2, 3, 4], [4, 1, 3, 2], [2, 3], [1, 2, 3, 4]]) {
+    const again = readList(known, order.map((number) => podOf(number)));
+    assert.equal(again.length, order.length);
+    again.forEach((pod, index) => assert.equal(pod, first[(order[index] ?? 0) - 1]));
+  }
+});
+
+Deno.test("a pod of a list that has changed in the smallest thing is another object", () => {
+  const known = createKnownPods();
+  const [first] = readList(known, [podOf(1)]);
+  const changes: JsonObject[] = [{ name: "pod-2" }, { resourceVersion: "2" }, { uid: uidOf(2) }, { more: 1 }];
+  for (const metadata of changes) {
+    const changed = podOf(1, { metadata });
+    const [second] = readList(known, [changed]);
+    assert.deepEqual(second, changed);
+    assert.notEqual(second, first);
+    assert.equal(second?.spec, metadata.uid === undefined ? first?.spec : second?.spec);
+  }
 });
 
 Deno.test("a pod that is gone is forgotten", () => {
@@ -127,7 +171,8 @@ Deno.test("of managed fields no more entries are remembered than the bound", () 
     (_, index) => ({ manager: `m${index}` }),
   );
   const pod = podOf(1, { metadata: { managedFields } });
-  const names = shared(read(known, pod), read(known, pod)).filter((key) => /^[0-9]/.test(key));
+  const later = podOf(1, { metadata: { managedFields, resourceVersion: "2" } });
+  const names = shared(read(known, pod), read(known, later)).filter((key) => /^[0-9]/.test(key));
   assert.equal(names.length, MAX_KNOWN_MANAGED_FIELDS);
   const bytes = known.bytes;
   for (let round = 0; round < 100; round++) {

@@ -70,8 +70,8 @@ export interface LedgerStore {
 /** The entries. Changes show at once; they are on disk after {@linkcode Ledger.flush}. */
 export interface Ledger {
   get(uid: string): LedgerEntry | undefined;
-  /** The entry whose pod has this name. */
-  holder(namespace: string, name: string): LedgerEntry | undefined;
+  /** The entry whose pod has this name; see {@linkcode podKey}. */
+  holder(key: string): LedgerEntry | undefined;
   entries(): Iterable<LedgerEntry>;
   readonly size: number;
   /**
@@ -205,8 +205,8 @@ export async function openLedger(
 
   return {
     get: (uid) => entries.get(uid),
-    holder(namespace, name) {
-      const uid = names.get(podKey(namespace, name));
+    holder(key) {
+      const uid = names.get(key);
       return uid === undefined ? undefined : entries.get(uid);
     },
     entries: () => entries.values(),

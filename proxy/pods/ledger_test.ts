@@ -65,12 +65,12 @@ Deno.test("entries outlive the process, with what was changed and forgotten", as
 Deno.test("a name leads to the entry that has it", async () => {
   const ledger = await openLedger(new MemoryLedgerStore(), new MemoryLog());
   ledger.put(entry(1));
-  assert.equal(ledger.holder("default", "web-1")?.uid, "uid-1");
+  assert.equal(ledger.holder("default/web-1")?.uid, "uid-1");
   ledger.put(entry(1, { name: "other" }));
-  assert.equal(ledger.holder("default", "web-1"), undefined);
+  assert.equal(ledger.holder("default/web-1"), undefined);
   ledger.put(entry(2, { name: "other" }));
   ledger.retire(retired(1), 1);
-  assert.equal(ledger.holder("default", "other")?.uid, "uid-2");
+  assert.equal(ledger.holder("default/other")?.uid, "uid-2");
 });
 
 Deno.test("what need not be durable is not written", async () => {

@@ -4,8 +4,17 @@
  *
  * @module
  */
-import { type JsonObject, type JsonValue, objectAt, objectsAt } from "@signed-pods/shared/json";
+import {
+  isDeeplyFrozen,
+  type JsonObject,
+  type JsonValue,
+  objectAt,
+  objectsAt,
+} from "@signed-pods/shared/json";
 import { isTime } from "@signed-pods/shared/pod/grammar";
+import { type Identity, isMirrorPod, readIdentity } from "@signed-pods/shared/pod/metadata";
+import type { BuiltPod } from "./built_pod.ts";
+import { podKey } from "./ledger.ts";
 import { REJECTION_REASON } from "./rejection.ts";
 
 /** Longest controller UID that is used as a key; a real one has 36 characters. */
@@ -57,4 +66,51 @@ export function controllerOf(pod: JsonObject): string | undefined {
 /** The pod's metadata.resourceVersion, whatever it is. */
 export function resourceVersionOf(pod: JsonObject): JsonValue | undefined {
   return objectAt(pod, "metadata")["resourceVersion"];
+}
+
+/** What the judge reads from a pod. All of it follows from the pod alone. */
+export interface LivePod {
+  readonly object: JsonObject;
+  readonly identity: Identity;
+  /** Of its namespace and name; empty without a proper identity. */
+  readonly key: string;
+  readonly mirror: boolean;
+  readonly nodeName: JsonValue | undefined;
+  readonly controller: string | undefined;
+  readonly refusedAt: Date | undefined;
+  readonly terminal: boolean;
+  readonly deleting: boolean;
+  readonly resourceVersion: string | undefined;
+  /** What was built of it last. */
+  built: BuiltPod | undefined;
+}
+
+/** What was read from pods that cannot change. */
+const read = new WeakMap<JsonObject, LivePod>();
+
+/** Reads these things, once from a pod that cannot change. */
+export function readLivePod(object: JsonObject): LivePod {
+  const known = read.get(object);
+  if (known !== undefined) {
+    return known;
+  }
+  const identity = readIdentity(object);
+  const resourceVersion = resourceVersionOf(object);
+  const live: LivePod = {
+    object,
+    identity,
+    key: identity.ok ? podKey(identity.namespace, identity.name) : "",
+    mirror: isMirrorPod(object),
+    nodeName: nodeNameOf(object),
+    controller: controllerOf(object),
+    refusedAt: rejectedAt(object),
+    terminal: hasTerminalPhase(object),
+    deleting: isBeingDeleted(object),
+    resourceVersion: typeof resourceVersion === "string" ? resourceVersion : undefined,
+    built: undefined,
+  };
+  if (isDeeplyFrozen(object)) {
+    read.set(object, live);
+  }
+  return live;
 }

@@ -6,7 +6,13 @@
  * @module
  */
 import { messageOf } from "@signed-pods/shared/errors";
-import { isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
+import {
+  deepFreeze,
+  isDeeplyFrozen,
+  isJsonObject,
+  type JsonObject,
+  objectAt,
+} from "@signed-pods/shared/json";
 import type { Judge, Sighting, Snapshot } from "./judge.ts";
 import type { KnownPods } from "./known_pods.ts";
 import type { Log } from "../log.ts";
@@ -211,7 +217,7 @@ function decodeList(object: JsonObject): Decoded {
     if (!isJsonObject(item) || !isPodItem(item)) {
       return { ok: false, problem: `item ${sightings.length} is not a Pod` };
     }
-    sightings.push({ kind: "present", object: { ...item, apiVersion: "v1", kind: "Pod" } });
+    sightings.push({ kind: "present", object: podOf(item) });
   }
   return {
     ok: true,
@@ -223,6 +229,22 @@ function decodeList(object: JsonObject): Decoded {
 function isPodItem(item: JsonObject): boolean {
   const { apiVersion = "v1", kind = "Pod" } = item;
   return apiVersion === "v1" && kind === "Pod";
+}
+
+/** The pods that items are which cannot change. */
+const pods = new WeakMap<JsonObject, JsonObject>();
+
+/** An item as the pod that it is; the same each time, if the item cannot change. */
+function podOf(item: JsonObject): JsonObject {
+  const known = pods.get(item);
+  if (known !== undefined) {
+    return known;
+  }
+  const pod: JsonObject = { ...item, apiVersion: "v1", kind: "Pod" };
+  if (isDeeplyFrozen(item)) {
+    pods.set(item, deepFreeze(pod));
+  }
+  return pod;
 }
 
 function encodeList(

@@ -3,18 +3,25 @@
  *
  * @module
  */
-import { isDeeplyFrozen, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
+import { isDeeplyFrozen, isJsonObject, type JsonObject, type JsonValue } from "@signed-pods/shared/json";
 
 /** Texts of values that cannot change; they go with the values. */
 const texts = new WeakMap<object, string>();
 
 /** What `JSON.stringify` makes of a pod. */
 export function podText(pod: JsonObject): string {
-  const members: string[] = [];
-  for (const [key, value] of Object.entries(pod)) {
-    members.push(`${JSON.stringify(key)}:${textOf(value)}`);
+  return textOfMembers(
+    pod,
+    (value) => isJsonObject(value) && !isDeeplyFrozen(value) ? textOfMembers(value, textOf) : textOf(value),
+  );
+}
+
+function textOfMembers(object: JsonObject, textOfMember: (value: JsonValue) => string): string {
+  let text = "{";
+  for (const [key, value] of Object.entries(object)) {
+    text += `${text === "{" ? "" : ","}${JSON.stringify(key)}:${textOfMember(value)}`;
   }
-  return `{${members.join(",")}}`;
+  return `${text}}`;
 }
 
 function textOf(value: JsonValue): string {

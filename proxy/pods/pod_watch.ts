@@ -39,6 +39,8 @@ const POD_DEPTH = 1;
 
 const PODS_PATH = "/api/v1/pods";
 
+const encoder = new TextEncoder();
+
 /** Serves watches. */
 export interface PodWatches {
   /** @throws what the upstream throws before it answers */
@@ -211,42 +213,46 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         break;
       }
     }
-    let text = "";
+    const shown: string[] = [];
     try {
-      for await (const piece of show(run, events)) {
-        text += piece;
-      }
+      await show(run, events, shown);
     } catch (error) {
       log.error("watch-failed", `an event could not be judged; the watch ends: ${messageOf(error)}`);
-      return { bytes: new TextEncoder().encode(text), ended: true };
+      return { bytes: encoder.encode(shown.join("")), ended: true, sent: () => judge.sent() };
     }
     if (problem !== undefined) {
       log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
     }
     return {
-      bytes: new TextEncoder().encode(text),
+      bytes: encoder.encode(shown.join("")),
       ended: problem !== undefined || events.at(-1)?.kind === "error" || chunk === undefined,
+      sent: () => judge.sent(),
     };
   }
 
-  /** Judges events in order; those between two bookmarks at once. */
-  async function* show(run: WatchRun, events: readonly ReadEvent[]): AsyncGenerator<string> {
-    let batch: Sighting[] = [];
+  /**
+   * Judges events in order; those between two bookmarks at once.
+   *
+   * @param shown gets what may be sent, also if it fails behind that
+   */
+  async function show(run: WatchRun, events: readonly ReadEvent[], shown: string[]): Promise<void> {
+    const batch: Sighting[] = [];
     const judgeBatch = async () => {
-      const sightings = batch;
-      batch = [];
       const { moment } = judge;
-      const showings = sightings.length === 0 ? [] : await judge.judge(sightings, run.snapshot);
-      return showings.map((showing) => encodeShowing(run, showing, moment)).join("");
+      for (const showing of await judge.judge(batch, run.snapshot)) {
+        shown.push(encodeShowing(run, showing, moment));
+      }
     };
     for (const event of events) {
       if (event.kind === "present" || event.kind === "deleted") {
         batch.push(event);
         continue;
       }
-      yield await judgeBatch();
+      if (batch.length > 0) {
+        await judgeBatch();
+      }
       if (event.kind === "error") {
-        yield encodeEvent("ERROR", JSON.stringify(event.status));
+        shown.push(encodeEvent("ERROR", JSON.stringify(event.status)));
         return;
       }
       const { moment } = judge;
@@ -256,9 +262,11 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         await judge.completeSnapshot(snapshot);
       }
       remember(run, event.resourceVersion, moment);
-      yield encodeBookmark(event, "v1", "Pod");
+      shown.push(encodeBookmark(event, "v1", "Pod"));
     }
-    yield await judgeBatch();
+    if (batch.length > 0) {
+      await judgeBatch();
+    }
   }
 
   /** Of a watch that has ended meanwhile, nothing is sent any more. */
@@ -290,7 +298,11 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
 
   /** Passes on the chunk, and judges what it completes until something cannot be read. */
   async function audit(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
-    const piece: Piece = { bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined };
+    const piece: Piece = {
+      bytes: chunk ?? new Uint8Array(0),
+      ended: chunk === undefined,
+      sent: () => judge.sent(),
+    };
     if (!run.audited) {
       return piece;
     }
@@ -301,7 +313,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         if (!decoded.ok) {
           throw new TypeError(decoded.problem);
         }
-        for await (const _text of show(run, [decoded.event]));
+        await show(run, [decoded.event], []);
       }
       if (problem !== undefined) {
         throw new TypeError(problem);

@@ -10,8 +10,8 @@
 import { isResourceVersion as hasGrammar } from "@signed-pods/shared/pod/grammar";
 
 /**
- * How many versions are remembered. A client resumes at one of the last that it received; this many events do not fit
- * into the buffers between proxy and kubelet.
+ * How many versions are remembered at least; there are never more than twice as many. A client resumes at one of the
+ * last that it received; this many events do not fit into the buffers between proxy and kubelet.
  */
 export const MAX_SERVED_VERSIONS = 10_000;
 
@@ -33,30 +33,33 @@ export interface ServedVersions {
   forgetUntil(moment: number): void;
 }
 
-/** @param limit how many to remember */
+/**
+ * Two halves take turns: when the younger one is full, the older one is dropped. That costs the same for each version, however
+ * many there are.
+ *
+ * @param limit how many to remember at least
+ */
 export function createServedVersions(limit = MAX_SERVED_VERSIONS): ServedVersions {
-  const versions = new Map<string, number>();
+  let younger = new Map<string, number>();
+  let older = new Map<string, number>();
   let earliest = 0;
+  const momentOf = (resourceVersion: string) => younger.get(resourceVersion) ?? older.get(resourceVersion);
   return {
     add(resourceVersion, moment) {
-      if (moment < earliest) {
+      if (moment < earliest || younger.has(resourceVersion)) {
         return;
       }
-      const first = versions.get(resourceVersion) ?? moment;
-      // Deleted first, so that the map's order is that of the latest use.
-      versions.delete(resourceVersion);
-      versions.set(resourceVersion, first);
-      if (versions.size > limit) {
-        for (const oldest of versions.keys()) {
-          versions.delete(oldest);
-          break;
-        }
+      if (younger.size >= limit) {
+        older = younger;
+        younger = new Map();
       }
+      younger.set(resourceVersion, older.get(resourceVersion) ?? moment);
     },
-    momentOf: (resourceVersion) => versions.get(resourceVersion),
+    momentOf,
     forgetUntil(moment) {
       earliest = moment;
-      versions.clear();
+      younger.clear();
+      older.clear();
     },
   };
 }

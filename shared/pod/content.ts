@@ -241,12 +241,11 @@ function rebuild(
     }
     if (Object.keys(values).length > 0) content[field] = values;
   }
+  // Of immutable content a kubelet takes in nothing any more for as long as any pod of it refers to it (`watch_based_manager.go`),
+  // and nobody sees when it lets go. So it is not told: it watches, as it does all other content.
   const immutable = getOwn(object, "immutable") ?? null;
-  if (immutable !== null) {
-    if (typeof immutable !== "boolean") {
-      return denyProblems("content-malformed", [{ path: "immutable", message: "is not true or false" }]);
-    }
-    content.immutable = immutable;
+  if (immutable !== null && typeof immutable !== "boolean") {
+    return denyProblems("content-malformed", [{ path: "immutable", message: "is not true or false" }]);
   }
   const type = getOwn(object, "type") ?? null;
   if (kind === "Secret" && type !== null) {

@@ -2,7 +2,18 @@ import assert from "node:assert/strict";
 import { isHarmlessVariable } from "./environment_name.ts";
 
 Deno.test("settings of programs are harmless", () => {
-  for (const name of ["LOG_LEVEL", "_x1", "DATABASE_URL", "pathology", "ENVIRONMENT", "PATHS"]) {
+  for (
+    const name of [
+      "LOG_LEVEL",
+      "_x1",
+      "DATABASE_URL",
+      "pathology",
+      "ENVIRONMENT",
+      "PATHS",
+      "ASPNETCORE_URLS",
+      "PIPELINE",
+    ]
+  ) {
     assert.ok(isHarmlessVariable(name), name);
   }
 });
@@ -22,6 +33,14 @@ const OBEYED = [
   "JAVA_TOOL_OPTIONS",
   "GIT_SSH_COMMAND",
   "GCONV_PATH",
+  "ERL_LIBS",
+  "MONO_PATH",
+  "NVIDIA_VISIBLE_DEVICES",
+  "ASPNETCORE_HOSTINGSTARTUPASSEMBLIES",
+  "MAKEFLAGS",
+  "TAR_OPTIONS",
+  "KRB5_CONFIG",
+  "VIMINIT",
 ];
 
 for (const name of OBEYED) {

@@ -63,9 +63,12 @@ export function isMirrorPod(live: JsonObject): boolean {
 
 export type Metadata = { ok: true; name: string; value: JsonObject } | RebuildFailure;
 
-/** Identity, versions and times; labels and annotations are another matter. */
-export function readMetadata(live: JsonObject): Metadata {
-  const identity = readIdentity(live);
+/**
+ * Identity, versions and times; labels and annotations are another matter.
+ *
+ * @param identity what {@linkcode readIdentity} says of this pod
+ */
+export function readMetadata(live: JsonObject, identity: Identity = readIdentity(live)): Metadata {
   if (!identity.ok) return identity;
   const { name, namespace, uid } = identity;
   const metadata = getOwn(live, "metadata");

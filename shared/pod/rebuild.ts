@@ -10,6 +10,7 @@ import type { AllowVerdict } from "../verdict.ts";
 import {
   annotationsOf,
   COMPLETION_INDEX_KEY,
+  type Identity,
   isStaticPodHash,
   MIRROR_ANNOTATION,
   MIRROR_ANNOTATIONS,
@@ -26,6 +27,12 @@ import { forwardedStatus, isPhase, rebuildPodStatus, type SightingOptions } from
 /** A pod to forward, or why there is none. */
 export type Rebuilt = { ok: true; pod: JsonObject } | RebuildFailure;
 
+/**
+ * An admitted pod to forward. `lasting` tells that the same pod and verdict give the same one at any later time, once the
+ * kubelet has been shown the pod.
+ */
+export type RebuiltPod = { ok: true; pod: JsonObject; lasting: boolean } | RebuildFailure;
+
 /** The node that pods are built for. */
 export interface NodeOptions {
   /** This node's name. A pod that is bound elsewhere is not forwarded. */
@@ -33,7 +40,10 @@ export interface NodeOptions {
 }
 
 /** For which node, and when, a pod is built. */
-export interface RebuildOptions extends NodeOptions, SightingOptions {}
+export interface RebuildOptions extends NodeOptions, SightingOptions {
+  /** What `readIdentity` says of this pod, if that is known. */
+  identity?: Identity;
+}
 
 /**
  * Builds an admitted pod: the verdict's spec with the scheduling fields that a kubelet reads, checked metadata, and
@@ -44,8 +54,8 @@ export interface RebuildOptions extends NodeOptions, SightingOptions {}
  * @param verdict what its judgement said
  * @param options this node
  */
-export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): Rebuilt {
-  const metadata = readMetadata(live);
+export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: RebuildOptions): RebuiltPod {
+  const metadata = readMetadata(live, options.identity);
   if (!metadata.ok) return metadata;
   const parts = partsOf(live, verdict, metadata.name, options.nodeName);
   if (!parts.ok) return parts;
@@ -63,6 +73,7 @@ export function rebuildPod(live: JsonObject, verdict: AllowVerdict, options: Reb
       spec: parts.spec,
       status: status.status,
     },
+    lasting: status.lasting,
   };
 }
 
@@ -107,6 +118,8 @@ function partsOf(
   const unchangeable = isDeeplyFrozen(verdict) && isDeeplyFrozen(spec) &&
     [labels, annotations].every((map) => map === undefined || isDeeplyFrozen(map));
   if (parts.ok && unchangeable) {
+    // Each of its own, so that its text is made once.
+    for (const map of Object.values(parts.metadata)) deepFreeze(map);
     deepFreeze(parts.metadata);
     deepFreeze(parts.spec);
     built.set(verdict, { name, nodeName, labels, annotations, spec, parts });

@@ -11,7 +11,6 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
-  objectAt,
 } from "../json.ts";
 import { isIpAddress } from "./grammar.ts";
 import { failure, type RebuildFailure } from "./rebuild_failure.ts";
@@ -49,6 +48,9 @@ export function rebuildPodStatus(
   };
 }
 
+/** `lasting` tells that it is the same at any later time, once the kubelet has been shown the pod. */
+export type ForwardedStatus = { ok: true; status: JsonObject; lasting: boolean } | RebuildFailure;
+
 /**
  * The status of a pod that may run. A pod is not stopped for a status that does not fit: then its phase alone is kept.
  *
@@ -56,34 +58,42 @@ export function rebuildPodStatus(
  * that it finds (`pkg/kubelet/status/status_manager.go`), and leaves out its check of AppArmor for a pod that already
  * runs (`pkg/kubelet/lifecycle/handlers.go`).
  */
-export function forwardedStatus(
-  live: JsonObject,
-  { now, first }: SightingOptions,
-): { ok: true; status: JsonObject } | RebuildFailure {
-  const whole = rebuildOnce(getOwn(live, "status"));
-  const { phase } = objectAt(live, "status");
-  const rebuilt = whole.ok ? whole : rebuildPodStatus(phase === undefined ? {} : { phase });
+export function forwardedStatus(live: JsonObject, { now, first }: SightingOptions): ForwardedStatus {
+  const rebuilt = rebuildOnce(getOwn(live, "status"));
   if (!rebuilt.ok) return rebuilt;
-  const { startTime } = rebuilt.status;
-  const fromFuture = typeof startTime === "string" && !(new Date(startTime) <= now);
+  const { startedAt } = rebuilt;
+  const fromFuture = startedAt !== undefined && !(startedAt <= now);
   const ranElsewhere = first && (rebuilt.status.phase === "Running" || rebuilt.status.phase === "Unknown");
-  if (!fromFuture && !ranElsewhere) return rebuilt;
+  if (!fromFuture && !ranElsewhere) return { ok: true, status: rebuilt.status, lasting: true };
   const status = { ...rebuilt.status };
   if (fromFuture) delete status.startTime;
   if (ranElsewhere) status.phase = "Pending";
-  return { ok: true, status };
+  return { ok: true, status, lasting: false };
 }
 
-/** What was built of statuses that cannot change. */
-const built = new WeakMap<object, { ok: true; status: JsonObject }>();
+/** A status that was built, and its startTime if it has one. */
+type BuiltStatus = { ok: true; status: JsonObject; startedAt: Date | undefined };
 
-function rebuildOnce(status: JsonValue | undefined): { ok: true; status: JsonObject } | RebuildFailure {
-  if (!isJsonObject(status) || !isDeeplyFrozen(status)) return rebuildPodStatus(status);
-  const known = built.get(status);
+/** What was built of statuses that cannot change. */
+const built = new WeakMap<object, BuiltStatus>();
+
+/** Builds the status, or its phase alone if it does not fit. */
+function rebuildOnce(status: JsonValue | undefined): BuiltStatus | RebuildFailure {
+  const unchangeable = isJsonObject(status) && isDeeplyFrozen(status) ? status : undefined;
+  const known = unchangeable === undefined ? undefined : built.get(unchangeable);
   if (known !== undefined) return known;
-  const rebuilt = rebuildPodStatus(status);
-  if (rebuilt.ok) built.set(status, { ok: true, status: deepFreeze(rebuilt.status) });
-  return rebuilt;
+  const whole = rebuildPodStatus(status);
+  const phase = isJsonObject(status) ? getOwn(status, "phase") : undefined;
+  const rebuilt = whole.ok ? whole : rebuildPodStatus(phase === undefined ? {} : { phase });
+  if (!rebuilt.ok) return rebuilt;
+  const { startTime } = rebuilt.status;
+  const startedAt = typeof startTime === "string" ? new Date(startTime) : undefined;
+  const made: BuiltStatus = { ok: true, status: rebuilt.status, startedAt };
+  if (unchangeable !== undefined) {
+    deepFreeze(made.status);
+    built.set(unchangeable, made);
+  }
+  return made;
 }
 
 /** Whether this is one of the five phases of pods. */

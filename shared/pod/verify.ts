@@ -47,7 +47,7 @@ import { isLabelValue } from "./grammar.ts";
 import { expand, minimal } from "./normal_form.ts";
 import { formatPermission, type Permission } from "./permissions.ts";
 import { printable, printValue } from "./printing.ts";
-import { MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
+import { type Identity, MAX_UNSIGNED_ANNOTATION_CHARACTERS, readIdentity } from "./metadata.ts";
 import {
   type AnsweredReference,
   permissionsUsed,
@@ -63,6 +63,9 @@ import {
   podNameMatches,
   type PodTemplateLocation,
 } from "./workload.ts";
+
+const NO_TRUSTED_KEY =
+  "no trusted key made the signature; sign with a key that this node trusts, or have the node trust this one";
 
 /** What a verifier trusts and insists on. */
 export interface VerifierOptions {
@@ -113,6 +116,13 @@ export interface Verifier {
    * @returns a verdict for any input; it never throws
    */
   verifyPod(pod: JsonObject, time: JudgementTime): Promise<Verdict>;
+  /**
+   * What {@linkcode Verifier.verifyPod} would answer, at once, if it has judged a pod of the very same parts and still allows
+   * it; nothing otherwise.
+   *
+   * @param identity what `readIdentity` says of this pod
+   */
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined;
   /**
    * Judges every pod and every workload's pod template in a document, be it a manifest or what the API server gave.
    * What is about to be created is judged with what is known of it: a manifest without a namespace matches any.
@@ -218,12 +228,11 @@ class PodVerifier implements Verifier {
     if (!identity.ok) {
       return denyProblems("identity-conflict", "the pod has no proper identity", identity.problems);
     }
-    const { namespace, name } = identity;
-    const metadata = objectAt(pod, "metadata");
-    return await this.#judgeSafely(
-      { kind: "pod", metadata, spec: getOwn(pod, "spec"), namespace, name },
-      time,
-    );
+    return await this.#judgeSafely(podSubject(pod, identity), time);
+  }
+
+  verifyKnown(pod: JsonObject, identity: Identity, time: JudgementTime): AllowVerdict | undefined {
+    return identity.ok ? this.#judgeAgain(podSubject(pod, identity), time) : undefined;
   }
 
   async verifyObject(object: JsonObject, time: JudgementTime): Promise<ObjectVerdict[]> {
@@ -256,7 +265,7 @@ class PodVerifier implements Verifier {
    * The same pod again, by the same keys: only the time can have changed. Nothing, if that would lead elsewhere; then the
    * refusal is found in its proper order.
    */
-  #judgeAgain(subject: Subject, time: JudgementTime): Verdict | undefined {
+  #judgeAgain(subject: Subject, time: JudgementTime): AllowVerdict | undefined {
     if (subject.kind !== "pod" || this.#isKeyGone(time.admitted)) return undefined;
     const known = this.#judged.get(subject);
     if (known === undefined) return undefined;
@@ -353,14 +362,8 @@ class PodVerifier implements Verifier {
     const problems = specProblems(candidates[0] ?? live.spec);
     if (problems.length > 0) return denyProblems("pod-malformed", "the pod's spec is not valid", problems);
 
-    const readings = [undefined, ...candidates.map((spec) => minimal(spec))].map((spec) => ({
-      spec,
-      text: canonicalize(spec ?? subject.spec ?? null),
-    }));
-    // A reading that has verified before is the one: the others need not be tried again.
-    const known = readings.find(({ text }) => this.#texts.has(memoryKey(signed, text)));
     let refusal: DenyVerdict | undefined;
-    for (const { spec, text } of known === undefined ? readings : [known]) {
+    for (const { spec, text } of this.#readingsToTry(signed, subject, candidates)) {
       const verified = await this.#verifyText(signed, text, time.admitted);
       if ("decision" in verified) {
         if (refusal === undefined || verified.code === "key-revoked") refusal = verified;
@@ -387,7 +390,31 @@ class PodVerifier implements Verifier {
       }, time);
       return this.#remember(subject, time, verdict, { signers: verified.signers });
     }
-    return refusal ?? deny("signature-invalid", "no trusted key made the signature");
+    return refusal ?? deny("signature-invalid", NO_TRUSTED_KEY);
+  }
+
+  /**
+   * The live spec exactly as it is, then the minimal form of each candidate, each made when it is its turn. A reading that has
+   * verified before is the one: the others need not be tried again.
+   */
+  *#readingsToTry(
+    signed: Signed,
+    subject: Subject,
+    candidates: readonly JsonObject[],
+  ): Generator<{ spec: JsonObject | undefined; text: string }> {
+    const exact = { spec: undefined, text: canonicalize(subject.spec ?? null) };
+    const others = candidates.map((candidate) => () => {
+      const spec = minimal(candidate);
+      return { spec, text: canonicalize(spec) };
+    });
+    if (!this.#texts.hasSignature(signed.signatureText)) {
+      yield exact;
+      for (const make of others) yield make();
+      return;
+    }
+    const readings = [exact, ...others.map((make) => make())];
+    const known = readings.find(({ text }) => this.#texts.has(signed.signatureText, text));
+    yield* known === undefined ? readings : [known];
   }
 
   /** What a signed spec refers to: the same for as long as its verified text is remembered. */
@@ -434,10 +461,14 @@ class PodVerifier implements Verifier {
   ): Promise<VerifiedTemplate | DenyVerdict> {
     const known = await this.#verifiedAtAdmission(text, admission);
     if (known !== undefined) {
-      const read = await this.#admittedTemplates.get(known.hash, () => Promise.resolve(readTemplate(text)));
+      const read = await this.#admittedTemplates.get(
+        known.hash,
+        "",
+        () => Promise.resolve(readTemplate(text)),
+      );
       return "decision" in read ? read : { ...known, ...read };
     }
-    return await this.#templates.get(memoryKey(signed, text), async () => {
+    return await this.#templates.get(signed.signatureText, text, async () => {
       const verified = await this.#findSigners(signed.signature, text);
       if ("decision" in verified) return verified;
       const read = readTemplate(text);
@@ -451,7 +482,8 @@ class PodVerifier implements Verifier {
     admission: Admission | undefined,
   ): Promise<SignedText | DenyVerdict> {
     return await this.#verifiedAtAdmission(text, admission) ?? await this.#texts.get(
-      memoryKey(signed, text),
+      signed.signatureText,
+      text,
       async () => await this.#findSigners(signed.signature, text),
     );
   }
@@ -487,7 +519,7 @@ class PodVerifier implements Verifier {
     if (!tried && malformed !== undefined) return malformed;
     return await this.#isRevoked(signature, bytes)
       ? deny("key-revoked", "the key that signed is revoked; sign the workload again with another key")
-      : deny("signature-invalid", "no trusted key made the signature");
+      : deny("signature-invalid", NO_TRUSTED_KEY);
   }
 
   /** Only to say so: without a trusted key the pod is refused anyway. */
@@ -501,6 +533,10 @@ class PodVerifier implements Verifier {
     }
     return false;
   }
+}
+
+function podSubject(pod: JsonObject, { namespace, name }: { namespace: string; name: string }): Subject {
+  return { kind: "pod", metadata: objectAt(pod, "metadata"), spec: getOwn(pod, "spec"), namespace, name };
 }
 
 function readTemplate(text: string): ReadTemplate | DenyVerdict {
@@ -574,8 +610,17 @@ function signerAt(
     admitted !== undefined ||
     ((notBefore === undefined || notBefore <= now) && (notAfter === undefined || now <= notAfter))
   );
-  return valid ??
-    deny("certificate-not-valid", "the certificate of the key that signed is not valid at this time");
+  return valid ?? deny("certificate-not-valid", certificateDates(permitted));
+}
+
+/** When the first certificate of some holds, none of which holds now. */
+function certificateDates([first]: readonly Signer[]): string {
+  const iso = (date: Date | undefined) =>
+    date === undefined || Number.isNaN(date.getTime()) ? "ever" : date.toISOString().replace(".000Z", "Z");
+  return `the certificate of the key that signed holds from ${iso(first?.notBefore)} until ${
+    iso(first?.notAfter)
+  }, and not now; sign with another key, or see ` +
+    "whether the clock is right";
 }
 
 function checkDates(template: SignedTemplate, { now, admitted }: JudgementTime): DenyVerdict | undefined {
@@ -793,9 +838,4 @@ function denyProblems(
       detail: printable(problem.message),
     })),
   );
-}
-
-/** A signature has no space, so two pairs of signature and text never have the same key. */
-function memoryKey({ signatureText }: Signed, text: string): string {
-  return `${signatureText} ${text}`;
 }

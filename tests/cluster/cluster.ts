@@ -30,7 +30,8 @@ const PROXY = "https://127.0.0.1:6444";
 export const PROXY_PORT = 6444;
 /** Where the proxy tells those who watch it. */
 export const METRICS_PORT = 10450;
-const KUBELET_PORT = 10250;
+/** Where the kubelet serves its own API, and the front before it. */
+export const KUBELET_PORT = 10250;
 const LOOPBACK = "127.0.0.1";
 const PROXY_RUNTIME_DIR = "/run/kubelet-proxy";
 
@@ -171,7 +172,9 @@ export class Cluster {
     } = {},
   ): Promise<void> {
     const proxy = this.program("kubelet-proxy");
-    proxy.start([...credentials, ...(front ? frontArguments(this.options.runDir) : []), ...extraArgs]);
+    const { runDir } = this.options;
+    const facing = front ? [...frontArguments(runDir), ...frontClientArguments(runDir)] : [];
+    proxy.start([...credentials, ...facing, ...extraArgs]);
     await proxy.listening(PROXY_PORT);
     if (front) await proxy.listening(KUBELET_PORT, { address: NODE_ADDRESS });
   }
@@ -266,8 +269,21 @@ function credentialArguments(runDir: string): string[] {
   ];
 }
 
-/** Arguments by which the proxy stands before the kubelet's own API. */
-function frontArguments(runDir: string): string[] {
+/** The certificate by which the kubelet knows the front, as openssl made it. */
+function frontClientArguments(runDir: string): string[] {
+  const front = `${runDir}/pki/kubelet-proxy-front`;
+  return [`--kubelet-client-certificate=${front}.crt`, `--kubelet-client-key=${front}.key`];
+}
+
+/**
+ * Arguments by which the proxy stands before the kubelet's own API, but for its certificate towards the kubelet.
+ *
+ * @param kubeletConfig the kubelet's configuration file
+ */
+export function frontArguments(
+  runDir: string,
+  kubeletConfig: string = kubeletConfigurationFile(runDir, true),
+): string[] {
   const pki = `${runDir}/pki`;
   return [
     `--kubelet-api-listen=${NODE_ADDRESS}:${KUBELET_PORT}`,
@@ -275,9 +291,7 @@ function frontArguments(runDir: string): string[] {
     `--kubelet-api-tls-key=${pki}/kubelet-server.key`,
     `--kubelet-api-client-ca=${pki}/cluster-ca.crt`,
     `--kubelet-certificate-authority=${pki}/cluster-ca.crt`,
-    `--kubelet-client-certificate=${pki}/kubelet-proxy-front.crt`,
-    `--kubelet-client-key=${pki}/kubelet-proxy-front.key`,
-    `--kubelet-config=${kubeletConfigurationFile(runDir, true)}`,
+    `--kubelet-config=${kubeletConfig}`,
   ];
 }
 

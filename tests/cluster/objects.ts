@@ -256,7 +256,9 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
     handler: "runc",
   });
 
-  test("a RuntimeClass runs pods if the operator pinned its handler, and is unknown if not", async (cluster) => {
+  const isFailed = (object: JsonObject) => textAt(object, "status", "phase") === "Failed";
+
+  test("a RuntimeClass runs pods if the operator pinned its handler; refuses them, and is unknown, if nobody did", async (cluster) => {
     await cluster.create(classOf("pinned"));
     await cluster.create(classOf("strange"));
     try {
@@ -266,13 +268,9 @@ export function objectTests({ namespace, runDir, test, create, isReady }: Object
       }
       await cluster.untilPod(namespace, "class-pinned", "is Ready", isReady);
       await untilRefused(cluster, "runtimeclasses", "strange");
-      const strange = await cluster.until("the kubelet says that it does not know the class", async () => {
-        const events = await cluster.kubectl(["get", "events", "-n", namespace, "-o", "json"]);
-        return /RuntimeClass \\?"strange\\?" not found|runtimeclass.*strange.*not found/i.test(events)
-          ? done(cluster.pods.find(namespace, "class-strange"))
-          : notYet(events.slice(-300));
-      });
-      const containers = await cluster.containers.ofPod(textAt(strange ?? {}, "metadata", "uid") ?? "");
+      const strange = await cluster.untilPod(namespace, "class-strange", "is Failed", isFailed);
+      assert.match(textAt(strange, "status", "message") ?? "", /RuntimeClass strange is pinned neither/);
+      const containers = await cluster.containers.ofPod(textAt(strange, "metadata", "uid") ?? "");
       assert.deepEqual(containers, []);
     } finally {
       await remove(cluster, "pod/class-pinned", "pod/class-strange", "--ignore-not-found");

@@ -12,7 +12,16 @@ import {
   readCertificatesOf,
   readOwnKey,
 } from "../../proxy/own_leg/own_leg_certificates.ts";
-import { API_SERVER, type Cluster, kubeletConfigurationFile, NODE_NAME, PROXY_PORT } from "./cluster.ts";
+import {
+  API_SERVER,
+  type Cluster,
+  frontArguments,
+  KUBELET_PORT,
+  kubeletConfigurationFile,
+  NODE_NAME,
+  PROXY_PORT,
+} from "./cluster.ts";
+import { NODE_ADDRESS } from "./network.ts";
 import { writeKubeconfig } from "./pki.ts";
 import { run } from "./programs.ts";
 import { done, notYet } from "./wait.ts";
@@ -75,7 +84,12 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     });
     const settings = JSON.parse(await Deno.readTextFile(kubeletConfigurationFile(runDir, true)));
     const rotating = `${runDir}/kubelet-rotating.json`;
-    await Deno.writeTextFile(rotating, JSON.stringify({ ...settings, rotateCertificates: true }));
+    // The kubelet lets in who is known to the own leg's authority: the front of its own API.
+    const authentication = { ...settings.authentication, x509: { clientCAFile: `${folder}/ca.crt` } };
+    await Deno.writeTextFile(
+      rotating,
+      JSON.stringify({ ...settings, authentication, rotateCertificates: true }),
+    );
     await cluster.kubectl([
       ...["create", "clusterrolebinding", "node-certificate-renewal", "--group=system:nodes"],
       "--clusterrole=system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
@@ -88,7 +102,17 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
       `--own-leg=${folder}`,
       "--renew-node-certificate",
     ];
-    const startProxy = () => cluster.startProxy([], { credentials });
+    const startProxy = async () => {
+      await cluster.startProxy(frontArguments(runDir, rotating), { credentials, front: false });
+      await cluster.program("kubelet-proxy").listening(KUBELET_PORT, { address: NODE_ADDRESS });
+    };
+    /** The API server reads the kubelet's metrics through the front. */
+    const metricsAreRead = (when: string) =>
+      cluster.until(`the kubelet's metrics are read ${when}`, async () => {
+        const path = `/api/v1/nodes/${NODE_NAME}/proxy/metrics`;
+        const { code, stdout, stderr } = await cluster.tryKubectl(["get", "--raw", path]);
+        return code === 0 && stdout.includes("kubelet_node_name") ? done(undefined) : notYet(stderr);
+      });
     await startProxy();
     const kubeletArgs = [
       `--config=${rotating}`,
@@ -98,6 +122,7 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     await cluster.startKubelet({ extraArgs: kubeletArgs });
     await cluster.untilNodeReady(new Date());
     const since = new Date();
+    await metricsAreRead("by the certificate of init");
 
     // What the kubelet has opens nothing at the API server.
     const { stdout: status } = await cluster.attemptInNetwork("curl", [
@@ -129,8 +154,10 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     };
     await writePrivately(`${folder}/serving.pem`, await makeDue(authority, authorityName, serving));
     await writePrivately(`${folder}/kubelet-client.pem`, await makeDue(authority, authorityName, client));
+    const front: LeafUse = { kind: "client", subject: { commonName: "kubelet-proxy-front" } };
+    await writePrivately(`${folder}/front-client.pem`, await makeDue(authority, authorityName, front));
     const ends = new Date(Date.now() + REST_MS);
-    for (const file of ["serving.pem", "kubelet-client.pem"]) {
+    for (const file of ["serving.pem", "kubelet-client.pem", "front-client.pem"]) {
       await untilRenewed(cluster, `${folder}/${file}`);
     }
     await cluster.until("the proxy serves with the renewed certificate", async () => {
@@ -149,6 +176,7 @@ export function ownLegTests({ test, runSigned }: OwnLegSuite): void {
     await cluster.until("the replaced certificates have ended", () => {
       return new Date() > ends ? done(undefined) : notYet(`they hold until ${ends.toISOString()}`);
     }, REST_MS + 10_000);
+    await metricsAreRead("by the renewed certificate");
     await cluster.program("kubelet-proxy").stop();
     await startProxy();
     await cluster.untilNodeReady(new Date());

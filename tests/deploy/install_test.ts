@@ -36,7 +36,7 @@ test("a dry run checks, previews, says every step, and changes nothing", async (
   const said = await assertRuns(node, ...node.first(await node.program("1.0.0"), "--dry-run"));
   assert.deepEqual(await node.files(), before);
   assert.deepEqual(await node.calls(), []);
-  assert.match(said, /preview: all of them are signed/);
+  assert.match(said, /preview: the node would run all of them/);
   for (
     const step of [
       "would install version 1.0.0-",
@@ -45,6 +45,18 @@ test("a dry run checks, previews, says every step, and changes nothing", async (
     ]
   ) {
     assert.ok(said.includes(step), `${step}\n${said}`);
+  }
+});
+
+test("refuses names of pods that are none: they would be flags of kubectl", async (node) => {
+  for (const name of ["--profile=cpu", "web -o=json", ".web"]) {
+    await node.setPods([{ name, yaml: await node.sign(POD) }]);
+    const { code, stderr } = await node.deploy(
+      "install",
+      ...node.first(await node.program("1.0.0"), "--dry-run"),
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /names a pod that is none/);
   }
 });
 
@@ -204,6 +216,25 @@ test("refuses to install while pods run that the node would stop, and says which
   );
 });
 
+test("refuses to install while pods run that the flags of the node would refuse", async (node) => {
+  const program = await node.program("1.0.0");
+  const yaml = await node.sign(`${POD}    envFrom: [{configMapRef: {name: settings}}]\n`);
+  await node.setPods([{ name: "web", yaml }]);
+  const preview = (...flags: string[]) =>
+    node.deploy("install", ...node.first(program, "--dry-run", "--", ...flags));
+  for (const flags of [[], ["--references=warn", "--accept-forms", "spec"]]) {
+    const { stdout } = await preview(...flags);
+    assert.match(stdout, /the refused ones would be stopped/, flags.join(" "));
+  }
+  assert.match((await preview()).stdout, /reference-not-signed.*\n.*ConfigMap settings/);
+  const refused = await node.deploy("install", ...node.first(program));
+  assert.equal(refused.code, 1, refused.stdout);
+  for (const flags of [["--references=warn"], ["--references", "off", "--accept-forms=template"]]) {
+    const { stdout } = await preview(...flags);
+    assert.match(stdout, /the node would run all of them/, flags.join(" "));
+  }
+});
+
 test("refuses what the checks find, all of it at once, and touches nothing", async (node) => {
   const program = await node.program("1.0.0");
   const bootstrap = `${node.root}/etc/kubernetes/bootstrap-kubelet.conf`;
@@ -220,9 +251,13 @@ test("refuses what the checks find, all of it at once, and touches nothing", asy
   await Deno.remove(bootstrap);
   await Deno.remove(unit);
   const key = node.trust.replace(".pem", ".key");
-  const args = node.first(program).map((arg) => arg === node.trust ? key : arg);
-  assert.match((await node.deploy("install", ...args)).stderr, /holds a private key/);
-  for (const words of [["--mode", "lenient"], ["--trust"], ["--unknown"]]) {
+  const withTrust = (file: string) => node.first(program).map((arg) => arg === node.trust ? file : arg);
+  assert.match((await node.deploy("install", ...withTrust(key))).stderr, /holds a private key/);
+  assert.match(
+    (await node.deploy("install", ...withTrust("missing.pem"))).stderr,
+    /missing\.pem does not exist/,
+  );
+  for (const words of [["--mode", "lenient"], ["--mode=lenient"], ["--trust"], ["--trust="], ["--unknown"]]) {
     assert.equal((await node.deploy("install", ...words)).code, 2, words.join(" "));
   }
   assert.equal((await node.deploy("uninstall", "--unknown")).code, 2);

@@ -28,7 +28,6 @@ const NOTHING_KNOWN: KnownPods = {
     propose: () => assert.fail("the slow path asks for nothing"),
     learns: () => assert.fail("the slow path learns nothing"),
     learn: () => assert.fail("the slow path learns nothing"),
-    completed: () => assert.fail("the slow path learns nothing"),
   }),
 };
 

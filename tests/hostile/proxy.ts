@@ -7,17 +7,12 @@
 import type { PodVerifier } from "../../proxy/pods/judge.ts";
 import type { Clock } from "../../proxy/clock.ts";
 import { systemClock } from "../../proxy/clock.ts";
-import { createHandler } from "../../proxy/handler.ts";
 import { connectServer } from "../../proxy/http_client/connect.ts";
 import { createHttpClient } from "../../proxy/http_client/http_client.ts";
 import { openLedger } from "../../proxy/pods/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
-import { createObjectGate } from "../../proxy/objects/object_gate.ts";
-import { createObjectKinds } from "../../proxy/objects/object_kinds.ts";
-import { createPodGate } from "../../proxy/pods/pod_gate.ts";
 import { createReviewClient } from "../../proxy/node_api/review_client.ts";
-import { createReviewGate } from "../../proxy/node_api/review_gate.ts";
-import { createRouter } from "../../proxy/route.ts";
+import { createRequestPath } from "../../proxy/request_path.ts";
 import { createUpstream } from "../../proxy/upstream.ts";
 import { MemoryLedgerStore } from "../fakes/ledger.ts";
 import { MemoryLog } from "../fakes/log.ts";
@@ -69,39 +64,23 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
     clock: systemClock,
     ...(options.headersTimeoutMs === undefined ? {} : { headersTimeoutMs: options.headersTimeoutMs }),
   });
-  const gate = createPodGate({
+  const { handler, gate } = createRequestPath({
+    nodeName: NODE_NAME,
+    mode: "enforce",
     upstream,
     verifier,
+    keys: [],
     ledger: await openLedger(store, log),
-    log,
-    mode: "enforce",
-    nodeName: NODE_NAME,
-    clock,
-    random: Math.random,
-  });
-  const handler = createHandler({
-    router: createRouter(NODE_NAME, []),
-    gate,
-    objects: createObjectGate({
-      upstream,
-      kinds: createObjectKinds(makePolicy()),
-      log,
-      mode: "enforce",
-      clock,
-    }),
-    reviews: createReviewGate({
-      nodeName: NODE_NAME,
-      access: new Set(["metrics", "stats"]),
-      reviews: createReviewClient(upstream, log),
-      upstream,
-      log,
-      mode: "enforce",
-    }),
-    upstream,
-    log,
+    // No pod refers to the objects of most cases: they are about the rule of their kind.
+    objects: { ...makePolicy(), references: "off" },
+    nodeApiAccess: new Set(["metrics", "stats"]),
+    reviews: createReviewClient(upstream, log),
+    allowedPaths: [],
     logRequests: true,
-    elapsedMs: () => performance.now(),
+    log,
     clock,
+    elapsedMs: () => performance.now(),
+    random: Math.random,
   });
   const statuses: number[] = [];
   const listener = await openListener({

@@ -53,7 +53,7 @@ async function withWorld(
     // A copy of the repository in which podsign gives a certificate without a server.
     const root = `${folder}/repository`;
     await Deno.mkdir(`${root}/bin`, { recursive: true });
-    for (const name of ["deploy", "proxy", "shared", "cli", "signer", "deno.json", "deno.lock", ".tools"]) {
+    for (const name of ["deploy", "build", ".tools"]) {
       await Deno.symlink(`${ROOT}${name}`, `${root}/${name}`);
     }
     await Deno.remove(`${root}/deploy`);

@@ -39,6 +39,25 @@ const PROGRAMS: Record<string, string[]> = {
   ],
 };
 
+/** Parts of libraries that a start of kubelet-proxy loads, and so waits for: the program, and what its launcher asks before. */
+const STARTS: Record<string, string[]> = {
+  "proxy/main.ts": [
+    "@bufbuild/protobuf/wire",
+    "@logtape/logtape",
+    "@optique/core/suggestion",
+    "@peculiar/asn1-csr",
+    "@peculiar/asn1-ecc",
+    "@peculiar/asn1-schema",
+    "@peculiar/asn1-x509",
+    "prom-client/lib/counter.js",
+    "prom-client/lib/gauge.js",
+    "prom-client/lib/histogram.js",
+    "prom-client/lib/registry.js",
+    "yaml",
+  ],
+  "proxy/permissions.ts": ["@optique/core/suggestion", "yaml"],
+};
+
 /** Modules that make keys or signatures. */
 const SIGNING = ["shared/signing.ts", "shared/self_signed.ts"];
 
@@ -47,15 +66,25 @@ interface Graph {
   libraries: string[];
 }
 
-async function graphOf(program: string): Promise<Graph> {
+/** One module of `deno info`. Imports of types alone have no code. */
+interface Module {
+  specifier: string;
+  error?: string;
+  dependencies?: { code?: { specifier: string }; isDynamic?: boolean }[];
+}
+
+async function modulesOf(entry: string): Promise<Module[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", `${program}/main.ts`],
+    args: ["info", "--json", entry],
     cwd: ROOT,
   }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
-  const { modules }: { modules: { specifier: string; error?: string }[] } = JSON.parse(
-    new TextDecoder().decode(stdout),
-  );
+  const { modules }: { modules: Module[] } = JSON.parse(new TextDecoder().decode(stdout));
+  return modules;
+}
+
+async function graphOf(program: string): Promise<Graph> {
+  const modules = await modulesOf(`${program}/main.ts`);
   const specifiers = modules.map(({ specifier, error }) => {
     assert.equal(error, undefined, specifier);
     return specifier;
@@ -89,3 +118,22 @@ Deno.test("the proxy holds no code that signs; the others do", async () => {
   const signer = await graphOf("signer");
   assert.deepEqual(signer.files.filter((file) => SIGNING.includes(file)).sort(), [...SIGNING].sort());
 });
+
+for (const [entry, libraries] of Object.entries(STARTS)) {
+  Deno.test(`a start of ${entry} loads these parts of libraries and no others`, async () => {
+    const modules = new Map((await modulesOf(entry)).map((module) => [module.specifier, module]));
+    const loaded = new Set([new URL(entry, ROOT).href]);
+    for (const specifier of loaded) {
+      for (const { code, isDynamic } of modules.get(specifier)?.dependencies ?? []) {
+        if (code !== undefined && isDynamic !== true) loaded.add(code.specifier);
+      }
+    }
+    assert.ok(loaded.size > 10);
+    const part = /^npm:\/?((?:@[^/]+\/)?[^/@]+)@[^/]+(.*)$/;
+    const parts = [...loaded].flatMap((specifier) => {
+      const [, name, path] = part.exec(specifier) ?? [];
+      return name === undefined ? [] : [`${name}${path}`];
+    });
+    assert.deepEqual(parts.sort(), libraries);
+  });
+}
