@@ -17,6 +17,7 @@
 import { messageOf } from "@signed-pods/shared/errors";
 import type { Clock } from "./clock.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
+import { WholeResponse } from "./http_client/http_client.ts";
 import type { Log } from "./log.ts";
 import { type RequestObserver, routeName } from "./operability/request_observer.ts";
 import type { ObjectGate } from "./objects/object_gate.ts";
@@ -118,46 +119,51 @@ export function createHandler(options: HandlerOptions): Handler {
     }
     open++;
     const ended = observer?.opened(routeName(route));
-    const timeout = new AbortController();
+    // Ends the work on the answer: the client has left, or it takes too long.
+    const ending = new AbortController();
+    const left = request.signal;
+    const leave = () => ending.abort(left.reason);
+    left.addEventListener("abort", leave, { once: true });
+    if (left.aborted) {
+      leave();
+    }
     const cancelTimer = isWatch(route) ? undefined : clock.after(ANSWER_TIMEOUT_MS, () => {
       const message = `the API server's answer was not complete after ${ANSWER_TIMEOUT_MS / 1000} s`;
       log.error("upstream-timeout", message, { method: request.method, path: target.path });
-      timeout.abort(new UpstreamError("timeout", message));
+      ending.abort(new UpstreamError("timeout", message));
     });
-    const end = () => {
+    delivered.then(() => {
       open--;
       ended?.();
       cancelTimer?.();
-    };
-    delivered.then(end);
-    return await answer(
-      cancelTimer === undefined
-        ? request
-        : new Request(request, { signal: AbortSignal.any([request.signal, timeout.signal]) }),
-      route,
-      target,
-    );
+    });
+    return await answer(request, route, target, ending.signal);
   }
 
-  async function answer(request: Request, route: Route, target: RequestTarget): Promise<Response> {
+  async function answer(
+    request: Request,
+    route: Route,
+    target: RequestTarget,
+    signal: AbortSignal,
+  ): Promise<Response> {
     try {
       switch (route.kind) {
         case "refuse":
           return refuse(request, route, target);
         case "pod-list":
-          return await gate.list(route.query, request.signal);
+          return await gate.list(route.query, signal);
         case "pod-watch":
-          return await gate.watch(route.query, request.signal);
+          return await gate.watch(route.query, signal);
         case "pod-get":
-          return await gate.get(route.namespace, route.name, route.query, request.signal);
+          return await gate.get(route.namespace, route.name, route.query, signal);
         case "pod-write":
-          return await gate.write(request, { ...route, path: target.target }, request.signal);
+          return await gate.write(request, { ...route, path: target.target }, signal);
         case "object":
-          return await objects.answer(request, route.asked, request.signal);
+          return await objects.answer(request, route.asked, signal);
         case "review":
-          return await reviews.answer(route.review, request);
+          return await reviews.answer(route.review, new Request(request, { signal }));
         case "relay":
-          return await relay(request, target, route.stream);
+          return await relay(request, target, route.stream, signal);
         default: {
           const never: never = route;
           return never;
@@ -186,13 +192,19 @@ export function createHandler(options: HandlerOptions): Handler {
     );
   }
 
-  async function relay(request: Request, target: RequestTarget, stream: boolean): Promise<Response> {
+  async function relay(
+    request: Request,
+    target: RequestTarget,
+    stream: boolean,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const response = await upstream.send({
       method: request.method,
       path: target.target,
       headers: request.headers,
       body: request.body,
-      signal: request.signal,
+      signal,
+      whole: !stream,
     });
     const problem = refuseAnswer(response);
     if (problem !== undefined) {
@@ -204,7 +216,7 @@ export function createHandler(options: HandlerOptions): Handler {
       });
       return statusResponse(502, "InternalError", `kubelet-proxy: ${problem}`);
     }
-    return new Response(bodyOf(response, stream, target.path, request.signal), {
+    return new Response(bodyOf(response, stream, target.path, signal), {
       status: response.status,
       headers: responseHeaders(response.headers),
     });
@@ -215,7 +227,10 @@ export function createHandler(options: HandlerOptions): Handler {
     stream: boolean,
     path: string,
     left: AbortSignal,
-  ): ReadableStream<Uint8Array> | null {
+  ): BodyInit | null {
+    if (response instanceof WholeResponse) {
+      return response.whole;
+    }
     if (response.body === null || NULL_BODY_STATUSES.has(response.status)) {
       response.body?.cancel().catch(() => {});
       return null;

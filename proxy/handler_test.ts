@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { memoryLog } from "./fixture_test.ts";
 import { ManualClock, settle } from "../tests/fakes/clock.ts";
 import { createHandler, MAX_OPEN_REQUESTS } from "./handler.ts";
+import { WholeResponse } from "./http_client/http_client.ts";
 import type { PodGate, PodWrite } from "./pods/pod_gate.ts";
 import { createRouter } from "./route.ts";
 import { ANSWER_TIMEOUT_MS, UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
@@ -166,6 +167,39 @@ Deno.test("answers without a body", async () => {
   const odd = new Response("body");
   Object.defineProperty(odd, "status", { value: 204 });
   assert.equal((await setUp(() => odd).ask("GET", LEASE)).body, null);
+});
+
+Deno.test("an answer that comes as a whole is treated as one that is streamed", async () => {
+  const bodies = ["", "short", "x".repeat(100_000)].map((text) => new TextEncoder().encode(text));
+  const answers = [
+    ...bodies.map((body) => ({ body, status: 200 })),
+    ...[204, 205].map((status) => ({ body: null, status })),
+    { body: bodies[1] ?? null, status: 302 },
+    { body: bodies[1] ?? null, status: 404 },
+    { body: bodies[1] ?? null, status: 200, encoding: "gzip" },
+  ];
+  for (const { body, status, encoding } of answers) {
+    const init = {
+      status,
+      headers: {
+        "content-type": "a/b",
+        "set-cookie": "c",
+        ...(encoding === undefined ? {} : { "content-encoding": encoding }),
+      },
+    };
+    for (const target of [LEASE, WATCH]) {
+      const [whole, streamed] = await Promise.all([
+        () => new WholeResponse(body, init),
+        () => new Response(body, init),
+      ].map(async (make) => {
+        const { ask, sent } = setUp(make);
+        const response = await ask("GET", target);
+        assert.equal(sent[0]?.whole, target === LEASE);
+        return [response.status, [...response.headers], new Uint8Array(await response.arrayBuffer())];
+      }));
+      assert.deepEqual(whole, streamed);
+    }
+  }
 });
 
 Deno.test("refuses paths that are not canonical", async () => {

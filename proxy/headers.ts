@@ -31,19 +31,22 @@ const RESPONSE_HEADERS: readonly string[] = [
   "x-kubernetes-pf-prioritylevel-uid",
 ];
 
+/** Names, in small letters, and values. */
+export type Fields = [name: string, value: string][];
+
 /** The fields of a kubelet's request that go on to the API server. */
-export function requestHeaders(received: Headers): Headers {
-  const headers = admit(received, REQUEST_HEADERS);
-  // fetch would ask for compression and undo it without saying so. What is streamed through stays as it was sent.
-  headers.set("accept-encoding", "identity");
-  return headers;
+export function requestHeaders(received: Headers | undefined): Fields {
+  const fields = received === undefined ? [] : admit(received, REQUEST_HEADERS);
+  // So that what is judged can be read, and what is streamed through stays as it was sent.
+  fields.push(["accept-encoding", "identity"]);
+  return fields;
 }
 
 /**
  * The fields of the API server's answer that go back to the kubelet. Content-Length is not among them: the length is
  * that of what is sent, and the server that sends it knows it.
  */
-export function responseHeaders(received: Headers): Headers {
+export function responseHeaders(received: Headers): Fields {
   return admit(received, RESPONSE_HEADERS);
 }
 
@@ -54,16 +57,15 @@ export function isEncoded(headers: Headers): boolean {
 }
 
 /** Copies the named fields, except those that Connection declares to be meant for the next hop only. */
-function admit(received: Headers, names: readonly string[]): Headers {
-  const connection = new Set(
-    (received.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()),
-  );
-  const headers = new Headers();
+function admit(received: Headers, names: readonly string[]): Fields {
+  const connection = received.get("connection");
+  const forNextHop = connection?.split(",").map((name) => name.trim().toLowerCase());
+  const fields: Fields = [];
   for (const name of names) {
     const value = received.get(name);
-    if (value !== null && !connection.has(name)) {
-      headers.set(name, value);
+    if (value !== null && forNextHop?.includes(name) !== true) {
+      fields.push([name, value]);
     }
   }
-  return headers;
+  return fields;
 }

@@ -26,12 +26,12 @@ Deno.test("a request keeps what the API server needs", () => {
       traceparent: "00-1-2-01",
     }),
   );
-  assert.deepEqual([...headers], [
+  assert.deepEqual(headers, [
     ["accept", "application/vnd.kubernetes.protobuf,application/json"],
-    ["accept-encoding", "identity"],
     ["content-type", "application/strategic-merge-patch+json"],
-    ["traceparent", "00-1-2-01"],
     ["user-agent", "kubelet/v1.36.3"],
+    ["traceparent", "00-1-2-01"],
+    ["accept-encoding", "identity"],
   ]);
 });
 
@@ -42,13 +42,13 @@ Deno.test("refuses to pass on credentials, hop-by-hop fields and wishes for comp
     "accept-encoding": "gzip",
     "x-unknown": "1",
   });
-  assert.deepEqual([...requestHeaders(received)], [["accept-encoding", "identity"]]);
+  assert.deepEqual(requestHeaders(received), [["accept-encoding", "identity"]]);
 });
 
 Deno.test("refuses fields that Connection names", () => {
   const received = new Headers({ connection: "close, Accept", accept: "a", "content-type": "b" });
-  assert.deepEqual([...requestHeaders(received)], [["accept-encoding", "identity"], ["content-type", "b"]]);
-  assert.deepEqual([...responseHeaders(new Headers({ connection: "warning", warning: "299" }))], []);
+  assert.deepEqual(requestHeaders(received), [["content-type", "b"], ["accept-encoding", "identity"]]);
+  assert.deepEqual(responseHeaders(new Headers({ connection: "warning", warning: "299" })), []);
 });
 
 Deno.test("an answer keeps what kubelets understand", () => {
@@ -62,7 +62,7 @@ Deno.test("an answer keeps what kubelets understand", () => {
     "set-cookie": "a=b",
     location: "http://elsewhere/",
   });
-  assert.deepEqual([...responseHeaders(received)], [
+  assert.deepEqual(responseHeaders(received), [
     ["audit-id", "x"],
     ["content-type", "application/vnd.kubernetes.protobuf"],
     ["retry-after", "1"],

@@ -25,6 +25,8 @@ import {
 } from "./credentials/exec_credential.ts";
 import { createFailover } from "./failover.ts";
 import { followFiles } from "./credentials/file_follower.ts";
+import { connectServer } from "./http_client/connect.ts";
+import { createHttpClient, type HttpClient } from "./http_client/http_client.ts";
 import { tokenNotAfter } from "./credentials/token_expiry.ts";
 import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.ts";
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
@@ -226,7 +228,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
   const tunnel = await openTunnel(configuration, () => credential.value.identity);
   const client = createRotatingClient(
     openClient(configuration, credential.value),
-    (url, init, used) => fetch(url, { ...init, client: used }),
+    (url, request, used) => used.fetch(url, request),
   );
   const counts = new ReloadCounts();
   const following = { clock: systemClock, log, counts };
@@ -530,16 +532,15 @@ async function openTunnel(
 function openClient(
   { options, kubeconfig }: Configuration,
   { identity, certificateAuthorities }: Credentials,
-): Deno.HttpClient {
-  const pool = { http2: false, poolMaxIdlePerHost: POOL_MAX_IDLE, poolIdleTimeout: POOL_IDLE_TIMEOUT_MS };
-  if (needsTunnel(kubeconfig)) {
-    const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
-    return Deno.createHttpClient({ ...pool, proxy: { transport: "unix", path } });
-  }
-  return Deno.createHttpClient({
-    ...pool,
-    caCerts: certificateAuthorities,
-    ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
+): HttpClient {
+  const path = `${options.runtimeDir}/${UPSTREAM_SOCKET_NAME}`;
+  return createHttpClient({
+    connect: needsTunnel(kubeconfig)
+      ? () => Deno.connect({ transport: "unix", path })
+      : (server) => connectServer(server, { certificateAuthorities, identity }),
+    clock: systemClock,
+    maxIdle: POOL_MAX_IDLE,
+    idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
   });
 }
 

@@ -6,6 +6,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { requestHeaders } from "./headers.ts";
+import type { HttpRequest } from "./http_client/http_client.ts";
 
 /** One request to the API server. */
 export interface UpstreamRequest {
@@ -17,6 +18,8 @@ export interface UpstreamRequest {
   body?: ReadableStream<Uint8Array> | Uint8Array | string | null;
   /** Ends the request, also while its answer is being read. */
   signal?: AbortSignal;
+  /** A short answer may wait for its body, which spares a stream; what is watched must not. */
+  whole?: boolean;
 }
 
 /** Sends requests to the API server with the node's own credential. Redirects are never followed. */
@@ -63,7 +66,7 @@ export class UpstreamError extends Error {
   }
 }
 
-/** The node's credential, which may change. A client certificate is not seen here: `fetch` presents it. */
+/** The node's credential, which may change. A client certificate is not seen here: the HTTP client's connections present it. */
 export interface UpstreamCredential {
   /**
    * The bearer token of this moment; undefined if the credential is a certificate.
@@ -81,8 +84,8 @@ export interface UpstreamCredential {
 export interface UpstreamOptions {
   /** URL of the API server, as the kubeconfig gives it; a path prefix is kept. */
   server: URL;
-  /** Sends a request; in production the runtime's fetch with a client that holds the node's certificate. */
-  fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Sends a request by a client that holds the node's certificate; redirects are answers. */
+  fetch: (url: string, request: HttpRequest) => Promise<Response>;
   credential: UpstreamCredential;
   clock: Clock;
   /** Longest wait for headers, in milliseconds. Default: {@linkcode RESPONSE_HEADERS_TIMEOUT_MS}. */
@@ -116,18 +119,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 
   async function sendOnce(
-    { method, path, headers: given, body, signal }: UpstreamRequest,
+    { method, path, headers: given, body, signal, whole }: UpstreamRequest,
   ): Promise<Response> {
     const url = base + path;
-    // fetch normalises what it is given. Only what it would leave alone is sent, so that the API server reads the
-    // path that was judged here.
-    if (!path.startsWith("/") || path.includes("#") || URL.parse(url)?.href !== url) {
+    // What URL parsers would change is not sent, so that whoever reads the path on its way reads the one that was judged.
+    if (!CANONICAL.test(path) || DOT_SEGMENT.test(path)) {
       throw new UpstreamError("path-not-canonical", "the path is not canonical; nothing was sent");
     }
-    const headers = requestHeaders(given ?? new Headers());
+    const headers = requestHeaders(given);
     const token = await readToken(credential);
     if (token !== undefined) {
-      headers.set("authorization", `Bearer ${token}`);
+      headers.push(["authorization", `Bearer ${token}`]);
     }
     const timeout = new AbortController();
     const cancelTimer = clock.after(headersTimeoutMs, () => timeout.abort());
@@ -140,8 +142,9 @@ export function createUpstream(options: UpstreamOptions): Upstream {
           : body instanceof Uint8Array
           ? new Uint8Array(body)
           : body,
-        redirect: "manual",
-        signal: signal === undefined ? timeout.signal : AbortSignal.any([signal, timeout.signal]),
+        timeout: timeout.signal,
+        ...(signal === undefined ? {} : { signal }),
+        ...(whole === undefined ? {} : { whole }),
       });
     } catch (error) {
       if (signal?.aborted) {
@@ -172,6 +175,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   }
 }
 
+/** Of the characters that the URL standard leaves alone in paths and queries, those that requests have. */
+const CANONICAL = /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*(?:\?[A-Za-z0-9._~!$&()*+,;=:@%/?-]*)?$/;
+
+/** The URL standard takes "%2e" for a dot, too. */
+const DOT_SEGMENT = /^[^?]*\/(?:\.|%2e){1,2}(?:[/?]|$)/i;
+
 async function readToken(credential: UpstreamCredential): Promise<string | undefined> {
   try {
     return await credential.token();
@@ -184,12 +193,12 @@ async function readToken(credential: UpstreamCredential): Promise<string | undef
   }
 }
 
-/** The innermost reason, in one short line. fetch repeats the URL, whose query may be long. */
+/** The innermost reason, in one short line. */
 function describe(error: unknown): string {
   let inner = error;
   while (inner instanceof Error && inner.cause instanceof Error) {
     inner = inner.cause;
   }
   const text = inner instanceof Error ? inner.message : String(inner);
-  return text.replace(/^.*? for (?:url \()?https?:\/\/\S+ ?(?:\([^)]*\))?:? ?/, "").slice(0, 200);
+  return text.slice(0, 200);
 }

@@ -6,24 +6,26 @@
  * @module
  */
 
-/** What a client must be able to do; `Deno.HttpClient` can. */
+import type { HttpRequest } from "../http_client/http_client.ts";
+
+/** What a client must be able to do; `HttpClient` can. */
 export interface ClosableClient {
   close(): void;
 }
 
 /** Sends by the latest client. */
 export interface RotatingClient<C extends ClosableClient> {
-  fetch(url: string, init: RequestInit): Promise<Response>;
+  fetch(url: string, init: HttpRequest): Promise<Response>;
   /** New requests go by this client from now on. */
   rotate(next: C): void;
   /** Closes the latest client; nothing can be sent any more. */
   close(): void;
 }
 
-/** @param send sends a request by a client; in production the runtime's fetch */
+/** @param send sends a request by a client */
 export function createRotatingClient<C extends ClosableClient>(
   first: C,
-  send: (url: string, init: RequestInit, client: C) => Promise<Response>,
+  send: (url: string, init: HttpRequest, client: C) => Promise<Response>,
 ): RotatingClient<C> {
   let current = { client: first, waiting: 0, replaced: false };
 

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { ManualClock } from "../../tests/fakes/clock.ts";
+import { createHttpClient } from "../http_client/http_client.ts";
 import { createRotatingClient } from "./rotating_client.ts";
+
+const REQUEST = { method: "GET", headers: [] };
 
 class FakeClient {
   closed = 0;
@@ -16,9 +20,9 @@ Deno.test("new requests go by the new client; the old one is closed after its la
     used.push(client);
     return new Promise<Response>((resolve) => answers.push(() => resolve(new Response(""))));
   });
-  const waiting = [rotating.fetch("http://x", {}), rotating.fetch("http://x", {})];
+  const waiting = [rotating.fetch("http://x/", REQUEST), rotating.fetch("http://x/", REQUEST)];
   rotating.rotate(second);
-  waiting.push(rotating.fetch("http://x", {}));
+  waiting.push(rotating.fetch("http://x/", REQUEST));
   assert.deepEqual(used, [first, first, second]);
   answers[0]?.();
   await waiting[0];
@@ -44,7 +48,7 @@ Deno.test("a request that fails is over, too", async () => {
     first,
     () => new Promise<Response>((_, reject) => fail = () => reject(new TypeError("no"))),
   );
-  const failing = rotating.fetch("http://x", {});
+  const failing = rotating.fetch("http://x/", REQUEST);
   rotating.rotate(new FakeClient());
   fail();
   await assert.rejects(failing);
@@ -62,14 +66,14 @@ Deno.test("a watch outlives the client that it began with", async () => {
         },
       }),
     ));
-  const rotating = createRotatingClient(
-    Deno.createHttpClient({}),
-    (url, init, client) => fetch(url, { ...init, client }),
-  );
-  const response = await rotating.fetch(`http://127.0.0.1:${server.addr.port}`, {});
+  const connect = ({ hostname, port }: URL) => Deno.connect({ hostname, port: Number(port) });
+  const makeClient = () =>
+    createHttpClient({ connect, clock: new ManualClock(), maxIdle: 1, idleTimeoutMs: 1_000 });
+  const rotating = createRotatingClient(makeClient(), (url, request, client) => client.fetch(url, request));
+  const response = await rotating.fetch(`http://127.0.0.1:${server.addr.port}/`, REQUEST);
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   assert.equal((await reader?.read())?.value, "begun");
-  rotating.rotate(Deno.createHttpClient({}));
+  rotating.rotate(makeClient());
   write("after");
   assert.equal((await reader?.read())?.value, "after");
   await reader?.cancel();

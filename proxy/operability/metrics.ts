@@ -17,7 +17,7 @@ import type { UpstreamObserver, UpstreamOutcome } from "./observed_upstream.ts";
 import type { DecisionKind, PodDecision } from "./pod_decision.ts";
 import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
 import { READY_CHECKS, type ReadyCheck } from "./readiness.ts";
-import { REQUEST_ROUTES, type RequestObserver } from "./request_observer.ts";
+import { REQUEST_ROUTES, type RequestObserver, type RequestRoute } from "./request_observer.ts";
 
 /** One metric, as docs/metrics.md describes it. */
 export interface MetricDescription {
@@ -310,10 +310,15 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
   const heap = gauge("process_heap_bytes");
 
   // A series that appears with its first event hides that event from rate() and increase().
-  for (const route of REQUEST_ROUTES) {
-    open.set({ route }, 0);
-    requests.inc({ route, code: route === "malformed" ? "400" : route === "refuse" ? "403" : "200" }, 0);
-  }
+  // What happens with every request is counted apart and copied when somebody asks: labels cost more than the counting.
+  const answers = new Map<RequestRoute, Map<string, number>>(
+    REQUEST_ROUTES.map((route) => [
+      route,
+      new Map([[route === "malformed" ? "400" : route === "refuse" ? "403" : "200", 0]]),
+    ]),
+  );
+  const running = new Map<RequestRoute, number>(REQUEST_ROUTES.map((route) => [route, 0]));
+  const outcomes = new Map<UpstreamOutcome, number>(OUTCOMES.map((outcome) => [outcome, 0]));
   for (const outcome of ["passed", ...NODE_API_REFUSAL_CODES]) {
     nodeApi.inc({ outcome }, 0);
   }
@@ -328,9 +333,6 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       refusedObjects.inc({ resource, code }, 0);
     }
   }
-  for (const outcome of OUTCOMES) {
-    upstreamRequests.inc({ outcome }, 0);
-  }
   for (const level of ["info", "warn", "error"] satisfies CountedLevel[]) {
     lines.inc({ level }, 0);
   }
@@ -343,6 +345,13 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       pods.set({ state }, count);
     }
     rejections.set(snapshot.pendingRejections);
+    requests.reset();
+    for (const [route, codes] of answers) {
+      for (const [code, count] of codes) requests.inc({ route, code }, count);
+    }
+    for (const [route, count] of running) open.set({ route }, count);
+    upstreamRequests.reset();
+    for (const [outcome, count] of outcomes) upstreamRequests.inc({ outcome }, count);
     // What is gone since the last time must not stay.
     certificates.reset();
     for (const { name, notAfter } of snapshot.certificates) {
@@ -378,20 +387,20 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
     contentType: registry.contentType,
     requests: {
       answered(route, code, seconds) {
-        requests.inc({ route, code: CODES.has(code) ? String(code) : "other" });
+        count(answers.get(route), CODES.has(code) ? String(code) : "other", 1);
         requestSeconds.observe(seconds);
       },
       opened(route) {
-        open.inc({ route });
-        return () => open.dec({ route });
+        count(running, route, 1);
+        return () => count(running, route, -1);
       },
     },
     upstream: {
       answered(status, seconds) {
-        upstreamRequests.inc({ outcome: outcomeOf(status) });
+        count(outcomes, outcomeOf(status), 1);
         upstreamSeconds.observe(seconds);
       },
-      failed: (code) => upstreamRequests.inc({ outcome: code }),
+      failed: (code) => count(outcomes, code, 1),
     },
     nodeApiDecided: (outcome) => nodeApi.inc({ outcome }),
     verdict(decision) {
@@ -408,6 +417,10 @@ export function createMetrics(mode: Mode, startedAt: Date): Metrics {
       return registry.metrics();
     },
   };
+}
+
+function count<K>(counts: Map<K, number> | undefined, key: K, by: number): void {
+  counts?.set(key, (counts.get(key) ?? 0) + by);
 }
 
 function verdictLabels(decision: DecisionKind, code = "none"): { decision: DecisionKind; code: string } {

@@ -7,6 +7,8 @@
 import type { PodVerifier } from "../../proxy/pods/judge.ts";
 import type { Clock } from "../../proxy/clock.ts";
 import { systemClock } from "../../proxy/clock.ts";
+import { connectServer } from "../../proxy/http_client/connect.ts";
+import { createHttpClient } from "../../proxy/http_client/http_client.ts";
 import { openLedger } from "../../proxy/pods/ledger.ts";
 import { openListener } from "../../proxy/listener.ts";
 import type { RootCa } from "../../proxy/objects/root_ca.ts";
@@ -50,16 +52,16 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const { pki, upstreamPort, verifier, store = new MemoryLedgerStore(), clock = systemClock } = options;
   const log = new MemoryLog();
   const folder = await Deno.makeTempDir();
-  const client = Deno.createHttpClient({
-    http2: false,
-    poolMaxIdlePerHost: 64,
-    caCerts: [pki.authority.certificate],
-    cert: pki.node.certificate,
-    key: pki.node.key,
+  const tls = { certificateAuthorities: [pki.authority.certificate], identity: pki.node };
+  const client = createHttpClient({
+    connect: (server) => connectServer(server, tls),
+    clock: systemClock,
+    maxIdle: 64,
+    idleTimeoutMs: 30_000,
   });
   const upstream = createUpstream({
     server: new URL(`https://127.0.0.1:${upstreamPort}`),
-    fetch: (url, init) => fetch(url, { ...init, client }),
+    fetch: client.fetch,
     credential: {
       generation: 0,
       token: options.bearerToken ?? (() => Promise.resolve(undefined)),
