@@ -1,6 +1,6 @@
 /**
- * The commands with which README signs the usual shapes of charts, run as they stand there: a node that enforces references
- * admits what comes out, and takes no other content.
+ * The commands with which docs/signing.md signs the usual shapes of charts, run as they stand there: a node that enforces
+ * references admits what comes out, and takes no other content. README shows the first two.
  */
 import assert from "node:assert/strict";
 import { parseAllDocuments } from "yaml";
@@ -13,10 +13,9 @@ import { objectOf } from "../fakes/owner.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** The commands of README's section, each with the arguments of podsign. */
-async function commands(): Promise<string[][]> {
-  const readme = await Deno.readTextFile(`${ROOT}README.md`);
-  const [, section = ""] = readme.split("\n## What a pod refers to\n");
+/** The commands of a section, each with the arguments of podsign, that sign an example of what pods refer to. */
+async function commands(page = "docs/signing.md", title = "What a pod refers to"): Promise<string[][]> {
+  const [, section = ""] = (await Deno.readTextFile(ROOT + page)).split(`\n## ${title}\n`);
   return [...section.split("\n## ")[0]?.matchAll(/^bin\/podsign (.*) \| kubectl apply -f -$/gm) ?? []]
     .map(([, args = ""]) => args.split(" "));
 }
@@ -51,9 +50,14 @@ function changed(object: JsonObject): JsonObject {
   };
 }
 
-Deno.test("README shows a web server with its ConfigMap and a database with a Secret and a claim, and a ConfigMap with a signature of its own", async () => {
-  const shown = (await commands()).map((args) => args.at(-1));
-  assert.deepEqual(shown, ["examples/web-server.yaml", "examples/database.yaml", "examples/web-server.yaml"]);
+Deno.test("README shows a web server with its ConfigMap and a database with a Secret and a claim, as docs/signing.md does", async () => {
+  const shown = await commands();
+  assert.deepEqual(shown.map((args) => args.at(-1)), [
+    "examples/web-server.yaml",
+    "examples/database.yaml",
+    "examples/web-server.yaml",
+  ]);
+  assert.deepEqual((await commands("README.md", "Sign")).slice(1), shown.slice(0, 2));
 });
 
 for (const args of await commands()) {
