@@ -702,7 +702,7 @@ Deno.test("init makes a folder with permission for it alone, and says no to anot
     };
     const made = await init();
     assert.equal(made.code, 0, made.text);
-    assert.equal(made.text.match(/^wrote /gm)?.length, 5, made.text);
+    assert.equal(made.text.match(/^wrote /gm)?.length, 6, made.text);
     assert.deepEqual(await init(), { code: 0, text: `${folder} is complete; nothing to do\n` });
     await Deno.writeTextFile(`${folder}/ca.crt`, "somebody's");
     const refused = await init();
