@@ -120,13 +120,30 @@ export function readManifest(bytes: Uint8Array, name: string, options: ReadOptio
   return { name, byteOrderMark, text, format: "yaml", documents };
 }
 
+/** The text that was asked about last, and where its lines begin: one text is asked about thousands of times. */
+let lines: { text: string; starts: readonly number[] } = { text: "", starts: [0] };
+
+function lineStartsOf(text: string): readonly number[] {
+  if (lines.text !== text) {
+    const starts = [0];
+    for (let index = text.indexOf("\n"); index >= 0; index = text.indexOf("\n", index + 1)) {
+      starts.push(index + 1);
+    }
+    lines = { text, starts };
+  }
+  return lines.starts;
+}
+
 /** The position of an offset in a text. */
 export function positionOf(text: string, offset: number): Position {
-  const before = text.slice(0, offset);
-  const lineStart = before.lastIndexOf("\n") + 1;
-  let line = 1;
-  for (let index = before.indexOf("\n"); index >= 0; index = before.indexOf("\n", index + 1)) line += 1;
-  return { line, column: offset - lineStart + 1 };
+  const starts = lineStartsOf(text);
+  let line = 0;
+  for (let beyond = starts.length; beyond - line > 1;) {
+    const middle = (line + beyond) >> 1;
+    if ((starts[middle] ?? 0) <= offset) line = middle;
+    else beyond = middle;
+  }
+  return { line: line + 1, column: offset - (starts[line] ?? 0) + 1 };
 }
 
 /** `file:line:column` of an offset. */
