@@ -143,30 +143,25 @@ export function nodeApiTests({ namespace, test, create, isReady }: NodeApiSuite)
   }
 
   /**
-   * The node's summary. A kubelet was once seen to leave one unanswered while containers ended. It is asked again only if it is
-   * the kubelet that is silent, not what this project puts before it or answers for it.
+   * The node's summary. A kubelet can leave one unanswered for ever, if a container ends while its use is measured (cadvisor's
+   * `OnDemandHousekeeping` in `manager/container.go` then waits for a loop that has ended); one that comes beside it may be
+   * answered. It is asked again only if the kubelet's own count says that it is still at work on it, although nobody is
+   * connected for it any more: so it was not what this project puts before the kubelet, or answers for it.
    */
   async function readSummary(cluster: Cluster, path: string, front: boolean): Promise<string> {
-    const { code, stdout, stderr, probe } = await cluster.until(
+    const past = front ? ["--connect-to", `::127.0.0.1:${PORT}`] : [];
+    const identity = front ? "kubelet-proxy-front" : undefined;
+    const { code, stdout, stderr, metrics } = await cluster.until(
       "the node's summary is answered",
       async () => {
-        const [asked, probe] = await Promise.all([
-          cluster.tryKubectl(["get", "--raw", path], { timeoutMs: 20_000 }),
-          front
-            // The kubelet itself, past the front.
-            ? curl(
-              cluster,
-              "/stats/summary",
-              ["--connect-to", `::127.0.0.1:${PORT}`, "--max-time", "20"],
-              "kubelet-proxy-front",
-            )
-            // Its reviews are the same, and there is nothing to make up.
-            : curl(cluster, "/stats/none"),
-        ]);
-        const silentByItself = front ? statusOf(probe) === 0 : statusOf(probe) !== 0;
-        if (asked.code === 0 || !silentByItself) return done({ ...asked, probe });
+        const asked = await cluster.tryKubectl(["get", "--raw", path], { timeoutMs: 20_000 });
+        if (asked.code === 0) return done({ ...asked, metrics: "" });
+        const metrics = (await curl(cluster, "/metrics", past, identity)).stdout;
+        if (!/^kubelet_http_inflight_requests\{[^}]*path="stats"[^}]*\} [1-9]/m.test(metrics)) {
+          return done({ ...asked, metrics });
+        }
         console.log(
-          `The kubelet left /stats/summary unanswered by itself (exit code ${asked.code}); asked again. ${asked.stderr}`,
+          `The kubelet is still at work on /stats/summary (exit code ${asked.code}); asked again. ${asked.stderr}`,
         );
         return notYet(asked.stderr);
       },
@@ -175,9 +170,9 @@ export function nodeApiTests({ namespace, test, create, isReady }: NodeApiSuite)
     assert.equal(
       code,
       0,
-      `/stats/summary is not answered, and not for the kubelet's sake: ${stderr}; beside it: ${
-        probe.stdout.slice(0, 500)
-      } ${probe.stderr}`,
+      `/stats/summary is not answered, and the kubelet is not at work on it: ${stderr}; ${
+        metrics.match(/^(HTTP\/.*|kubelet_http_inflight_requests.*)$/gm)?.join("; ") ?? "without metrics"
+      }`,
     );
     return stdout;
   }
