@@ -93,7 +93,7 @@ export async function pinReferences(
 }
 
 /** One line for each object about which the owner says nothing, with the first place that refers to it. */
-export function unansweredLines(references: readonly AnsweredReference[]): string[] {
+function unansweredLines(references: readonly AnsweredReference[]): string[] {
   return byObject(references).flatMap(([{ reference, answer }]) =>
     answer.kind === "missing" ? [`${reference.path}: ${unansweredText(reference, answer.remedies)}`] : []
   );

@@ -1,5 +1,5 @@
 /**
- * The way to an API server whose certificate is not to be checked (`insecure-skip-tls-verify`). fetch checks always,
+ * The way to an API server whose certificate is not to be checked (`insecure-skip-tls-verify`). Deno checks always,
  * unless the whole program is started with a flag that turns it off for everything; so plain HTTP goes through a Unix
  * socket to a TLS connection that checks nothing, and the client certificate, if there is one, goes along.
  *

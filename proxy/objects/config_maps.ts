@@ -21,7 +21,7 @@ const MAX_KEY_LENGTH = 253;
 const MAX_KEYS = 100_000;
 
 /** Whether a text may be the key of a ConfigMap or Secret, and so the name of a file. */
-export function isContentKey(key: string): boolean {
+function isContentKey(key: string): boolean {
   return key.length <= MAX_KEY_LENGTH && /^[-._a-zA-Z0-9]+$/.test(key) && key !== "." &&
     !key.startsWith("..");
 }

@@ -167,7 +167,7 @@ const REQUIREMENTS: Shape = list(fields({
 }, ["key", "operator"]));
 
 /** Terms by which nodes are chosen. */
-export const NODE_SELECTOR: Shape = fields({
+const NODE_SELECTOR: Shape = fields({
   nodeSelectorTerms: list(fields({ matchExpressions: REQUIREMENTS, matchFields: REQUIREMENTS })),
 });
 

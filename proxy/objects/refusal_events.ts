@@ -23,7 +23,7 @@ export const REFUSAL_EVENTS_PERIOD_MS = 60_000;
 const MAX_EVENT_MESSAGE_LENGTH = 340;
 
 /** The reason that the Events carry. */
-export const REFUSAL_REASON = "NotPassedOnToNode";
+const REFUSAL_REASON = "NotPassedOnToNode";
 
 /** An object that is refused. */
 export interface RefusedObject {

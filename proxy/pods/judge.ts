@@ -119,7 +119,7 @@ export interface Judge {
    * @throws LedgerFullError or what the ledger's store throws; then nothing may be forwarded
    */
   judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
-  /** What GET shows of a pod; changes nothing. */
+  /** What GET shows of a pod; remembers nothing. */
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
   beginSnapshot(unique: boolean): Snapshot;

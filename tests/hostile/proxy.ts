@@ -1,6 +1,6 @@
 /**
- * The proxy between hostile API server and kubelet: the parts that proxy/main.ts puts together, over real sockets, with
- * a log and a ledger in memory. Cases about its start run the program itself.
+ * The proxy between hostile API server and kubelet: proxy/request_path.ts with listener, HTTP client and upstream, over
+ * real sockets, with a log and a ledger in memory. Cases about its start run the program itself.
  *
  * @module
  */

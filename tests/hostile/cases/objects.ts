@@ -354,6 +354,23 @@ function reads(
   };
 }
 
+/** Answers to a list of a kind with one object that must not be in it when it comes through. */
+function hides(slug: string, does: string, apiVersion: string, kind: string, item: JsonObject): Case {
+  const path = `/apis/${apiVersion}/${kind.toLowerCase()}${kind.endsWith("s") ? "es" : "s"}`;
+  const list = { kind: `${kind}List`, apiVersion, metadata: { resourceVersion: "1" }, items: [item] };
+  return {
+    name: `17-${slug}`,
+    does,
+    async run(setting) {
+      await started(setting);
+      setting.server.lie = ({ target }) =>
+        target === path ? (wire) => wire.write(answer(JSON.stringify(list))) : undefined;
+      const { status, text } = await setting.fetch(path);
+      if (status !== 200 || text.includes(INTRUDER)) throw new Error(`${status} ${text}`);
+    },
+  };
+}
+
 function volume(spec: JsonObject, metadata: JsonObject = {}): JsonObject {
   return { kind: "PersistentVolume", apiVersion: "v1", metadata: makeMetadata("pv", metadata), spec };
 }
@@ -453,25 +470,56 @@ export const read: CaseGroup = {
         allocation: { devices: { results: [{ request: "a", driver: "a.b", pool: "p", device: "d" }] } },
       },
     }),
-    {
-      name: "17-runtime-class",
-      does: "tells of a RuntimeClass that nobody pinned",
-      async run(setting) {
-        await started(setting);
-        const path = "/apis/node.k8s.io/v1/runtimeclasses";
-        const version = { apiVersion: "node.k8s.io/v1" };
-        const list = {
-          kind: "RuntimeClassList",
-          ...version,
-          metadata: { resourceVersion: "1" },
-          items: [{ metadata: makeMetadata("kata"), handler: INTRUDER }],
-        };
-        setting.server.lie = ({ target }) =>
-          target === path ? (wire) => wire.write(answer(JSON.stringify(list))) : undefined;
-        const { status, text } = await setting.fetch(path);
-        if (status !== 200 || text.includes(INTRUDER)) throw new Error(`${status} ${text}`);
+    hides("runtime-class", "tells of a RuntimeClass that nobody pinned", "node.k8s.io/v1", "RuntimeClass", {
+      metadata: makeMetadata("kata"),
+      handler: INTRUDER,
+    }),
+    hides(
+      "csi-driver",
+      "gives a CSI driver a way of calling that nobody knows",
+      "storage.k8s.io/v1",
+      "CSIDriver",
+      {
+        metadata: makeMetadata("a.b"),
+        spec: { volumeLifecycleModes: [INTRUDER] },
       },
-    },
+    ),
+    hides(
+      "trust-bundle",
+      "puts something else than certificates into a trust bundle",
+      "certificates.k8s.io/v1beta1",
+      "ClusterTrustBundle",
+      { metadata: makeMetadata("roots"), spec: { trustBundle: INTRUDER } },
+    ),
+    reads(
+      "csi-node",
+      "names a CSI driver of the node in two lines",
+      `/apis/storage.k8s.io/v1/csinodes/${NODE_NAME}`,
+      {
+        kind: "CSINode",
+        apiVersion: "storage.k8s.io/v1",
+        metadata: makeMetadata(NODE_NAME),
+        spec: { drivers: [{ name: "a\nb", nodeID: "x", topologyKeys: [] }] },
+      },
+    ),
+    reads(
+      "service-account",
+      "answers with another service account",
+      "/api/v1/namespaces/default/serviceaccounts/app",
+      { kind: "ServiceAccount", apiVersion: "v1", metadata: makeMetadata("other", { namespace: "default" }) },
+    ),
+    reads(
+      "signing-request",
+      "issues something else than a certificate to the kubelet",
+      "/apis/certificates.k8s.io/v1/certificatesigningrequests/csr-x",
+      {
+        kind: "CertificateSigningRequest",
+        apiVersion: "certificates.k8s.io/v1",
+        metadata: makeMetadata("csr-x"),
+        spec: { request: btoa("request"), signerName: "kubernetes.io/kube-apiserver-client-kubelet" },
+        status: { certificate: btoa(INTRUDER) },
+      },
+    ),
   ],
 };
 
