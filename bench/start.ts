@@ -6,7 +6,7 @@ import { type TestPki, testPki } from "../proxy/fixture_test.ts";
 import { FakeApiServer } from "../tests/fakes/api_server.ts";
 import { makePod, NODE_NAME, Owner } from "../tests/fakes/owner.ts";
 import { serveTls } from "../tests/soak/api.ts";
-import { writeNodeFiles } from "../tests/soak/proxy_process.ts";
+import { nodeFlags, writeNodeFiles } from "../tests/soak/proxy_process.ts";
 import { median } from "./median.ts";
 import { freePort, processorMs } from "./process.ts";
 
@@ -72,14 +72,7 @@ async function start(program: string, folder: string, pki: TestPki): Promise<Sta
   const startedAt = performance.now();
   const child = new Deno.Command(program, {
     args: [
-      `--kubeconfig=${folder}/kubeconfig`,
-      `--signature-verification-cert=${folder}/owner.pem`,
-      `--tls-cert=${folder}/server.pem`,
-      `--tls-key=${folder}/server.key`,
-      `--client-ca=${folder}/ca.pem`,
-      `--node-name=${NODE_NAME}`,
-      `--listen-addr=127.0.0.1:${port}`,
-      `--runtime-dir=${folder}/run`,
+      ...nodeFlags(folder, port),
       "--log-requests=false",
     ],
     stdin: "null",

@@ -105,7 +105,7 @@ export class BufferedConnection {
       const end = findEmptyLine(unused, searched);
       if (end !== -1) {
         this.use(end + 4);
-        return latin1(unused.subarray(0, end));
+        return latin1Text(unused.subarray(0, end));
       }
       if (unused.length >= MAX_RESPONSE_HEAD_BYTES) {
         throw new HttpClientError(
@@ -163,7 +163,7 @@ function findEmptyLine(bytes: Uint8Array, from: number): number {
   return -1;
 }
 
-function latin1(bytes: Uint8Array): string {
+function latin1Text(bytes: Uint8Array): string {
   let text = "";
   // In pieces: an argument for each byte has its limits.
   for (let start = 0; start < bytes.length; start += 4096) {

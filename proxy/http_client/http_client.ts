@@ -516,13 +516,13 @@ function formatHead(
   } else if (bytes !== undefined || method !== "GET") {
     text += `content-length: ${bytes?.length ?? 0}\r\n`;
   }
-  const head = latin1(`${text}\r\n`);
+  const head = latin1Bytes(`${text}\r\n`);
   return bytes === undefined || bytes.length === 0
     ? head
     : concat([head, rest === undefined ? bytes : chunkOf(bytes)]);
 }
 
-function latin1(text: string): Uint8Array<ArrayBuffer> {
+function latin1Bytes(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length);
   for (let index = 0; index < text.length; index++) {
     bytes[index] = text.charCodeAt(index);

@@ -21,6 +21,20 @@ export interface NodeFiles {
   token: string;
 }
 
+/** The flags that name what {@linkcode writeNodeFiles} has written, with an address on loopback. */
+export function nodeFlags(folder: string, port: number): string[] {
+  return [
+    `--kubeconfig=${folder}/kubeconfig`,
+    `--signature-verification-cert=${folder}/owner.pem`,
+    `--tls-cert=${folder}/server.pem`,
+    `--tls-key=${folder}/server.key`,
+    `--client-ca=${folder}/ca.pem`,
+    `--node-name=${NODE_NAME}`,
+    `--listen-addr=127.0.0.1:${port}`,
+    `--runtime-dir=${folder}/run`,
+  ];
+}
+
 /** Writes the files. */
 export async function writeNodeFiles({ folder, pki, apiPort, ownerKey, token }: NodeFiles): Promise<void> {
   const write = (name: string, text: string) => Deno.writeTextFile(`${folder}/${name}`, text);
@@ -71,14 +85,7 @@ export class ProxyProcess {
   /** Starts it, and waits until it listens. */
   static async start(folder: string, port = 0, more: readonly string[] = []): Promise<ProxyProcess> {
     const args = [
-      `--kubeconfig=${folder}/kubeconfig`,
-      `--signature-verification-cert=${folder}/owner.pem`,
-      `--tls-cert=${folder}/server.pem`,
-      `--tls-key=${folder}/server.key`,
-      `--client-ca=${folder}/ca.pem`,
-      `--node-name=${NODE_NAME}`,
-      `--listen-addr=127.0.0.1:${port}`,
-      `--runtime-dir=${folder}/run`,
+      ...nodeFlags(folder, port),
       "--log-format=json",
       "--log-requests=false",
       // Watches of what no rule knows are relayed.
