@@ -422,10 +422,10 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
     reportProperties(node);
     reportLayout(node, inFlow);
     const [start, end] = node.range ?? [0, 0];
-    if (inFlow && isKeyOverLines(text, [start, end])) {
+    if (isExplicitKey(text, start)) report(node, "? before a key is not needed: write key: value");
+    else if (isKeyOverLines(text, [start, end])) {
       report(node, "a key and its colon stand on one line: write key: value");
     }
-    if (isExplicitKey(text, start)) report(node, "? before a key is not needed: write key: value");
     if (node.type !== Scalar.PLAIN) return typeof node.value === "string" ? node.value : undefined;
     if (inFlow && isJoinedToValue(text, end)) {
       report(node, "kubectl needs a space after the colon: write key: value");

@@ -205,6 +205,16 @@ Deno.test("refuses keys behind question marks", () => {
   assert.deepEqual(placesOf(`${POD}  ? a\n  : b\n  c: d ?\n  e: f\n`), ["6:5"]);
 });
 
+Deno.test("refuses keys whose colon stands on another line", () => {
+  assert.deepEqual(placesOf(`${POD}  a: b\n  c d\n    : e\n  f  : g\n  h\n    :\n    - i\n`), [
+    "7:3",
+    "10:3",
+  ]);
+  for (const key of ["c\n  : d", '"c"\n    : d', "c # d\n    : e", "c\n  # d\n    : e"]) {
+    assert.deepEqual(placesOf(`${POD}  a: b\n  ${key}\n`), ["7:3"], key);
+  }
+});
+
 Deno.test("refuses flow style that kubectl cannot read", () => {
   assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
   assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);

@@ -48,10 +48,21 @@ export function isJoinedToValue(text: string, keyEnd: number): boolean {
   return text[colon] === ":" && /\S/.test(text.charAt(colon + 1));
 }
 
-/** Whether a key of a flow mapping goes over more than one line, or its colon stands on another one. */
+/** Whether a key without `?` goes over more than one line, or its colon stands on another one. */
 export function isKeyOverLines(text: string, [start, end]: TextRange): boolean {
-  const colon = afterSpace(text, end);
+  const colon = afterComments(text, end);
   return text.slice(start, text[colon] === ":" ? colon : end).includes("\n");
+}
+
+/** Where the next token begins. */
+function afterComments(text: string, offset: number): number {
+  let at = afterSpace(text, offset);
+  while (text[at] === "#" && at > offset) {
+    const end = text.indexOf("\n", at);
+    if (end < 0) return text.length;
+    at = afterSpace(text, end);
+  }
+  return at;
 }
 
 function afterSpace(text: string, offset: number): number {

@@ -55,6 +55,12 @@ Deno.test("keys over more than one line are found", () => {
   for (const key of ["'a\n b'", "a\n"]) {
     assert.equal(isKeyOverLines(`{${key}: 1}`, rangeOf(`{${key}: 1}`, key.trimEnd())), true, key);
   }
+  for (const text of ["a\n : 1", "a # note\n : 1", "a\n # note\n\n : 1", "'a'\n: 1", "{a #: 2\n: 1}"]) {
+    assert.equal(isKeyOverLines(text, rangeOf(text, /'a'|a/.exec(text)?.[0] ?? "")), true, text);
+  }
+  for (const text of ["a : 1\n", "a:\n  1", "a: # note\n  1", "{a # : 1\n}"]) {
+    assert.equal(isKeyOverLines(text, rangeOf(text, "a")), false, text);
+  }
   assert.equal(isKeyOverLines("{a:\n 1}", [1, 2]), false);
   assert.equal(isKeyOverLines("{a\n, b: 1}", [1, 2]), false);
 });
