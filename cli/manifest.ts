@@ -271,8 +271,21 @@ function separatorProblems(text: string): OffsetProblem[] {
   return problems;
 }
 
+/**
+ * A comment that ends a text which begins as JSON: to see that YAML follows JSON, kubectl needs four bytes of it
+ * (YAMLOrJSONDecoder.consumeWhitespace in k8s.io/apimachinery, pkg/util/yaml/decoder.go).
+ */
+function shortCommentProblems(text: string): OffsetProblem[] {
+  const comment = /^\s*\{/.test(text) ? text.search(/(?<!\S)#[^\n]{0,2}\n?$/) : -1;
+  if (comment < 0) return [];
+  return [{
+    offset: comment,
+    message: "kubectl cannot read a comment as short as this behind JSON: leave it out",
+  }];
+}
+
 function textProblems(text: string): OffsetProblem[] {
-  const problems = separatorProblems(text);
+  const problems = [...separatorProblems(text), ...shortCommentProblems(text)];
   for (const match of text.matchAll(AMBIGUOUS_CHARACTERS)) {
     problems.push({ offset: match.index, message: characterProblem(match[0]) });
     if (problems.length > MAX_PRINTED_PROBLEMS) break;

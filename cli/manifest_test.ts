@@ -215,6 +215,16 @@ Deno.test("refuses keys whose colon stands on another line", () => {
   }
 });
 
+Deno.test("refuses a comment behind JSON that is too short for kubectl", () => {
+  const json = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{}}';
+  for (const end of [" #", " # a", "\n#\n", "\n#\r\n"]) {
+    assert.deepEqual(placesOf(json + end), [end.startsWith("\n") ? "2:1" : `1:${json.length + 2}`], end);
+  }
+  for (const text of [`${json} # note\n`, `${json}\n# note`, `${POD}  a: {} #\n`]) {
+    assert.deepEqual(placesOf(text), [], text);
+  }
+});
+
 Deno.test("refuses flow style that kubectl cannot read", () => {
   assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
   assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);
