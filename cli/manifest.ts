@@ -24,6 +24,7 @@ import { InputError } from "./input_error.ts";
 import { parseYamlDocuments } from "./yaml_parser.ts";
 import {
   endsInDoubtfulSpaces,
+  isClosed,
   isExplicitKey,
   isJoinedToValue,
   isKeyOverLines,
@@ -392,6 +393,8 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
       if (escape !== undefined) {
         report(node, `kubectl cannot read ${escape} in YAML: write the character itself`);
       }
+    } else if (node.type === Scalar.QUOTE_SINGLE && !isClosed(text.slice(start, end))) {
+      report(node, "the quote that ends this is missing: write '…'");
     } else if (isBlockType(node.type) && endsInDoubtfulSpaces(text, [start, end])) {
       report(node, "programs differ in lines of spaces at the end of this block: leave the spaces out");
     }

@@ -225,6 +225,13 @@ Deno.test("refuses a comment behind JSON that is too short for kubectl", () => {
   }
 });
 
+Deno.test("refuses quotes that are not closed, also at the end of the text", () => {
+  for (const end of ["'b''", "'''", "'''b''", '"b', "'b"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${end}`).map((place) => place.split(":")[0]), ["6"], end);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: 'b'''`), []);
+});
+
 Deno.test("refuses flow style that kubectl cannot read", () => {
   assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
   assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);

@@ -48,6 +48,11 @@ export function isJoinedToValue(text: string, keyEnd: number): boolean {
   return text[colon] === ":" && /\S/.test(text.charAt(colon + 1));
 }
 
+/** Whether a scalar in single quotes has the quote that ends it: two of them are one of its characters. */
+export function isClosed(singleQuoted: string): boolean {
+  return /^'(?:[^']|'')*'$/.test(singleQuoted);
+}
+
 /** Whether a key without `?` goes over more than one line, or its colon stands on another one. */
 export function isKeyOverLines(text: string, [start, end]: TextRange): boolean {
   const colon = afterComments(text, end);

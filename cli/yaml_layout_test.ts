@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   endsInDoubtfulSpaces,
+  isClosed,
   isExplicitKey,
   isJoinedToValue,
   isKeyOverLines,
@@ -49,6 +50,13 @@ Deno.test("values that follow the colon at once are found", () => {
   for (const text of ["{key: 1}", "{key :\n1}", "{key}", "{key, a:[1]}"]) {
     assert.equal(joined(text), false, text);
   }
+});
+
+Deno.test("scalars in single quotes are closed by a quote of their own", () => {
+  for (const scalar of ["''", "'a'", "'a''b'", "''''", "'a\n b'''"]) {
+    assert.equal(isClosed(scalar), true, scalar);
+  }
+  for (const scalar of ["'", "'a", "'a''", "'''", "'a'b'"]) assert.equal(isClosed(scalar), false, scalar);
 });
 
 Deno.test("keys over more than one line are found", () => {
