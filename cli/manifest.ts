@@ -24,6 +24,7 @@ import { InputError } from "./input_error.ts";
 import { parseYamlDocuments } from "./yaml_parser.ts";
 import {
   endsInDoubtfulSpaces,
+  hasTabAsIndentation,
   isClosed,
   isExplicitKey,
   isJoinedToValue,
@@ -386,18 +387,8 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
   const reportLayout = (node: Scalar, inFlow: boolean) => {
     const [start, end] = node.range ?? [0, 0];
     scalars.push([start, end]);
-    if (inFlow && node.type === Scalar.PLAIN && /^:|\?/.test(node.source ?? "")) {
-      report(node, `kubectl cannot read ${node.source ?? ""} in brackets or braces: write it in quotes`);
-    } else if (node.type === Scalar.QUOTE_DOUBLE) {
-      const escape = jsonEscapeIn(text.slice(start, end));
-      if (escape !== undefined) {
-        report(node, `kubectl cannot read ${escape} in YAML: write the character itself`);
-      }
-    } else if (node.type === Scalar.QUOTE_SINGLE && !isClosed(text.slice(start, end))) {
-      report(node, "the quote that ends this is missing: write '…'");
-    } else if (isBlockType(node.type) && endsInDoubtfulSpaces(text, [start, end])) {
-      report(node, "programs differ in lines of spaces at the end of this block: leave the spaces out");
-    }
+    const problem = layoutProblem(node, inFlow, text, [start, end]);
+    if (problem !== undefined) report(node, problem);
   };
   const visitScalar = (node: Scalar): JsonValue => {
     if (node.type !== Scalar.PLAIN) return typeof node.value === "string" ? node.value : "";
@@ -469,8 +460,43 @@ function tabProblems(text: string, part: TextRange, scalars: readonly TextRange[
   }));
 }
 
-function isBlockType(type: Scalar["type"]): boolean {
-  return type === Scalar.BLOCK_LITERAL || type === Scalar.BLOCK_FOLDED;
+/** Why kubectl or others cannot read a scalar as it is written. */
+function layoutProblem(
+  node: Scalar,
+  inFlow: boolean,
+  text: string,
+  range: TextRange,
+): string | undefined {
+  const source = text.slice(...range);
+  switch (node.type) {
+    case Scalar.QUOTE_SINGLE:
+      if (!isClosed(source)) return "the quote that ends this is missing: write '…'";
+      return quotesProblem(text.charAt(range[1]));
+    case Scalar.QUOTE_DOUBLE: {
+      const escape = jsonEscapeIn(source);
+      if (escape !== undefined) return `kubectl cannot read ${escape} in YAML: write the character itself`;
+      return quotesProblem(text.charAt(range[1]));
+    }
+    case Scalar.BLOCK_LITERAL:
+    case Scalar.BLOCK_FOLDED:
+      if (hasTabAsIndentation(source)) {
+        return "kubectl reads no tab where this block is indented: indent it with spaces";
+      }
+      return endsInDoubtfulSpaces(text, range)
+        ? "programs differ in lines of spaces at the end of this block: leave the spaces out"
+        : undefined;
+    default:
+      return inFlow && /^:|\?/.test(source)
+        ? `kubectl cannot read ${source} in brackets or braces: write it in quotes`
+        : undefined;
+  }
+}
+
+/** What stands right behind quotes, if it is more than punctuation. */
+function quotesProblem(behind: string): string | undefined {
+  return /[^\s:,\]}]/.test(behind)
+    ? `kubectl cannot read ${behind} right behind quotes: put a space there, or write it into the quotes`
+    : undefined;
 }
 
 function offsetOf(node: unknown): number {

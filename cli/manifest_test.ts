@@ -232,6 +232,20 @@ Deno.test("refuses quotes that are not closed, also at the end of the text", () 
   assert.deepEqual(placesOf(`${POD}  a: 'b'''`), []);
 });
 
+Deno.test("refuses what stands right behind quotes", () => {
+  for (const value of ["{'b'!}", "['b'!]", '{"b"!: c}', "{'b': 'c'@}"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${value}\n`).map((place) => place.split(":")[0]), ["6"], value);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: {'b': ['c','d'],"e":'f'} # g\n`), []);
+});
+
+Deno.test("refuses blocks that are indented with tabs", () => {
+  for (const block of ["|\n   \tb\n", ">- # c\n   \tb\n"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${block}`).map((place) => place.split(":")[0]), ["6"], block);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: |\n    all:\n    \techo\n`), []);
+});
+
 Deno.test("refuses flow style that kubectl cannot read", () => {
   assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
   assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   endsInDoubtfulSpaces,
+  hasTabAsIndentation,
   isClosed,
   isExplicitKey,
   isJoinedToValue,
@@ -71,6 +72,26 @@ Deno.test("keys over more than one line are found", () => {
   }
   assert.equal(isKeyOverLines("{a:\n 1}", [1, 2]), false);
   assert.equal(isKeyOverLines("{a\n, b: 1}", [1, 2]), false);
+});
+
+Deno.test("tabs that indent a block are found, not those in its content", () => {
+  for (
+    const block of [
+      "|\n\ta\n",
+      "|\n \ta\n",
+      "|\n \t\n  a\n",
+      ">- # b\n  a\n \t\n  c\n",
+      "|2\n  a\n \tb\n",
+      "|\n \t",
+    ]
+  ) {
+    assert.equal(hasTabAsIndentation(block), true, JSON.stringify(block));
+  }
+  for (
+    const block of ["|", "|\n", "|\n  a:\n  \tb\n", "|\n  a\tb\n\n  c\n", "|2\n  \ta\n", "|-2\n  a\n  \t\n"]
+  ) {
+    assert.equal(hasTabAsIndentation(block), false, JSON.stringify(block));
+  }
 });
 
 Deno.test("lines of spaces that end a block are found where programs differ in them", () => {
