@@ -69,13 +69,16 @@ const UNORDERED_TYPES: ReadonlySet<string> = new Set(["Volume"]);
 function areEqual(type: string, signed: JsonObject, found: JsonObject): boolean {
   const fields = fieldsOf(type);
   const names = Object.keys(found);
-  return names.length === Object.keys(signed).length && names.every((name) => {
+  if (names.length !== Object.keys(signed).length) return false;
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? "";
     const field = fields.get(name);
     const value = getOwn(signed, name);
     const other = found[name];
-    return field !== undefined && value !== undefined && other !== undefined &&
-      haveEqual(field, value, other);
-  });
+    if (field === undefined || value === undefined || other === undefined) return false;
+    if (!haveEqual(field, value, other)) return false;
+  }
+  return true;
 }
 
 function haveEqual(field: Field, signed: JsonValue, found: JsonValue): boolean {

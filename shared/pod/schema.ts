@@ -174,11 +174,13 @@ export function itemName(field: Field, item: JsonValue | undefined): string | un
 /** The fields of these names, in the order of the schema. An object has few of those of its type. */
 function fieldsIn(fields: ReadonlyMap<string, Field>, names: readonly string[]): Field[] {
   const found: Field[] = [];
+  let last = -1;
   let sorted = true;
-  for (const name of names) {
-    const field = fields.get(name);
+  for (let index = 0; index < names.length; index++) {
+    const field = fields.get(names[index] ?? "");
     if (field === undefined) continue;
-    sorted &&= field.place >= (found.at(-1)?.place ?? 0);
+    sorted &&= field.place > last;
+    last = field.place;
     found.push(field);
   }
   return sorted ? found : found.sort((a, b) => a.place - b.place);
@@ -223,7 +225,11 @@ class Decoder {
     if (!isJsonObject(value)) return this.#wrong("an object", value);
     const decoded: JsonObject = {};
     const names = Object.keys(value);
-    for (const field of fieldsIn(fields, names)) {
+    const found = fieldsIn(fields, names);
+    // Counted loops, since before a loop is optimized an iterator makes an object for each step.
+    for (let index = 0; index < found.length; index++) {
+      const field = found[index];
+      if (field === undefined) break;
       const { name } = field;
       const member = value[name];
       if (member === null || member === undefined) continue;
@@ -232,6 +238,7 @@ class Decoder {
       if (this.problems.length > before) this.#prefix(before, field.segment);
       else if (result !== undefined) decoded[name] = result;
     }
+    if (found.length === names.length) return decoded;
     for (const name of names) {
       if (!fields.has(name)) this.#report("unknown to this version of podsign", fieldSegment(name));
     }
@@ -259,7 +266,8 @@ class Decoder {
     if (!Array.isArray(value)) return this.#wrong("a list", value);
     if (value.length === 0) return undefined;
     const items: JsonValue[] = [];
-    for (const [index, item] of value.entries()) {
+    for (let index = 0; index < value.length; index++) {
+      const item = value[index] ?? null;
       const before = this.problems.length;
       const result = item === null
         ? this.#report("null is not an item; remove it")
