@@ -224,7 +224,7 @@ function readJson(text: string): ManifestDocument | undefined {
     problems: [],
     root: () => {
       // In JSON a tab or a carriage return is always white space between tokens; YAML is particular about both.
-      root ??= parseYamlDocuments(text.replace(/[\t\r]/g, " "), true)[0]?.contents ?? null;
+      root ??= parseYamlDocuments(text.replace(/[\t\r]/g, " "))[0]?.contents ?? null;
       return root;
     },
   };
@@ -286,7 +286,8 @@ function shortCommentProblems(text: string): OffsetProblem[] {
   }];
 }
 
-function textProblems(text: string): OffsetProblem[] {
+/** What readers may read differently, whatever the text means: separators of documents, and characters. */
+export function textProblems(text: string): OffsetProblem[] {
   const problems = [...separatorProblems(text), ...shortCommentProblems(text)];
   for (const match of text.matchAll(AMBIGUOUS_CHARACTERS)) {
     problems.push({ offset: match.index, message: characterProblem(match[0]) });
@@ -305,7 +306,7 @@ function readYaml(name: string, text: string): ManifestDocument[] {
       message: "directives, lines that begin with %, change what YAML means: leave this line out",
     }]);
   }
-  const parsed = parseYamlDocuments(text, true);
+  const parsed = parseYamlDocuments(text);
   const generalProblems = textProblems(text);
   if (parsed.length === 0) {
     const problems = [...generalProblems, ...tabProblems(text, [0, text.length], [])];
@@ -530,7 +531,7 @@ function readPiecewise(name: string, text: string): ManifestDocument[] | undefin
   const problems: OffsetProblem[] = [];
   for (const [from, to] of pieces(text, listStart, listEnd)) {
     const piece = text.slice(from, to);
-    const [document, ...rest] = parseYamlDocuments(piece, false);
+    const [document, ...rest] = parseYamlDocuments(piece);
     // Whatever is odd is left to the whole parser, which knows the place of it.
     if (document === undefined || rest.length > 0 || document.errors.length > 0) return undefined;
     const pieceProblems = textProblems(piece);
@@ -545,7 +546,7 @@ function readPiecewise(name: string, text: string): ManifestDocument[] | undefin
     offset: 0,
     problems,
     root: () => {
-      root ??= parseYamlDocuments(text, false)[0]?.contents ?? null;
+      root ??= parseYamlDocuments(text)[0]?.contents ?? null;
       return root;
     },
   }];
