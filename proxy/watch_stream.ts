@@ -270,7 +270,7 @@ export function linesOf(
   for (const chunk of chunks) {
     const { lines, tooLong } = splitter.push(chunk);
     all.push(...lines);
-    cut = tooLong;
+    cut ||= tooLong;
   }
   return { lines: all, problem: cut ? `a line is longer than ${MAX_WATCH_LINE_BYTES} bytes` : undefined };
 }
