@@ -28,7 +28,7 @@ import type { ReviewGate } from "./node_api/review_gate.ts";
 import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
 import { ANSWER_TIMEOUT_MS, type Upstream, UpstreamError } from "./upstream.ts";
-import { afterSilence } from "./pods/watch_silence.ts";
+import { createWatchSilence } from "./pods/watch_silence.ts";
 
 /** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);
@@ -307,11 +307,13 @@ function endable(
   const reader = body.getReader();
   let ended = false;
   let end = () => {};
+  const silence = createWatchSilence(clock, log, path, () => end());
   return new ReadableStream<Uint8Array>({
     start(controller) {
       end = () => {
         if (!ended) {
           ended = true;
+          silence.end();
           controller.close();
           reader.cancel().catch(() => {});
         }
@@ -324,9 +326,10 @@ function endable(
       reader.closed.catch(() => {}).then(() => signal.removeEventListener("abort", end));
     },
     async pull(controller) {
-      const cancelTimer = afterSilence(clock, log, path, () => end());
       try {
+        silence.wait();
         const { done, value } = await reader.read();
+        silence.heard();
         if (ended) {
           return;
         }
@@ -347,11 +350,14 @@ function endable(
           }
         }
       } finally {
-        cancelTimer();
+        if (ended) {
+          silence.end();
+        }
       }
     },
     cancel(reason) {
       ended = true;
+      silence.end();
       return reader.cancel(reason);
     },
   }, { highWaterMark: 0 });
