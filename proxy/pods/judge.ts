@@ -45,8 +45,8 @@ import { lastGoodPod, stoppingPod } from "./stopping.ts";
 export const MAX_TRACKED_PODS = 20_000;
 
 /**
- * Pods that are verified at the same time. Signatures are checked beside this thread, which meanwhile compares what has been
- * checked: more at once would only take its turns away.
+ * Pods that are verified at the same time. Signatures are checked beside this thread, which meanwhile compares, judges and
+ * builds what has been checked: more at once would only take its turns away.
  */
 export const MAX_CONCURRENT_VERIFICATIONS = 8;
 
@@ -246,6 +246,8 @@ interface Candidate {
   /** The verifier was told that dates do not count any more. */
   datesSkipped: boolean;
   verdict: Verdict | undefined;
+  /** Its signature is being checked, or waits for that: the verdict is there when this resolves. It never rejects. */
+  verified: Promise<void> | undefined;
 }
 
 interface Refusal {
@@ -337,27 +339,35 @@ class NodeJudge implements Judge {
     showings: Showing[],
   ): Promise<void> {
     const candidates = seen.map((pod) => this.#prepare(pod, twins));
-    await this.#verifyAll(candidates);
-    for (const [index, { kind, live }] of seen.entries()) {
-      const candidate = candidates[index];
-      if (kind === "deleted") {
-        showings.push(this.#delete(live, snapshot));
-      } else if (candidate === undefined) {
-        showings.push({ kind: "hide" });
-      } else {
-        if (this.#hasLostAdmission(candidate)) {
-          candidate.datesSkipped = false;
-          candidate.verdict = await this.#verify(candidate);
+    const stop = this.#beginVerifying(candidates);
+    try {
+      for (const [index, { kind, live }] of seen.entries()) {
+        const candidate = candidates[index];
+        if (kind === "deleted") {
+          showings.push(this.#delete(live, snapshot));
+        } else if (candidate === undefined) {
+          showings.push({ kind: "hide" });
+        } else {
+          // One after the other and in order, while the signatures of those behind it are checked.
+          if (candidate.verified !== undefined) {
+            await candidate.verified;
+          }
+          if (this.#hasLostAdmission(candidate)) {
+            candidate.datesSkipped = false;
+            candidate.verdict = await this.#verify(candidate);
+          }
+          const toReserve = this.#referencesToReserve(candidate);
+          const reserved = toReserve !== undefined && await this.#reserveReferences(candidate, toReserve);
+          const decision = this.#decide(candidate, snapshot);
+          if (reserved && decision.kind !== "admit") {
+            this.#references?.forget(candidate.identity.uid);
+          }
+          this.#noteReferences(candidate, decision, snapshot);
+          showings.push(this.#apply(candidate, decision, snapshot));
         }
-        const toReserve = this.#referencesToReserve(candidate);
-        const reserved = toReserve !== undefined && await this.#reserveReferences(candidate, toReserve);
-        const decision = this.#decide(candidate, snapshot);
-        if (reserved && decision.kind !== "admit") {
-          this.#references?.forget(candidate.identity.uid);
-        }
-        this.#noteReferences(candidate, decision, snapshot);
-        showings.push(this.#apply(candidate, decision, snapshot));
       }
+    } finally {
+      stop();
     }
   }
 
@@ -395,7 +405,8 @@ class NodeJudge implements Judge {
       if (candidate === undefined) {
         return { kind: "hide" };
       }
-      await this.#verifyAll([candidate]);
+      this.#beginVerifying([candidate]);
+      await candidate.verified;
       await this.#checkReferences(candidate);
       const decision = this.#decide(candidate, undefined);
       const { resourceVersion } = candidate.live;
@@ -576,12 +587,17 @@ class NodeJudge implements Judge {
       refusal: this.#refuseEarly(live, identity, twins),
       datesSkipped: this.#ledger.get(identity.uid) !== undefined,
       verdict: undefined,
+      verified: undefined,
     };
   }
 
-  /** Has the signatures checked that matter, several at the same time. */
-  async #verifyAll(candidates: readonly (Candidate | undefined)[]): Promise<void> {
-    const unknown: Candidate[] = [];
+  /**
+   * Has the signatures checked that matter, several at the same time and in order.
+   *
+   * @returns what ends it, before its time if not all are judged; the promises of those that were left out never resolve
+   */
+  #beginVerifying(candidates: readonly (Candidate | undefined)[]): () => void {
+    const unknown: { candidate: Candidate; done: () => void }[] = [];
     for (const candidate of candidates) {
       if (candidate === undefined || candidate.refusal !== undefined || candidate.live.mirror) {
         continue;
@@ -594,17 +610,24 @@ class NodeJudge implements Judge {
       const { object, identity } = candidate.live;
       candidate.verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
       if (candidate.verdict === undefined) {
-        unknown.push(candidate);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        candidate.verified = promise;
+        unknown.push({ candidate, done: resolve });
       }
     }
-    const queue = unknown.values();
+    let next = 0;
     const verifyNext = async () => {
-      for (const candidate of queue) {
-        candidate.verdict = await this.#verify(candidate);
+      for (let one = unknown[next++]; one !== undefined; one = unknown[next++]) {
+        one.candidate.verdict = await this.#verify(one.candidate);
+        one.done();
       }
     };
-    const length = Math.min(MAX_CONCURRENT_VERIFICATIONS, unknown.length);
-    await Promise.all(Array.from({ length }, verifyNext));
+    for (let count = 0; count < MAX_CONCURRENT_VERIFICATIONS && count < unknown.length; count++) {
+      void verifyNext();
+    }
+    return () => {
+      next = unknown.length;
+    };
   }
 
   #refuseEarly(live: LivePod, identity: Identity, twins: Twins | undefined): Refusal | undefined {
