@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { KnownValues } from "@signed-pods/shared/strict-json";
+import { type BodyPieces, StreamedResponse } from "./http_client/http_client.ts";
 import type { LineSplitter } from "./pods/json_lines.ts";
 import { parseObject } from "./pods/pod_answer.ts";
 import { isResourceVersion } from "./pods/served_versions.ts";
@@ -66,20 +67,30 @@ export interface Relaying {
  * What comes is taken at once. What comes behind it in the same turn of the event loop, or while it is judged, is taken together: under
  * load, each piece costs the two connections and the judge about as much as what is in it.
  */
-export function relayed(
-  upstream: ReadableStream<Uint8Array> | null,
-  relaying: Relaying,
-): ReadableStream<Uint8Array> | null {
-  if (upstream === null) {
+export function relayed(answer: Response, relaying: Relaying): ReadableStream<Uint8Array> | null {
+  const pieces = answer instanceof StreamedResponse
+    ? answer.pieces
+    : answer.body === null
+    ? undefined
+    : piecesOf(answer.body);
+  if (pieces === undefined) {
     relaying.release();
     return null;
   }
-  return new ReadableStream<Uint8Array>(new Relay(upstream, relaying), { highWaterMark: 0 });
+  return new ReadableStream<Uint8Array>(new Relay(pieces, relaying), { highWaterMark: 0 });
+}
+
+function piecesOf(body: ReadableStream<Uint8Array<ArrayBuffer>>): BodyPieces {
+  const reader = body.getReader();
+  return {
+    next: async () => (await reader.read()).value,
+    abandon: () => void reader.cancel().catch(() => {}),
+  };
 }
 
 /** A watch on its way, as the source of the kubelet's stream. */
 class Relay implements UnderlyingDefaultSource<Uint8Array> {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #pieces: BodyPieces;
   readonly #relaying: Relaying;
   readonly #silence: WatchSilence;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -97,10 +108,10 @@ class Relay implements UnderlyingDefaultSource<Uint8Array> {
   #sent = false;
   #released = false;
 
-  constructor(upstream: ReadableStream<Uint8Array>, relaying: Relaying) {
-    this.#reader = upstream.getReader();
+  constructor(pieces: BodyPieces, relaying: Relaying) {
+    this.#pieces = pieces;
     this.#relaying = relaying;
-    this.#silence = relaying.silence(() => void this.#reader.cancel().catch(() => {}));
+    this.#silence = relaying.silence(() => this.#close());
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {
@@ -140,10 +151,7 @@ class Relay implements UnderlyingDefaultSource<Uint8Array> {
   #read(): void {
     this.#reading = true;
     this.#silence.wait();
-    this.#reader.read().then(
-      ({ done, value }) => this.#come(done ? "ended" : value),
-      () => this.#come("failed"),
-    );
+    this.#pieces.next().then((piece) => this.#come(piece ?? "ended"), () => this.#come("failed"));
   }
 
   #come(chunk: Uint8Array | "ended" | "failed"): void {
@@ -234,8 +242,8 @@ class Relay implements UnderlyingDefaultSource<Uint8Array> {
       this.#released = true;
       this.#silence.end();
       this.#relaying.release();
-      // The request is aborted by now; this is for streams that do not know of it.
-      this.#reader.cancel().catch(() => {});
+      // The request is aborted by now; this is for bodies that do not know of it.
+      this.#pieces.abandon();
     }
   }
 }

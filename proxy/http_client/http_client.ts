@@ -54,6 +54,33 @@ export class WholeResponse extends Response {
   }
 }
 
+/** The pieces of a body as they come. */
+export interface BodyPieces {
+  /**
+   * Waits for more.
+   *
+   * @returns undefined at the end
+   */
+  next(): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Nobody wants more of it; what waits for more fails. */
+  abandon(): void;
+}
+
+/**
+ * An answer whose body is still to come. A stream's own work is several times that of reading a piece, so whoever reads many small
+ * ones, as watches do, takes them from here.
+ */
+export class StreamedResponse extends Response {
+  /** The body; either this or the stream is read. */
+  readonly pieces: BodyPieces;
+
+  /** @param pieces the body */
+  constructor(pieces: BodyPieces, init: ResponseInit) {
+    super(streamOf(pieces), init);
+    this.pieces = pieces;
+  }
+}
+
 /** What a client is made of. */
 export interface HttpClientOptions {
   /** Connects with a server: host and port of the URL; TLS with everything that belongs to it. */
@@ -327,7 +354,9 @@ async function readHead(connection: BufferedConnection, method: string): Promise
 }
 
 /** The body of one answer as it comes. */
-class Content {
+class Content implements BodyPieces {
+  /** What was taken and not given to anybody. */
+  readonly #taken: Uint8Array<ArrayBuffer>[] = [];
   readonly #connection: BufferedConnection;
   readonly #decoder: BodyDecoder;
   readonly #signal: AbortSignal | undefined;
@@ -345,6 +374,11 @@ class Content {
     this.#finish = finish;
   }
 
+  /** Gives pieces back that were taken from it: they come next. */
+  putBack(pieces: readonly Uint8Array<ArrayBuffer>[]): void {
+    this.#taken.push(...pieces);
+  }
+
   /** What has come of it by now; undefined if nothing has. */
   take(): Uint8Array<ArrayBuffer> | undefined {
     const { content, used } = this.#decoder.push(this.#connection.unused);
@@ -360,8 +394,11 @@ class Content {
     return this.#decoder.done;
   }
 
-  /** Waits for more; undefined at the end. */
   async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const taken = this.#taken.shift();
+    if (taken !== undefined) {
+      return taken;
+    }
     try {
       while (!this.#decoder.done) {
         if (!await this.#connection.read()) {
@@ -381,7 +418,6 @@ class Content {
     }
   }
 
-  /** Nobody wants more of it. */
   abandon(): void {
     this.#end(false);
   }
@@ -418,28 +454,25 @@ async function makeResponse(
     piece = await content.next();
   }
   const [first, ...others] = pieces;
-  return content.done
-    ? new WholeResponse(first !== undefined && others.length === 0 ? first : concat(pieces), init)
-    : new Response(streamOf(pieces, content), init);
+  if (content.done) {
+    return new WholeResponse(first !== undefined && others.length === 0 ? first : concat(pieces), init);
+  }
+  content.putBack(pieces);
+  return new StreamedResponse(content, init);
 }
 
 /** The body as a stream that is read as it is wanted. */
-function streamOf(pieces: Uint8Array<ArrayBuffer>[], content: Content): ReadableStream<Uint8Array> {
+function streamOf(pieces: BodyPieces): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
-    start(controller) {
-      for (const piece of pieces) {
-        controller.enqueue(piece);
-      }
-    },
     async pull(controller) {
-      const piece = await content.next();
+      const piece = await pieces.next();
       if (piece === undefined) {
         controller.close();
       } else {
         controller.enqueue(piece);
       }
     },
-    cancel: () => content.abandon(),
+    cancel: () => pieces.abandon(),
   }, { highWaterMark: 0 });
 }
 

@@ -7,6 +7,7 @@ import {
   type HttpRequest,
   MAX_INTERIM_ANSWERS,
   MAX_WHOLE_BODY_BYTES,
+  StreamedResponse,
   WholeResponse,
 } from "./http_client.ts";
 import { HttpClientError, type HttpClientFailure } from "./http_client_error.ts";
@@ -208,6 +209,22 @@ Deno.test("a stream is passed on as it comes, and is read as it is taken", async
   server.say("0\r\n\r\n");
   assert.equal((await reader?.read())?.done, true);
   assert.equal(server.closed, false);
+});
+
+Deno.test("a stream's pieces come without the stream, with what came beside the head first", async () => {
+  const { ask, connection } = setUp();
+  const asked = ask();
+  const server = await connection(0);
+  server.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+  const answer = await asked;
+  assert.ok(answer instanceof StreamedResponse);
+  assert.equal(decoder.decode(await answer.pieces.next()), "one");
+  server.say("3\r\ntwo\r\n");
+  assert.equal(decoder.decode(await answer.pieces.next()), "two");
+  const third = answer.pieces.next();
+  answer.pieces.abandon();
+  await assert.rejects(third);
+  assert.equal(server.closed, true);
 });
 
 Deno.test("answers without a body", async () => {

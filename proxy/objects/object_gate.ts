@@ -466,7 +466,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     try {
       const answer = await read(asked, ending.signal);
       if (mode === "audit" && answer.status !== 200) {
-        return unchanged(answer, relayed(answer.body, { end: ending.signal, release, silence }));
+        return unchanged(answer, relayed(answer, { end: ending.signal, release, silence }));
       }
       if (mode === "enforce") {
         const checked = await checkAnswer(answer, routeName(asked), log);
@@ -482,7 +482,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         audited: true,
         splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
       };
-      const body = relayed(answer.body, {
+      const body = relayed(answer, {
         end: ending.signal,
         release,
         silence,

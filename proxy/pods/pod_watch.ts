@@ -121,7 +121,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           signal: ending.signal,
         });
         if (mode === "audit" && answer.status !== 200) {
-          return unchanged(answer, relayed(answer.body, { end: ending.signal, release, silence }));
+          return unchanged(answer, relayed(answer, { end: ending.signal, release, silence }));
         }
         if (mode === "enforce") {
           const checked = await checkAnswer(answer, "pod-watch", log);
@@ -136,7 +136,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           audited: true,
           ending: ending.signal,
         };
-        const body = relayed(answer.body, {
+        const body = relayed(answer, {
           end: ending.signal,
           release,
           silence,
