@@ -133,8 +133,7 @@ export function createPodLists(options: PodListOptions): PodLists {
     if (!checked.ok) {
       return checked.response;
     }
-    const read = await readObject(checked.response.body, maxListBytes, known.forDocument(POD_DEPTH));
-    const decoded = read.ok ? decodeList(read.object) : read;
+    const decoded = await readList(checked.response.body);
     if (!decoded.ok) {
       return badAnswer("pod-list", decoded.problem, log, signal);
     }
@@ -159,6 +158,12 @@ export function createPodLists(options: PodListOptions): PodLists {
     }
   }
 
+  /** On its own, so that neither the bytes nor the list is in memory while its pods are judged and dropped. */
+  async function readList(body: ReadableStream<Uint8Array> | null): Promise<Decoded> {
+    const read = await readObject(body, maxListBytes, known.forDocument(POD_DEPTH));
+    return read.ok ? decodeList(read.object) : read;
+  }
+
   function notJudged(error: unknown): Response {
     log.error("list-failed", `a list could not be judged: ${messageOf(error)}`);
     return statusResponse(500, "InternalError", "kubelet-proxy: the pods could not be judged; see its log");
@@ -170,8 +175,7 @@ export function createPodLists(options: PodListOptions): PodLists {
       return unchanged(answer);
     }
     const [copy, original] = answer.body === null ? [null, null] : answer.body.tee();
-    const read = await readObject(copy, maxListBytes, known.forDocument(POD_DEPTH));
-    const decoded = read.ok ? decodeList(read.object) : read;
+    const decoded = await readList(copy);
     if (decoded.ok) {
       try {
         await judge.judge(decoded.list.sightings, snapshot ?? judge.beginSnapshot(true));
