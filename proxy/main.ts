@@ -289,14 +289,15 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     requestObserver: operability.requests,
   });
   await gate.judgeAgain(idsOf(keys.revoked));
-  const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  const selfClient = createHttpClient({
+    connect: () => Deno.connect({ transport: "unix", path: socketPath }),
+    clock: systemClock,
+    maxIdle: 0,
+    idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
+  });
   const selfCheck = createSelfCheck(
     `/${crypto.randomUUID()}`,
-    // Deno looks at the URL's host too, and this one is allowed; the client goes to the socket.
-    (path) => {
-      const { hostname, port } = listener.address;
-      return fetch(`http://${formatAddress(hostname, port)}${path}`, { client: selfClient });
-    },
+    (path) => selfClient.fetch(`http://kubelet-proxy${path}`, { method: "GET", headers: [] }),
   );
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),

@@ -11,10 +11,12 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { WholeResponse } from "../whole_response.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
 import { BufferedConnection, type ByteConnection } from "./connection.ts";
 import { HttpClientError } from "./http_client_error.ts";
-import { FIELD_VALUE, parseResponseHead, type ResponseHead } from "./response_head.ts";
+import { FIELD_VALUE } from "./field_lines.ts";
+import { parseResponseHead, type ResponseHead } from "./response_head.ts";
 
 /**
  * Longest body, in bytes, that is put together before it is passed on: a request's, to send it with its head in one
@@ -40,18 +42,6 @@ export interface HttpRequest {
   timeout?: AbortSignal;
   /** The answer is wanted as a whole, if it is not too long: it comes as a {@linkcode WholeResponse}. */
   whole?: boolean;
-}
-
-/** An answer whose body came with its head. */
-export class WholeResponse extends Response {
-  /** The body; null if there is none. */
-  readonly whole: Uint8Array<ArrayBuffer> | null;
-
-  /** @param whole the body */
-  constructor(whole: Uint8Array<ArrayBuffer> | null, init: ResponseInit) {
-    super(whole, init);
-    this.whole = whole;
-  }
 }
 
 /** What a client is made of. */

@@ -7,8 +7,8 @@ import {
   type HttpRequest,
   MAX_INTERIM_ANSWERS,
   MAX_WHOLE_BODY_BYTES,
-  WholeResponse,
 } from "./http_client.ts";
+import { WholeResponse } from "../whole_response.ts";
 import { HttpClientError, type HttpClientFailure } from "./http_client_error.ts";
 
 const encoder = new TextEncoder();
