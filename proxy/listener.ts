@@ -23,7 +23,8 @@ import { statusResponse } from "./status.ts";
 import { readCertificateAuthorities } from "./credentials/tls_identity.ts";
 
 /**
- * Most connections at a time. A kubelet has one for each watch and each request that runs; of watches there is one for each Secret and ConfigMap that its pods use.
+ * Most connections at a time. A kubelet has one for each request that runs; of watches there is one for each Secret and
+ * ConfigMap that its pods use.
  */
 export const MAX_CONNECTIONS = 4096;
 

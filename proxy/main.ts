@@ -32,6 +32,7 @@ import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.t
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
 import { openLedger } from "./pods/ledger.ts";
+import { WATCH_SILENCE_TIMEOUT_MS } from "./pods/watch_silence.ts";
 import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
@@ -67,10 +68,11 @@ import { createReplaceableVerifier } from "./credentials/replaceable_verifier.ts
 import { createRotatingClient } from "./credentials/rotating_client.ts";
 import { createRequestPath } from "./request_path.ts";
 import { UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
+import { withSharedTimers } from "./shared_timers.ts";
 import { runProgram } from "./credentials/run_program.ts";
 import { createLog } from "./telemetry.ts";
 import type { TlsIdentity } from "./credentials/tls_identity.ts";
-import { createUpstream } from "./upstream.ts";
+import { ANSWER_TIMEOUT_MS, createUpstream, RESPONSE_HEADERS_TIMEOUT_MS } from "./upstream.ts";
 import { checkNode, checkUnchanged } from "./credentials/upstream_files.ts";
 import type { VerificationKeySet } from "./credentials/verification_key_files.ts";
 
@@ -102,6 +104,13 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
 const LOG_DEADLINE_MS = 1_000;
 
 const PRIVATE_FOLDER = 0o700;
+
+/** The clock of requests and watches: each waits with timers that are nearly always called off. */
+const requestClock = withSharedTimers(systemClock, [
+  ANSWER_TIMEOUT_MS,
+  RESPONSE_HEADERS_TIMEOUT_MS,
+  WATCH_SILENCE_TIMEOUT_MS,
+]);
 
 const files: Files = {
   readText: (path) => Deno.readTextFile(path),
@@ -248,7 +257,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
         server: tunnel === undefined ? server : plain(server),
         fetch: client.fetch,
         credential,
-        clock: systemClock,
+        clock: requestClock,
       }),
     })),
     clock: systemClock,
@@ -281,7 +290,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     allowedPaths: options.allowedPaths,
     logRequests: options.logRequests,
     log,
-    clock: systemClock,
+    clock: requestClock,
     elapsedMs: () => performance.now(),
     random: Math.random,
     judgeObserver: operability.judge,

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import { WholeResponse } from "../whole_response.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
@@ -506,16 +507,8 @@ function formatHead(
   } else if (bytes !== undefined || method !== "GET") {
     text += `content-length: ${bytes?.length ?? 0}\r\n`;
   }
-  const head = latin1Bytes(`${text}\r\n`);
+  const head = Buffer.from(`${text}\r\n`, "latin1");
   return bytes === undefined || bytes.length === 0
     ? head
     : concat([head, rest === undefined ? bytes : chunkOf(bytes)]);
-}
-
-function latin1Bytes(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
-  for (let index = 0; index < text.length; index++) {
-    bytes[index] = text.charCodeAt(index);
-  }
-  return bytes;
 }

@@ -363,8 +363,14 @@ export class ServerConnection {
     return Buffer.from(text, "latin1");
   }
 
+  /** The time as HTTP writes it, which is made once a second. */
   #date(): string {
-    return this.#options.clock.now().toUTCString();
+    const now = this.#options.clock.now();
+    const second = Math.floor(now.getTime() / 1000);
+    if (second !== dated.second) {
+      dated = { second, text: now.toUTCString() };
+    }
+    return dated.text;
   }
 }
 
@@ -442,6 +448,8 @@ const FRAMING_FIELDS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+
+let dated = { second: -1, text: "" };
 
 const CR_LF = Buffer.from("\r\n");
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
