@@ -31,7 +31,7 @@ export class AnnotationError extends Error {}
  * The edits that set annotations of one object.
  *
  * @param text the whole manifest
- * @param root the document's syntax tree, with offsets into the text and with source tokens
+ * @param root the document's syntax tree, with offsets into the text
  * @param path way to the object whose `metadata.annotations` are meant
  * @param changes annotations to set or take away
  */

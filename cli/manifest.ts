@@ -24,6 +24,8 @@ import { InputError } from "./input_error.ts";
 import { parseYamlDocuments } from "./yaml_parser.ts";
 import {
   endsInDoubtfulSpaces,
+  hasTabAsIndentation,
+  isClosed,
   isExplicitKey,
   isJoinedToValue,
   isKeyOverLines,
@@ -222,7 +224,7 @@ function readJson(text: string): ManifestDocument | undefined {
     problems: [],
     root: () => {
       // In JSON a tab or a carriage return is always white space between tokens; YAML is particular about both.
-      root ??= parseYamlDocuments(text.replace(/[\t\r]/g, " "), true)[0]?.contents ?? null;
+      root ??= parseYamlDocuments(text.replace(/[\t\r]/g, " "))[0]?.contents ?? null;
       return root;
     },
   };
@@ -271,8 +273,22 @@ function separatorProblems(text: string): OffsetProblem[] {
   return problems;
 }
 
-function textProblems(text: string): OffsetProblem[] {
-  const problems = separatorProblems(text);
+/**
+ * A comment that ends a text which begins as JSON: to see that YAML follows JSON, kubectl needs four bytes of it
+ * (YAMLOrJSONDecoder.consumeWhitespace in k8s.io/apimachinery, pkg/util/yaml/decoder.go).
+ */
+function shortCommentProblems(text: string): OffsetProblem[] {
+  const comment = /^\s*\{/.test(text) ? text.search(/(?<!\S)#[^\n]{0,2}\n?$/) : -1;
+  if (comment < 0) return [];
+  return [{
+    offset: comment,
+    message: "kubectl cannot read a comment as short as this behind JSON: leave it out",
+  }];
+}
+
+/** What readers may read differently, whatever the text means: separators of documents, and characters. */
+export function textProblems(text: string): OffsetProblem[] {
+  const problems = [...separatorProblems(text), ...shortCommentProblems(text)];
   for (const match of text.matchAll(AMBIGUOUS_CHARACTERS)) {
     problems.push({ offset: match.index, message: characterProblem(match[0]) });
     if (problems.length > MAX_PRINTED_PROBLEMS) break;
@@ -290,7 +306,7 @@ function readYaml(name: string, text: string): ManifestDocument[] {
       message: "directives, lines that begin with %, change what YAML means: leave this line out",
     }]);
   }
-  const parsed = parseYamlDocuments(text, true);
+  const parsed = parseYamlDocuments(text);
   const generalProblems = textProblems(text);
   if (parsed.length === 0) {
     const problems = [...generalProblems, ...tabProblems(text, [0, text.length], [])];
@@ -372,16 +388,8 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
   const reportLayout = (node: Scalar, inFlow: boolean) => {
     const [start, end] = node.range ?? [0, 0];
     scalars.push([start, end]);
-    if (inFlow && node.type === Scalar.PLAIN && /^:|\?/.test(node.source ?? "")) {
-      report(node, `kubectl cannot read ${node.source ?? ""} in brackets or braces: write it in quotes`);
-    } else if (node.type === Scalar.QUOTE_DOUBLE) {
-      const escape = jsonEscapeIn(text.slice(start, end));
-      if (escape !== undefined) {
-        report(node, `kubectl cannot read ${escape} in YAML: write the character itself`);
-      }
-    } else if (isBlockType(node.type) && endsInDoubtfulSpaces(text, [start, end])) {
-      report(node, "programs differ in lines of spaces at the end of this block: leave the spaces out");
-    }
+    const problem = layoutProblem(node, inFlow, text, [start, end]);
+    if (problem !== undefined) report(node, problem);
   };
   const visitScalar = (node: Scalar): JsonValue => {
     if (node.type !== Scalar.PLAIN) return typeof node.value === "string" ? node.value : "";
@@ -422,10 +430,10 @@ function toJson(text: string, root: Node | null, problems: OffsetProblem[], part
     reportProperties(node);
     reportLayout(node, inFlow);
     const [start, end] = node.range ?? [0, 0];
-    if (inFlow && isKeyOverLines(text, [start, end])) {
+    if (isExplicitKey(text, start)) report(node, "? before a key is not needed: write key: value");
+    else if (isKeyOverLines(text, [start, end])) {
       report(node, "a key and its colon stand on one line: write key: value");
     }
-    if (isExplicitKey(text, start)) report(node, "? before a key is not needed: write key: value");
     if (node.type !== Scalar.PLAIN) return typeof node.value === "string" ? node.value : undefined;
     if (inFlow && isJoinedToValue(text, end)) {
       report(node, "kubectl needs a space after the colon: write key: value");
@@ -453,8 +461,43 @@ function tabProblems(text: string, part: TextRange, scalars: readonly TextRange[
   }));
 }
 
-function isBlockType(type: Scalar["type"]): boolean {
-  return type === Scalar.BLOCK_LITERAL || type === Scalar.BLOCK_FOLDED;
+/** Why kubectl or others cannot read a scalar as it is written. */
+function layoutProblem(
+  node: Scalar,
+  inFlow: boolean,
+  text: string,
+  range: TextRange,
+): string | undefined {
+  const source = text.slice(...range);
+  switch (node.type) {
+    case Scalar.QUOTE_SINGLE:
+      if (!isClosed(source)) return "the quote that ends this is missing: write '…'";
+      return quotesProblem(text.charAt(range[1]));
+    case Scalar.QUOTE_DOUBLE: {
+      const escape = jsonEscapeIn(source);
+      if (escape !== undefined) return `kubectl cannot read ${escape} in YAML: write the character itself`;
+      return quotesProblem(text.charAt(range[1]));
+    }
+    case Scalar.BLOCK_LITERAL:
+    case Scalar.BLOCK_FOLDED:
+      if (hasTabAsIndentation(source)) {
+        return "kubectl reads no tab where this block is indented: indent it with spaces";
+      }
+      return endsInDoubtfulSpaces(text, range)
+        ? "programs differ in lines of spaces at the end of this block: leave the spaces out"
+        : undefined;
+    default:
+      return inFlow && /^:|\?/.test(source)
+        ? `kubectl cannot read ${source} in brackets or braces: write it in quotes`
+        : undefined;
+  }
+}
+
+/** What stands right behind quotes, if it is more than punctuation. */
+function quotesProblem(behind: string): string | undefined {
+  return /[^\s:,\]}]/.test(behind)
+    ? `kubectl cannot read ${behind} right behind quotes: put a space there, or write it into the quotes`
+    : undefined;
 }
 
 function offsetOf(node: unknown): number {
@@ -488,7 +531,7 @@ function readPiecewise(name: string, text: string): ManifestDocument[] | undefin
   const problems: OffsetProblem[] = [];
   for (const [from, to] of pieces(text, listStart, listEnd)) {
     const piece = text.slice(from, to);
-    const [document, ...rest] = parseYamlDocuments(piece, false);
+    const [document, ...rest] = parseYamlDocuments(piece);
     // Whatever is odd is left to the whole parser, which knows the place of it.
     if (document === undefined || rest.length > 0 || document.errors.length > 0) return undefined;
     const pieceProblems = textProblems(piece);
@@ -503,7 +546,7 @@ function readPiecewise(name: string, text: string): ManifestDocument[] | undefin
     offset: 0,
     problems,
     root: () => {
-      root ??= parseYamlDocuments(text, false)[0]?.contents ?? null;
+      root ??= parseYamlDocuments(text)[0]?.contents ?? null;
       return root;
     },
   }];

@@ -205,6 +205,47 @@ Deno.test("refuses keys behind question marks", () => {
   assert.deepEqual(placesOf(`${POD}  ? a\n  : b\n  c: d ?\n  e: f\n`), ["6:5"]);
 });
 
+Deno.test("refuses keys whose colon stands on another line", () => {
+  assert.deepEqual(placesOf(`${POD}  a: b\n  c d\n    : e\n  f  : g\n  h\n    :\n    - i\n`), [
+    "7:3",
+    "10:3",
+  ]);
+  for (const key of ["c\n  : d", '"c"\n    : d', "c # d\n    : e", "c\n  # d\n    : e"]) {
+    assert.deepEqual(placesOf(`${POD}  a: b\n  ${key}\n`), ["7:3"], key);
+  }
+});
+
+Deno.test("refuses a comment behind JSON that is too short for kubectl", () => {
+  const json = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"},"spec":{}}';
+  for (const end of [" #", " # a", "\n#\n", "\n#\r\n"]) {
+    assert.deepEqual(placesOf(json + end), [end.startsWith("\n") ? "2:1" : `1:${json.length + 2}`], end);
+  }
+  for (const text of [`${json} # note\n`, `${json}\n# note`, `${POD}  a: {} #\n`]) {
+    assert.deepEqual(placesOf(text), [], text);
+  }
+});
+
+Deno.test("refuses quotes that are not closed, also at the end of the text", () => {
+  for (const end of ["'b''", "'''", "'''b''", '"b', "'b"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${end}`).map((place) => place.split(":")[0]), ["6"], end);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: 'b'''`), []);
+});
+
+Deno.test("refuses what stands right behind quotes", () => {
+  for (const value of ["{'b'!}", "['b'!]", '{"b"!: c}', "{'b': 'c'@}"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${value}\n`).map((place) => place.split(":")[0]), ["6"], value);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: {'b': ['c','d'],"e":'f'} # g\n`), []);
+});
+
+Deno.test("refuses blocks that are indented with tabs", () => {
+  for (const block of ["|\n   \tb\n", ">- # c\n   \tb\n"]) {
+    assert.deepEqual(placesOf(`${POD}  a: ${block}`).map((place) => place.split(":")[0]), ["6"], block);
+  }
+  assert.deepEqual(placesOf(`${POD}  a: |\n    all:\n    \techo\n`), []);
+});
+
 Deno.test("refuses flow style that kubectl cannot read", () => {
   assert.deepEqual(placesOf(`${POD}  a: {b:[c], d:, "e":[f]}\n`), ["6:7", "6:14"]);
   assert.deepEqual(placesOf(`${POD}  a: [::1, "::1", x?y]\n  b: ::1\n  c: x?y\n`), ["6:7", "6:19"]);

@@ -48,16 +48,57 @@ export function isJoinedToValue(text: string, keyEnd: number): boolean {
   return text[colon] === ":" && /\S/.test(text.charAt(colon + 1));
 }
 
-/** Whether a key of a flow mapping goes over more than one line, or its colon stands on another one. */
+/** Whether a scalar in single quotes has the quote that ends it: two of them are one of its characters. */
+export function isClosed(singleQuoted: string): boolean {
+  return /^'(?:[^']|'')*'$/.test(singleQuoted);
+}
+
+/** Whether a key without `?` goes over more than one line, or its colon stands on another one. */
 export function isKeyOverLines(text: string, [start, end]: TextRange): boolean {
-  const colon = afterSpace(text, end);
+  const colon = afterComments(text, end);
   return text.slice(start, text[colon] === ":" ? colon : end).includes("\n");
+}
+
+/** Where the next token begins. */
+function afterComments(text: string, offset: number): number {
+  let at = afterSpace(text, offset);
+  while (text[at] === "#" && at > offset) {
+    const end = text.indexOf("\n", at);
+    if (end < 0) return text.length;
+    at = afterSpace(text, end);
+  }
+  return at;
 }
 
 function afterSpace(text: string, offset: number): number {
   let at = offset;
   while (/\s/.test(text.charAt(at))) at += 1;
   return at;
+}
+
+/** The header of a block scalar that says how far it is indented. */
+const SAYS_INDENTATION = /^[|>][+-]?[1-9]/;
+
+/**
+ * Whether a tab stands where a line of a block scalar must be indented, which kubectl's library does not read: before
+ * the first content, or left of its column.
+ *
+ * @param block from its `|` or `>` to the end of its last line
+ */
+export function hasTabAsIndentation(block: string): boolean {
+  const [header = "", ...lines] = block.split("\n");
+  const columns = lines.map((line) => line.search(/[^ ]|$/));
+  // A column that the header gives is counted from the parent's: no line of content is left of it.
+  const ofText = columns.filter((column, index) => /\S/.test(lines[index]?.charAt(column) ?? ""));
+  let indentation = SAYS_INDENTATION.test(header)
+    ? Math.min(...ofText, ...ofText.length > 0 ? [] : columns)
+    : undefined;
+  for (const [index, line] of lines.entries()) {
+    const column = columns[index] ?? 0;
+    if (line[column] === "\t" && (indentation === undefined || column < indentation)) return true;
+    if (line.trim() !== "") indentation ??= column;
+  }
+  return false;
 }
 
 /**
@@ -70,7 +111,7 @@ function afterSpace(text: string, offset: number): number {
 export function endsInDoubtfulSpaces(text: string, [start, end]: TextRange): boolean {
   const block = text.slice(start, end);
   const content = block.trimEnd().length;
-  if (block.indexOf("\n") < content && !/^[|>][+-]?[1-9]/.test(block)) return false;
+  if (block.indexOf("\n") < content && !SAYS_INDENTATION.test(block)) return false;
   return /^[^\n]*\n(?:\r?\n)*[ \t]+(?:\r?\n|$)/.test(text.slice(start + content));
 }
 

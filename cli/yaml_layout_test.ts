@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import {
   endsInDoubtfulSpaces,
+  hasTabAsIndentation,
+  isClosed,
   isExplicitKey,
   isJoinedToValue,
   isKeyOverLines,
@@ -51,12 +53,45 @@ Deno.test("values that follow the colon at once are found", () => {
   }
 });
 
+Deno.test("scalars in single quotes are closed by a quote of their own", () => {
+  for (const scalar of ["''", "'a'", "'a''b'", "''''", "'a\n b'''"]) {
+    assert.equal(isClosed(scalar), true, scalar);
+  }
+  for (const scalar of ["'", "'a", "'a''", "'''", "'a'b'"]) assert.equal(isClosed(scalar), false, scalar);
+});
+
 Deno.test("keys over more than one line are found", () => {
   for (const key of ["'a\n b'", "a\n"]) {
     assert.equal(isKeyOverLines(`{${key}: 1}`, rangeOf(`{${key}: 1}`, key.trimEnd())), true, key);
   }
+  for (const text of ["a\n : 1", "a # note\n : 1", "a\n # note\n\n : 1", "'a'\n: 1", "{a #: 2\n: 1}"]) {
+    assert.equal(isKeyOverLines(text, rangeOf(text, /'a'|a/.exec(text)?.[0] ?? "")), true, text);
+  }
+  for (const text of ["a : 1\n", "a:\n  1", "a: # note\n  1", "{a # : 1\n}"]) {
+    assert.equal(isKeyOverLines(text, rangeOf(text, "a")), false, text);
+  }
   assert.equal(isKeyOverLines("{a:\n 1}", [1, 2]), false);
   assert.equal(isKeyOverLines("{a\n, b: 1}", [1, 2]), false);
+});
+
+Deno.test("tabs that indent a block are found, not those in its content", () => {
+  for (
+    const block of [
+      "|\n\ta\n",
+      "|\n \ta\n",
+      "|\n \t\n  a\n",
+      ">- # b\n  a\n \t\n  c\n",
+      "|2\n  a\n \tb\n",
+      "|\n \t",
+    ]
+  ) {
+    assert.equal(hasTabAsIndentation(block), true, JSON.stringify(block));
+  }
+  for (
+    const block of ["|", "|\n", "|\n  a:\n  \tb\n", "|\n  a\tb\n\n  c\n", "|2\n  \ta\n", "|-2\n  a\n  \t\n"]
+  ) {
+    assert.equal(hasTabAsIndentation(block), false, JSON.stringify(block));
+  }
 });
 
 Deno.test("lines of spaces that end a block are found where programs differ in them", () => {

@@ -29,13 +29,12 @@ const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
  * of the time, so it is shown an empty environment meanwhile.
  *
  * @param text YAML
- * @param keepSourceTokens whether nodes carry the tokens that they were made from
  */
-export function parseYamlDocuments(text: string, keepSourceTokens: boolean): Document.Parsed[] {
+export function parseYamlDocuments(text: string): Document.Parsed[] {
   const env = process.env;
   process.env = {};
   try {
-    const documents = parseAllDocuments(text, { ...OPTIONS, keepSourceTokens });
+    const documents = parseAllDocuments(text, OPTIONS);
     return Array.isArray(documents) ? documents : [];
   } finally {
     process.env = env;

@@ -65,10 +65,10 @@ export function readPlainScalar(source: string): PlainScalar {
         `kubectl reads ${source} as ${meaning}, other programs as text: write "${source}" or ${meaning}`,
     };
   }
-  const isInteger = INTEGER.test(source);
-  if (isInteger || FRACTION.test(source)) {
+  if (INTEGER.test(source) || FRACTION.test(source)) {
     const value = Number(source);
-    if (!Number.isFinite(value) || (isInteger && !Number.isSafeInteger(value))) {
+    // What a double cannot tell from its neighbours is an integer again as soon as somebody writes it in digits.
+    if (!Number.isFinite(value) || Math.abs(value) > Number.MAX_SAFE_INTEGER) {
       return {
         ok: false,
         message:

@@ -56,7 +56,18 @@ Deno.test("refuses plain scalars that YAML 1.1 and 1.2 read differently", () => 
 });
 
 Deno.test("refuses numbers that cannot be read exactly", () => {
-  for (const source of ["9007199254740992", "-9007199254740992", "1e400", "-1e400", "1" + "0".repeat(400)]) {
+  for (
+    const source of [
+      "9007199254740992",
+      "-9007199254740992",
+      "90E17",
+      "-1e16",
+      "9007199254740992.5",
+      "1e400",
+      "-1e400",
+      "1" + "0".repeat(400),
+    ]
+  ) {
     assert.equal(readPlainScalar(source).ok, false, source);
   }
 });

@@ -28,7 +28,7 @@ import type { ReviewGate } from "./node_api/review_gate.ts";
 import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
 import { ANSWER_TIMEOUT_MS, type Upstream, UpstreamError } from "./upstream.ts";
-import { afterSilence } from "./pods/watch_silence.ts";
+import { createWatchSilence } from "./pods/watch_silence.ts";
 import { WholeResponse } from "./whole_response.ts";
 
 /** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
@@ -318,11 +318,13 @@ function endable(
   const reader = body.getReader();
   let ended = false;
   let end = () => {};
+  const silence = createWatchSilence(clock, log, path, () => end());
   return new ReadableStream<Uint8Array>({
     start(controller) {
       end = () => {
         if (!ended) {
           ended = true;
+          silence.end();
           controller.close();
           reader.cancel().catch(() => {});
         }
@@ -335,9 +337,10 @@ function endable(
       reader.closed.catch(() => {}).then(() => signal.removeEventListener("abort", end));
     },
     async pull(controller) {
-      const cancelTimer = afterSilence(clock, log, path, () => end());
       try {
+        silence.wait();
         const { done, value } = await reader.read();
+        silence.heard();
         if (ended) {
           return;
         }
@@ -358,11 +361,14 @@ function endable(
           }
         }
       } finally {
-        cancelTimer();
+        if (ended) {
+          silence.end();
+        }
       }
     },
     cancel(reason) {
       ended = true;
+      silence.end();
       return reader.cancel(reason);
     },
   }, { highWaterMark: 0 });

@@ -32,7 +32,6 @@ import { openInsecureTunnel, type Tunnel } from "./credentials/insecure_tunnel.t
 import { createKeyExpiry } from "./credentials/key_expiry.ts";
 import { folderOf, type Kubeconfig } from "./credentials/kubeconfig.ts";
 import { openLedger } from "./pods/ledger.ts";
-import { WATCH_SILENCE_TIMEOUT_MS } from "./pods/watch_silence.ts";
 import { ledgerFile } from "./pods/ledger_file.ts";
 import { openListener } from "./listener.ts";
 import type { Log } from "./log.ts";
@@ -105,11 +104,10 @@ const LOG_DEADLINE_MS = 1_000;
 
 const PRIVATE_FOLDER = 0o700;
 
-/** The clock of requests and watches: each waits with timers that are nearly always called off. */
+/** The clock of requests: each waits with timers that are nearly always called off. */
 const requestClock = withSharedTimers(systemClock, [
   ANSWER_TIMEOUT_MS,
   RESPONSE_HEADERS_TIMEOUT_MS,
-  WATCH_SILENCE_TIMEOUT_MS,
 ]);
 
 const files: Files = {

@@ -5,11 +5,13 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { KnownValues } from "@signed-pods/shared/strict-json";
 import type { LineSplitter } from "./pods/json_lines.ts";
 import { parseObject } from "./pods/pod_answer.ts";
 import { isResourceVersion } from "./pods/served_versions.ts";
+import type { WatchSilence } from "./pods/watch_silence.ts";
 import { rebuildStatus } from "./status.ts";
 
 /**
@@ -17,6 +19,12 @@ import { rebuildStatus } from "./status.ts";
  * an event, it stays below this.
  */
 export const MAX_WATCH_LINE_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Most bytes of a watch that are read while nobody can take them, beyond the chunk that reaches it: some ten events, which are judged
+ * together. More would only be waited for longer.
+ */
+export const MAX_READ_AHEAD_BYTES = 65_536;
 
 /** Annotation of the BOOKMARK that ends the initial events; its only value is "true". */
 const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
@@ -39,92 +47,232 @@ export interface Piece {
   sent?: () => void;
 }
 
+/** What is made of a watch's bytes. */
+export interface Relaying {
+  /** Ends the upstream request, or says that it has been ended. */
+  end: AbortSignal;
+  /** Called once, when nothing more will be sent. */
+  release: () => void;
+  /** Makes what notices that nothing comes any more. */
+  silence: (onSilence: () => void) => WatchSilence;
+  /** Makes of the chunks that have come, or of the end, what is sent; without it, chunks are sent as they are. */
+  take?: (chunks: readonly Uint8Array[] | undefined) => Piece | Promise<Piece>;
+}
+
 /**
- * A body that is read only as the kubelet takes it, one chunk at a time, so that a slow kubelet slows down the API server
- * instead of filling memory. It ends cleanly whatever happens upstream: to client-go a watch that ends is one to resume.
+ * A body that is read only as the kubelet takes it, so that a slow kubelet slows down the API server instead of filling
+ * memory. It ends cleanly whatever happens upstream: to client-go a watch that ends is one to resume.
  *
- * @param end ends the upstream request, or says that it has been ended
- * @param release called once, when nothing more will be sent
- * @param hear waits for bytes: calls back when they do not come, and is told when they do
- * @param take makes of a chunk, or of the end, what is sent; without it, chunks are sent as they are
+ * What comes is taken at once. What comes behind it in the same turn of the event loop, or while it is judged, is taken together: under
+ * load, each piece costs the two connections and the judge about as much as what is in it.
  */
 export function relayed(
   upstream: ReadableStream<Uint8Array> | null,
-  end: AbortSignal,
-  release: () => void,
-  hear: (end: () => void) => () => void,
-  take: (chunk: Uint8Array | undefined) => Promise<Piece> = (chunk) =>
-    Promise.resolve({ bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined }),
+  relaying: Relaying,
 ): ReadableStream<Uint8Array> | null {
   if (upstream === null) {
-    release();
+    relaying.release();
     return null;
   }
-  const reader = upstream.getReader();
-  let released = false;
-  const finish = () => {
-    if (!released) {
-      released = true;
-      release();
-      // The request is aborted by now; this is for streams that do not know of it.
-      reader.cancel().catch(() => {});
-    }
-  };
-
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      const endNow = () => {
-        if (!released) {
-          finish();
-          controller.close();
-        }
-      };
-      end.addEventListener("abort", endNow, { once: true });
-      if (end.aborted) {
-        endNow();
-      }
-    },
-    async pull(controller) {
-      while (!released) {
-        // A failure upstream is the same to the kubelet as an end; what was not complete is dropped.
-        // A silence that is too long is an end too: the connection may be dead, and the kubelet resumes the watch.
-        const cancelTimer = hear(() => void reader.cancel().catch(() => {}));
-        const read = await reader.read().catch(() => undefined);
-        cancelTimer();
-        const piece = read === undefined || released ? undefined : await take(read.value);
-        if (released) {
-          return;
-        }
-        const sends = piece !== undefined && piece.bytes.length > 0;
-        if (sends) {
-          controller.enqueue(piece.bytes);
-          piece.sent?.();
-        }
-        if (piece === undefined || piece.ended) {
-          finish();
-          controller.close();
-        }
-        if (sends) {
-          return;
-        }
-      }
-    },
-    cancel: finish,
-  }, { highWaterMark: 0 });
+  return new ReadableStream<Uint8Array>(new Relay(upstream, relaying), { highWaterMark: 0 });
 }
 
-/** The complete lines of a chunk, or the last line if there is no chunk, and what is wrong after them. */
+/** A watch on its way, as the source of the kubelet's stream. */
+class Relay implements UnderlyingDefaultSource<Uint8Array> {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #relaying: Relaying;
+  readonly #silence: WatchSilence;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** What has come and was not taken. */
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #reading = false;
+  /** No more will come; if upstream failed, its end is not taken. */
+  #ended: "not" | "ended" | "failed" = "not";
+  /** The kubelet takes more. */
+  #wanted = false;
+  /** What was taken is being judged. */
+  #taking = false;
+  /** Something was sent in this turn of the event loop. */
+  #sent = false;
+  #released = false;
+
+  constructor(upstream: ReadableStream<Uint8Array>, relaying: Relaying) {
+    this.#reader = upstream.getReader();
+    this.#relaying = relaying;
+    this.#silence = relaying.silence(() => void this.#reader.cancel().catch(() => {}));
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.#controller = controller;
+    const { end } = this.#relaying;
+    const endNow = () => this.#close();
+    end.addEventListener("abort", endNow, { once: true });
+    if (end.aborted) {
+      endNow();
+    }
+  }
+
+  pull(): void {
+    this.#wanted = true;
+    this.#goOn();
+  }
+
+  cancel(): void {
+    this.#finish();
+  }
+
+  #goOn(): void {
+    while (
+      this.#wanted && !this.#taking && !this.#sent && !this.#released &&
+      (this.#held.length > 0 || this.#ended !== "not")
+    ) {
+      this.#take();
+    }
+    if (
+      !this.#reading && this.#ended === "not" && !this.#released && (this.#wanted || this.#taking) &&
+      this.#heldBytes < MAX_READ_AHEAD_BYTES
+    ) {
+      this.#read();
+    }
+  }
+
+  #read(): void {
+    this.#reading = true;
+    this.#silence.wait();
+    this.#reader.read().then(
+      ({ done, value }) => this.#come(done ? "ended" : value),
+      () => this.#come("failed"),
+    );
+  }
+
+  #come(chunk: Uint8Array | "ended" | "failed"): void {
+    this.#reading = false;
+    this.#silence.heard();
+    if (typeof chunk === "string") {
+      this.#ended = chunk;
+    } else {
+      this.#held.push(chunk);
+      this.#heldBytes += chunk.length;
+    }
+    this.#goOn();
+  }
+
+  /** Takes what is held, or else the end. */
+  #take(): void {
+    const chunks = this.#held.length > 0 ? this.#held : undefined;
+    if (chunks === undefined && this.#ended === "failed") {
+      // To the kubelet a failure upstream is the same as an end; what was not complete is dropped.
+      this.#close();
+      return;
+    }
+    this.#held = [];
+    this.#heldBytes = 0;
+    const { take } = this.#relaying;
+    if (take === undefined) {
+      this.#send({ bytes: joined(chunks ?? []), ended: chunks === undefined });
+      return;
+    }
+    let piece: Piece | Promise<Piece>;
+    try {
+      piece = take(chunks);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#send(piece);
+  }
+
+  #send(piece: Piece | Promise<Piece>): void {
+    if (piece instanceof Promise) {
+      this.#taking = true;
+      piece.then((made) => {
+        this.#taking = false;
+        this.#sendPiece(made);
+        this.#goOn();
+      }, (error) => this.#fail(error));
+    } else {
+      this.#sendPiece(piece);
+    }
+  }
+
+  #sendPiece({ bytes, ended, sent }: Piece): void {
+    if (this.#released) {
+      return;
+    }
+    if (bytes.length > 0) {
+      this.#wanted = false;
+      this.#sent = true;
+      setImmediate(() => {
+        this.#sent = false;
+        this.#goOn();
+      });
+      this.#controller?.enqueue(bytes);
+      sent?.();
+    }
+    if (ended) {
+      this.#close();
+    }
+  }
+
+  #close(): void {
+    if (!this.#released) {
+      this.#finish();
+      this.#controller?.close();
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#released) {
+      this.#finish();
+      this.#controller?.error(error);
+    }
+  }
+
+  #finish(): void {
+    if (!this.#released) {
+      this.#released = true;
+      this.#silence.end();
+      this.#relaying.release();
+      // The request is aborted by now; this is for streams that do not know of it.
+      this.#reader.cancel().catch(() => {});
+    }
+  }
+}
+
+/** Chunks in one piece. */
+export function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const [first, ...others] = chunks;
+  if (first !== undefined && others.length === 0) {
+    return first;
+  }
+  const bytes = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return bytes;
+}
+
+/** The complete lines of chunks, or the last line if there are no chunks, and what is wrong after them. */
 export function linesOf(
   splitter: LineSplitter,
-  chunk: Uint8Array | undefined,
+  chunks: readonly Uint8Array[] | undefined,
 ): { lines: Uint8Array[]; problem: string | undefined } {
-  if (chunk === undefined) {
+  if (chunks === undefined) {
     // A last line may lack its line feed. If it is not complete it does not parse, and is dropped like any such line.
     const rest = splitter.rest();
     return { lines: rest.length === 0 ? [] : [rest], problem: undefined };
   }
-  const { lines, tooLong } = splitter.push(chunk);
-  return { lines, problem: tooLong ? `a line is longer than ${MAX_WATCH_LINE_BYTES} bytes` : undefined };
+  const all: Uint8Array[] = [];
+  let cut = false;
+  for (const chunk of chunks) {
+    const { lines, tooLong } = splitter.push(chunk);
+    all.push(...lines);
+    cut = tooLong;
+  }
+  return { lines: all, problem: cut ? `a line is longer than ${MAX_WATCH_LINE_BYTES} bytes` : undefined };
 }
 
 /**

@@ -43,7 +43,13 @@ export function objectAt(object: JsonObject, key: string): JsonObject {
 /** The objects in the list under a key, without what is no object; none if there is no list. */
 export function objectsAt(object: JsonObject, key: string): JsonObject[] {
   const value = getOwn(object, key);
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+  if (!Array.isArray(value)) return [];
+  const objects: JsonObject[] = [];
+  for (let index = 0; index < value.length; index++) {
+    const item = value[index];
+    if (isJsonObject(item)) objects.push(item);
+  }
+  return objects;
 }
 
 /** Whether two values are the same JSON: objects by their keys whatever the order, lists in order. */
@@ -65,18 +71,20 @@ const frozen = new WeakSet<object>();
 /** Makes a value and all its parts unchangeable, so that it can be shared. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !frozen.has(value)) {
-    for (const part of Object.values(value)) deepFreezeParts(part);
-    Object.freeze(value);
+    freezeParts(value);
     frozen.add(value);
   }
   return value;
 }
 
-function deepFreezeParts(value: unknown): void {
-  if (typeof value === "object" && value !== null && !frozen.has(value)) {
-    for (const part of Object.values(value)) deepFreezeParts(part);
-    Object.freeze(value);
+function freezeParts(value: object): void {
+  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  // Counted, since before a loop is optimized an iterator makes an object for each part.
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index];
+    if (typeof part === "object" && part !== null && !frozen.has(part)) freezeParts(part);
   }
+  Object.freeze(value);
 }
 
 /**

@@ -357,8 +357,12 @@ class Reader {
     if (known === undefined) return undefined;
     const depth = stack.length;
     const position = this.#position;
-    const [key, parentKey] = [stack[depth - 1]?.key ?? "", stack[depth - 2]?.key ?? ""];
-    for (const proposed of known.propose(this.#text, position, depth, key, parentKey)) {
+    const key = stack[depth - 1]?.key ?? "";
+    const parentKey = stack[depth - 2]?.key ?? "";
+    const proposals = known.propose(this.#text, position, depth, key, parentKey);
+    for (let index = 0; index < proposals.length; index++) {
+      const proposed = proposals[index];
+      if (proposed === undefined) break;
       if (depth + proposed.depth <= this.#maxDepth && proposed.standsAt(this.#text, position)) {
         this.#position += proposed.length;
         count(stack, proposed.depth, proposed.objectBytes);
@@ -372,7 +376,8 @@ class Reader {
   /** Hands on an object or array that has been read to its end. */
   #learn(value: JsonObject | JsonValue[], frame: Frame, stack: readonly Frame[]): void {
     const depth = stack.length;
-    const [key, parentKey] = [stack[depth - 1]?.key ?? "", stack[depth - 2]?.key ?? ""];
+    const key = stack[depth - 1]?.key ?? "";
+    const parentKey = stack[depth - 2]?.key ?? "";
     if (this.#known?.learns(depth, key, parentKey) === true) {
       const { start, levels, bytes } = frame;
       const read = makeKnownValue(

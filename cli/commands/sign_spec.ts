@@ -27,6 +27,7 @@ import {
 } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
 import { countIgnored, type IgnoredObject } from "../ignored.ts";
+import { mapInFlight, PARALLEL_VERIFICATIONS } from "../in_flight.ts";
 import { InputError } from "../input_error.ts";
 import { type KeySource, readCertificates, withKeySource } from "../key_source.ts";
 import {
@@ -35,11 +36,10 @@ import {
   offsetAt,
   type Path,
   placeOf,
-  positionOf,
   readManifest,
   requireNoProblems,
 } from "../manifest.ts";
-import { isSameButForSignatures } from "../same_manifest.ts";
+import { type AnnotatedPlaces, defect, readSignedManifest } from "../signed_manifest.ts";
 import { podSpecIn } from "../unknown_workloads.ts";
 import type { SignSpecOptions } from "../options.ts";
 import { createProgress, EXIT_OK, kindCounts, printErrors, printWarnings } from "../report.ts";
@@ -51,8 +51,8 @@ import {
   workloadName,
 } from "../templates.ts";
 
-/** Requests to a signing server that run at the same time. */
-const PARALLEL_REQUESTS = 4;
+/** Signatures, or requests for them to a signing server, that are under way at a time. */
+const PARALLEL_SIGNATURES = 4;
 
 /** Length of a refusal in a message, in UTF-16 code units. */
 const MAX_DENIAL_LENGTH = 1000;
@@ -102,6 +102,16 @@ export interface ToSign {
   readonly salts: readonly (readonly [object: ConfigObject, salt: string])[];
 }
 
+/** Where something is written, by document. */
+function annotatedPlaces({ templates, configMaps, salts }: ToSign): AnnotatedPlaces {
+  const places = [
+    ...templates.map(({ document, location: { path } }) => ({ document, path })),
+    ...configMaps.map(({ object: { document, path } }) => ({ document, path })),
+    ...salts.map(([{ document, path }]) => ({ document, path })),
+  ];
+  return Map.groupBy(places, ({ document }) => document);
+}
+
 /**
  * Says what the owner should know of what will be signed, and of what will not.
  *
@@ -110,20 +120,16 @@ export interface ToSign {
 function reportInput(
   effects: Effects,
   manifest: Manifest,
-  { templates, configMaps, salts }: ToSign,
+  toSign: ToSign,
 ): ReadonlyMap<string, number> {
+  const { templates, configMaps, salts } = toSign;
   printWarnings(effects, templates.flatMap(({ warnings }) => warnings));
   printErrors(effects, templates.flatMap(({ notes }) => notes));
   const ignored = new Map<string, number>();
-  const written = [
-    ...templates.map(({ document, location: { path } }) => ({ document, path })),
-    ...configMaps.map(({ object }) => object),
-    ...salts.map(([object]) => object),
-  ];
+  const places = annotatedPlaces(toSign);
   for (const document of manifest.documents) {
-    const locations = written.filter((place) => place.document === document);
     if (document.value === null) continue;
-    const objects = countIgnored(document.value, locations, ignored);
+    const objects = countIgnored(document.value, places.get(document) ?? [], ignored);
     printWarnings(effects, objects.flatMap((object) => unknownWorkload(manifest, document, object)));
   }
   for (const [object] of salts) {
@@ -174,19 +180,16 @@ async function signAll(
   templates: readonly { readonly text: string }[],
 ): Promise<string[]> {
   const progress = createProgress(effects);
-  const signatures: string[] = [];
   try {
-    for (let start = 0; start < templates.length; start += PARALLEL_REQUESTS) {
-      if (templates.length > PARALLEL_REQUESTS) progress.show(`signing ${start + 1} of ${templates.length}`);
-      const batch = templates.slice(start, start + PARALLEL_REQUESTS);
-      signatures.push(
-        ...await Promise.all(batch.map(async ({ text }) => encodeBase64(await source.sign(text)))),
-      );
-    }
+    return await mapInFlight(templates, PARALLEL_SIGNATURES, async ({ text }, index) => {
+      if (templates.length > PARALLEL_SIGNATURES) {
+        progress.show(`signing ${index + 1} of ${templates.length}`);
+      }
+      return encodeBase64(await source.sign(text));
+    });
   } finally {
     progress.clear();
   }
-  return signatures;
 }
 
 /** The manifest's text with annotations. */
@@ -224,41 +227,34 @@ function insert(
 export async function checkSigned(
   input: Manifest,
   text: string,
-  { templates, configMaps, salts }: ToSign,
+  toSign: ToSign,
   choices: SigningChoices,
   keys: readonly VerificationKey[],
   origin: string,
   now: Date,
 ): Promise<Manifest> {
-  const output = readManifest(new TextEncoder().encode(text), `signed ${input.name}`, { edit: true });
-  if (output.documents.length !== input.documents.length) throw defect("has another number of documents");
   const verifier = createVerifier({
     keys,
     acceptForms: new Set([choices.form]),
     requireDigests: choices.requireDigests,
   });
   const time = choices.notBefore !== undefined && choices.notBefore > now ? choices.notBefore : now;
-  for (const [index, document] of output.documents.entries()) {
+  const output = readSignedManifest(input, text, annotatedPlaces(toSign));
+  const templatesOf = Map.groupBy(toSign.templates, ({ document }) => document);
+  const toVerify = output.documents.flatMap(({ value }, index) => {
     const before = input.documents[index];
-    const paths = templates.filter((template) => template.document === before).map(({ location }) =>
-      location.path
-    );
-    const objectPaths = [...configMaps.map(({ object }) => object), ...salts.map(([object]) => object)]
-      .filter((object) => object.document === before).map(({ path }) => path);
-    if (
-      before === undefined ||
-      !isSameButForSignatures(before.value, document.value, [...paths, ...objectPaths])
-    ) {
-      throw defect(
-        `differs from the input in more than the signatures in the document at line ${
-          lineOf(output, document)
-        }`,
-      );
-    }
-    if (paths.length === 0 || !isJsonObject(document.value)) continue;
-    const verdicts = await verifier.verifyObject(document.value, { now: time });
-    if (verdicts.length !== paths.length) throw defect("holds another number of pod templates");
-    for (const { workload, verdict } of verdicts) {
+    const count = before === undefined ? 0 : templatesOf.get(before)?.length ?? 0;
+    return count > 0 && isJsonObject(value) ? [{ value, count }] : [];
+  });
+  const verdicts = await mapInFlight(
+    toVerify,
+    PARALLEL_VERIFICATIONS,
+    ({ value }) => verifier.verifyObject(value, { now: time }),
+  );
+  for (const [index, { count }] of toVerify.entries()) {
+    const ofDocument = verdicts[index] ?? [];
+    if (ofDocument.length !== count) throw defect("holds another number of pod templates");
+    for (const { workload, verdict } of ofDocument) {
       if (verdict.decision === "allow") continue;
       throw new InputError([
         `${input.name}: ${workloadName(workload)}: the signature does not verify with ${origin}: ` +
@@ -266,7 +262,7 @@ export async function checkSigned(
       ]);
     }
   }
-  await checkConfigMaps(findConfigObjects(output, true), configMaps, keys, origin, time);
+  await checkConfigMaps(findConfigObjects(output, true), toSign.configMaps, keys, origin, time);
   return output;
 }
 
@@ -301,16 +297,6 @@ async function checkConfigMaps(
 
 function equalPath(a: Path, b: Path): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function lineOf(manifest: Manifest, document: ManifestDocument): number {
-  return positionOf(manifest.text, document.offset).line;
-}
-
-function defect(what: string): Error {
-  return new Error(
-    `the signed manifest ${what}: nothing was printed; this is a defect of podsign, please report it`,
-  );
 }
 
 /** The manifest as it came, byte order mark included. */

@@ -11,9 +11,17 @@ import { createVerifier, type ObjectVerdict } from "@signed-pods/shared/pod/veri
 import { ConfigObjects } from "../config_objects.ts";
 import { type Effects, readInput } from "../effects.ts";
 import { countIgnored } from "../ignored.ts";
+import { mapInFlight, PARALLEL_VERIFICATIONS } from "../in_flight.ts";
 import { InputError } from "../input_error.ts";
 import { readCertificates, withKeySource } from "../key_source.ts";
-import { objectError, offsetAt, placeOf, podTemplatesOf, readManifest } from "../manifest.ts";
+import {
+  type ManifestDocument,
+  objectError,
+  offsetAt,
+  placeOf,
+  podTemplatesOf,
+  readManifest,
+} from "../manifest.ts";
 import type { VerifySpecOptions } from "../options.ts";
 import { judgeWithContent } from "../pinned_content.ts";
 import {
@@ -30,6 +38,12 @@ import { missingNamespace, workloadName } from "../templates.ts";
 
 /** Places of objects are looked up in inputs up to this length; beyond it takes seconds. */
 const MAX_PLACED_LENGTH: number = 1024 * 1024;
+
+/** What is said of one pod or workload. */
+interface JudgedObject {
+  readonly verdict: PlacedVerdict;
+  readonly warnings: readonly string[];
+}
 
 async function trustedKeys(
   options: VerifySpecOptions,
@@ -71,41 +85,48 @@ export async function verifySpec(options: VerifySpecOptions, effects: Effects): 
   });
   const objects = await ConfigObjects.read(effects, manifest, options.withConfig);
   const now = effects.now();
-  const verdicts: PlacedVerdict[] = [];
-  const warnings: string[] = [];
   const ignored = new Map<string, number>();
+  const toJudge: ManifestDocument[] = [];
+  let count = 0;
   for (const document of manifest.documents) {
     const locations = podTemplatesOf(manifest, document);
     countIgnored(document.value, locations, ignored);
-    if (locations.length === 0 || !isJsonObject(document.value)) continue;
-    progress.show(`judging ${locations.length} objects`);
+    if (locations.length > 0) toJudge.push(document);
+    count += locations.length;
+  }
+  const judge = async (document: ManifestDocument) => {
     try {
-      for (const judged of await verifier.verifyObject(document.value, { now })) {
-        const { verdict, workload } = judged;
+      const { value } = document;
+      if (!isJsonObject(value)) return [];
+      const judged: JudgedObject[] = [];
+      for (const object of await verifier.verifyObject(value, { now })) {
+        const { verdict, workload } = object;
         const namespace = workload.namespace ??
           (verdict.decision === "allow" ? verdict.workload?.namespace : undefined);
-        const result = verdict.decision === "deny" ? judged : {
-          ...judged,
+        const result = verdict.decision === "deny" ? object : {
+          ...object,
           verdict: await judgeWithContent(verdict, namespace, objects, keys, now),
         };
-        const advice = [...adviceOf(result), ...mirrorAdvice(document.value, result)];
+        const advice = [...adviceOf(result), ...mirrorAdvice(value, result)];
         const isPlaced = (result.verdict.decision === "deny" || advice.length > 0) &&
           manifest.text.length <= MAX_PLACED_LENGTH;
         const place = isPlaced ? placeOf(manifest, offsetAt(document, result.path)) : undefined;
-        verdicts.push(place === undefined ? result : { ...result, place });
-        warnings.push(
-          ...advice.map((line) => `${place ?? name}: ${workloadName(result.workload)}${line}`),
-        );
+        judged.push({
+          verdict: place === undefined ? result : { ...result, place },
+          warnings: advice.map((line) => `${place ?? name}: ${workloadName(workload)}${line}`),
+        });
       }
+      return judged;
     } catch (error) {
       if (error instanceof SignedPodsError) throw objectError(manifest, document, [], error);
       throw error;
-    } finally {
-      progress.clear();
     }
-  }
+  };
+  progress.show(`judging ${count} objects`);
+  const judged = (await mapInFlight(toJudge, PARALLEL_VERIFICATIONS, judge).finally(progress.clear)).flat();
+  const verdicts = judged.map(({ verdict }) => verdict);
+  printWarnings(effects, judged.flatMap(({ warnings }) => warnings));
   const report = { verdicts, ignored };
-  printWarnings(effects, warnings);
   if (verdicts.length === 0) printWarnings(effects, [`${name}: holds no pods: nothing was judged`]);
   await effects.writeOut(options.output === "json" ? jsonReport(report) : textReport(report));
   return countRefused(report) === 0 ? EXIT_OK : EXIT_REFUSED;

@@ -35,12 +35,13 @@ import { createServedVersions, isResourceVersion } from "../pods/served_versions
 import { createSlots } from "../pods/slots.ts";
 import { makeStatus, statusResponse, successStatus } from "../status.ts";
 import type { Upstream } from "../upstream.ts";
-import { afterSilence } from "../pods/watch_silence.ts";
+import { createWatchSilence } from "../pods/watch_silence.ts";
 import {
   decodeEvent,
   encodeBookmark,
   encodeEvent,
   isTrue,
+  joined,
   linesOf,
   MAX_WATCH_LINE_BYTES,
   type Piece,
@@ -466,11 +467,11 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       unwatch?.(signal.aborted);
       end();
     };
-    const hear = (silent: () => void) => afterSilence(clock, log, asked.path, silent);
+    const silence = (onSilence: () => void) => createWatchSilence(clock, log, asked.path, onSilence);
     try {
       const answer = await read(asked, ending.signal);
       if (mode === "audit" && answer.status !== 200) {
-        return unchanged(answer, relayed(answer.body, ending.signal, release, hear));
+        return unchanged(answer, relayed(answer.body, { end: ending.signal, release, silence }));
       }
       if (mode === "enforce") {
         const checked = await checkAnswer(answer, routeName(asked), log);
@@ -486,13 +487,12 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
         audited: true,
         splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
       };
-      const body = relayed(
-        answer.body,
-        ending.signal,
+      const body = relayed(answer.body, {
+        end: ending.signal,
         release,
-        hear,
-        (chunk) => mode === "audit" ? auditChunk(asked, run, chunk) : take(asked, run, chunk),
-      );
+        silence,
+        take: (chunks) => mode === "audit" ? auditChunks(asked, run, chunks) : take(asked, run, chunks),
+      });
       return mode === "audit"
         ? unchanged(answer, body)
         : new Response(body, { headers: { "content-type": "application/json" } });
@@ -502,13 +502,17 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     }
   }
 
-  /** Handles a chunk, or the end (no chunk). */
-  async function take(asked: ObjectRequest, run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
+  /** Handles chunks, or the end (no chunks). */
+  async function take(
+    asked: ObjectRequest,
+    run: WatchRun,
+    chunks: readonly Uint8Array[] | undefined,
+  ): Promise<Piece> {
     const kind = kinds[asked.resource];
-    const { lines, problem: cut } = linesOf(run.splitter, chunk);
+    const { lines, problem: cut } = linesOf(run.splitter, chunks);
     let text = "";
     let problem = cut;
-    let ended = chunk === undefined;
+    let ended = chunks === undefined;
     try {
       for (const line of lines) {
         const decoded = decodeEvent(line, asked.apiVersion, kind.kind);
@@ -616,16 +620,16 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
     }
   }
 
-  /** Passes on the chunk, and judges what it completes until something cannot be read. */
-  async function auditChunk(
+  /** Passes on the chunks, and judges what they complete until something cannot be read. */
+  async function auditChunks(
     asked: ObjectRequest,
     run: WatchRun,
-    chunk: Uint8Array | undefined,
+    chunks: readonly Uint8Array[] | undefined,
   ): Promise<Piece> {
     if (run.audited) {
-      run.audited = !(await take(asked, run, chunk)).ended;
+      run.audited = !(await take(asked, run, chunks)).ended;
     }
-    return { bytes: chunk ?? new Uint8Array(0), ended: chunk === undefined };
+    return { bytes: joined(chunks ?? []), ended: chunks === undefined };
   }
 
   function read(asked: ObjectRequest, signal: AbortSignal): Promise<Response> {

@@ -552,7 +552,9 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           continue;
         }
         versions.set(key, one.version);
-        const others = [...one.pods.entries()].flatMap(([uid, theirs]) => uid === pod.uid ? [] : theirs);
+        const passed = held(one);
+        // Mostly there is nothing to compare them with, and every pod refers to kube-root-ca.crt.
+        const others = passed.length > 0 || own.some(isPinned) ? demandsOfOthers(one, pod.uid) : [];
         const conflict = mode === "enforce" ? findConflict(own, others) : undefined;
         if (conflict !== undefined) {
           const detail = `another pod on this node was signed with other content of ${conflict}`;
@@ -562,7 +564,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
           const detail = `the kubelet may hold content of ${kind} ${name} that an earlier process passed on`;
           return misfit({ path: own[0]?.reference.path ?? "", kind: "invalid", detail });
         }
-        for (const { object, text } of held(one)) {
+        for (const { object, text } of passed) {
           const { verdict } = await judgeBy(kind, object, [...others, ...own], one.signed);
           if (verdict.decision === "deny") {
             const [difference] = verdict.differences;
@@ -612,6 +614,21 @@ const TOO_MANY_OBJECTS =
   `the pods of this node refer to more than ${MAX_HELD_OBJECTS} ConfigMaps and Secrets`;
 
 const NOT_ALL_SEEN = "pods that refer to it were admitted by an earlier process and have not been seen since";
+
+/** What other pods ask of an object. Replicas, whose references are the same ones, count once. */
+function demandsOfOthers({ pods: users }: HeldObject, uid: string): AnsweredReference[] {
+  const demands = new Set<AnsweredReference>();
+  for (const [other, theirs] of users) {
+    if (other !== uid) {
+      theirs.forEach((one) => demands.add(one));
+    }
+  }
+  return [...demands];
+}
+
+function isPinned({ answer: { kind } }: AnsweredReference): boolean {
+  return kind === "pinned";
+}
 
 /** Whether not any content will do. */
 function isDemanding({ reference: { use }, answer: { kind } }: AnsweredReference): boolean {

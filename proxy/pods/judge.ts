@@ -119,6 +119,13 @@ export interface Judge {
    * @throws LedgerFullError or what the ledger's store throws; then nothing may be forwarded
    */
   judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
+  /**
+   * Judges a pod of a watch at once, if nothing has to be waited for: an admitted pod that stays admitted. Then it is what
+   * {@linkcode Judge.judge} would have said; otherwise nothing is said, and nothing has been done.
+   *
+   * @throws what {@linkcode Judge.judge} throws
+   */
+  judgeAtOnce(sighting: Sighting, snapshot?: Snapshot): Showing | undefined;
   /** What GET shows of a pod; remembers nothing. */
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
@@ -286,6 +293,8 @@ class NodeJudge implements Judge {
   readonly #ended = new Set<string>();
   #sightings = 0;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Pieces of work that wait for their turn, or have it. */
+  #turns = 0;
 
   constructor(options: JudgeOptions) {
     this.#verifier = options.verifier;
@@ -350,6 +359,34 @@ class NodeJudge implements Judge {
         showings.push(this.#apply(candidate, decision, snapshot));
       }
     }
+  }
+
+  judgeAtOnce({ kind, object }: Sighting, snapshot?: Snapshot): Showing | undefined {
+    if (kind === "deleted" || this.#turns > 0 || !this.#ledger.flushed) {
+      return undefined;
+    }
+    const seen: SeenPod = { kind, live: readLivePod(object) };
+    const { identity, mirror } = seen.live;
+    const entry = identity.ok ? this.#ledger.get(identity.uid) : undefined;
+    if (!identity.ok || mirror || entry?.state !== "admitted") {
+      return undefined;
+    }
+    const candidate = this.#prepare(seen, undefined);
+    if (candidate === undefined || candidate.refusal !== undefined) {
+      return undefined;
+    }
+    const verdict = this.#verifier.verifyKnown?.(object, identity, this.#timeOf(candidate));
+    candidate.verdict = verdict;
+    if (verdict === undefined || verdict.keyId !== entry.keyId || this.#referencesToReserve(candidate)) {
+      return undefined;
+    }
+    const decision = this.#decide(candidate, snapshot);
+    if (decision.kind !== "admit" || decision.replaces !== undefined) {
+      return undefined;
+    }
+    this.#recallRefusals([seen]);
+    this.#noteReferences(candidate, decision, snapshot);
+    return this.#apply(candidate, decision, snapshot);
   }
 
   preview(object: JsonObject): Promise<Showing> {
@@ -508,8 +545,10 @@ class NodeJudge implements Judge {
    * signature is checked or the journal is written.
    */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#turns++;
     const result = this.#turn.then(work, work);
-    this.#turn = result.catch(() => {});
+    const done = () => void this.#turns--;
+    this.#turn = result.then(done, done);
     return result;
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { JsonObject } from "@signed-pods/shared/json";
+import { deepFreeze, type JsonObject } from "@signed-pods/shared/json";
 import { createVerifier, type VerifierOptions } from "@signed-pods/shared/pod/verify";
 import {
   createJudge,
@@ -159,6 +159,83 @@ Deno.test("an allowed pod is admitted before it is shown", async () => {
   assert.equal("status" in objectOf(JSON.parse(entry?.pod ?? "")), false);
   assert.equal(await bench.fate(withStatus(GOOD, { phase: "Running" })), "known");
   assert.equal(bench.log.of("pod-admitted").length, 1, "a verdict is logged once");
+});
+
+/** A pod as it is read again, with the parts that the verifier knows it by; another version, and what else is other. */
+function again(pod: JsonObject, change: JsonObject = {}): JsonObject {
+  const metadata = objectOf(pod["metadata"]);
+  for (const part of [pod["spec"], metadata["annotations"], metadata["labels"]]) deepFreeze(part);
+  return { ...pod, metadata: { ...metadata, resourceVersion: "7" }, ...change };
+}
+
+const SEEN = await owner.signedPod();
+
+Deno.test("an admitted pod that stays admitted is judged at once, as it is judged in turn", async () => {
+  const [bench, other] = [await makeBench(), await makeBench()];
+  await bench.see(again(SEEN));
+  await other.see(again(SEEN));
+  const object = again(SEEN, { status: { phase: "Running" } });
+  const showing = bench.judge.judgeAtOnce({ kind: "present", object });
+  assert.ok(showing !== undefined);
+  assert.deepEqual([showing], await other.see(object));
+  assert.deepEqual([...bench.ledger.entries()], [...other.ledger.entries()]);
+  assert.equal(bench.store.appends, 1, "nothing more is written");
+});
+
+Deno.test("refuses to judge at once what has to be found out, written or refused", async () => {
+  const unknown = await makeBench();
+  assert.equal(unknown.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
+  assert.equal(unknown.ledger.size, 0);
+
+  const bench = await makeBench();
+  await bench.see(again(SEEN));
+  const metadata = objectOf(again(SEEN)["metadata"]);
+  for (
+    const [what, object] of [
+      ["another spec", withImage(SEEN, "registry.example/evil:1")],
+      ["another node", withSpec(SEEN, { nodeName: "elsewhere" })],
+      ["other annotations", again(SEEN, { metadata: { ...metadata, annotations: {} } })],
+      ["another pod's name", again(SEEN, { metadata: { ...metadata, name: "other" } })],
+      ["a mirror", makeMirror({ uid: uidOf(1) })],
+      ["no identity", again(SEEN, { metadata: { name: "web" } })],
+      ["a status that is none", again(SEEN, { status: { phase: "Sleeping" } })],
+    ] as const
+  ) {
+    assert.equal(bench.judge.judgeAtOnce({ kind: "present", object }), undefined, what);
+  }
+  assert.equal(bench.judge.judgeAtOnce({ kind: "deleted", object: again(SEEN) }), undefined);
+  assert.deepEqual([bench.told, bench.refused.size, bench.ledger.get(uidOf(1))?.state], [
+    ["allow enforce web"],
+    0,
+    "admitted",
+  ]);
+});
+
+Deno.test("refuses to judge at once while others have their turn", async () => {
+  const bench = await makeBench();
+  await bench.see(again(SEEN));
+  const turn = bench.see(again(SEEN));
+  assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
+  await turn;
+  assert.ok(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }));
+});
+
+Deno.test("refuses to judge at once while the ledger is not written", async () => {
+  const bench = await makeBench();
+  bench.store.failure = new Error("no space left on device");
+  await assert.rejects(bench.see(again(SEEN)), /no space/);
+  assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
+  bench.store.failure = undefined;
+  await bench.see(again(SEEN));
+  assert.ok(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }));
+});
+
+Deno.test("refuses to judge at once a pod that is being stopped", async () => {
+  const bench = await makeBench();
+  await bench.see(again(SEEN));
+  await bench.see(withImage(SEEN, "registry.example/evil:1"));
+  assert.equal(bench.ledger.get(uidOf(1))?.state, "stopping");
+  assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
 });
 
 Deno.test("a batch is one append", async () => {

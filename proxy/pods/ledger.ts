@@ -93,6 +93,8 @@ export interface Ledger {
   readonly retiredFull: boolean;
   /** The kubelet knows all that was sent until then; see `retired_uids.ts`. */
   settle(moment: number): void;
+  /** Everything is on disk; {@linkcode Ledger.flush} would have nothing to do. */
+  readonly flushed: boolean;
   /** Writes what has changed, all in one append. A failure leaves it to be written by the next call. */
   flush(): Promise<void>;
 }
@@ -127,14 +129,14 @@ export async function openLedger(
   let characters = 0;
 
   function insert(entry: LedgerEntry): void {
-    const before = entries.get(entry.uid);
-    if (before !== undefined) {
+    const { uid, namespace, name, pod } = entry;
+    const before = entries.get(uid);
+    characters += pod.length - (before?.pod.length ?? 0);
+    entries.set(uid, entry);
+    if (before !== undefined && (before.name !== name || before.namespace !== namespace)) {
       names.delete(podKey(before.namespace, before.name));
-      characters -= before.pod.length;
     }
-    characters += entry.pod.length;
-    entries.set(entry.uid, entry);
-    names.set(podKey(entry.namespace, entry.name), entry.uid);
+    names.set(podKey(namespace, name), uid);
   }
 
   function erase(uid: string): void {
@@ -177,6 +179,7 @@ export async function openLedger(
   let lines = entries.size + retired.size;
   let pending: string[] = [];
   let writing: Promise<void> = Promise.resolve();
+  let flushes = 0;
 
   async function write(): Promise<void> {
     if (pending.length === 0) {
@@ -247,8 +250,14 @@ export async function openLedger(
       return retired.full;
     },
     settle: (moment) => retired.settle(moment),
+    get flushed() {
+      return flushes === 0 && pending.length === 0;
+    },
     flush() {
+      flushes++;
+      const done = () => void flushes--;
       writing = writing.then(write, write);
+      writing.then(done, done);
       return writing;
     },
   };

@@ -18,8 +18,8 @@ export function podText(pod: JsonObject): string {
 
 function textOfMembers(object: JsonObject, textOfMember: (value: JsonValue) => string): string {
   let text = "{";
-  for (const [key, value] of Object.entries(object)) {
-    text += `${text === "{" ? "" : ","}${JSON.stringify(key)}:${textOfMember(value)}`;
+  for (const key of Object.keys(object)) {
+    text += `${text === "{" ? "" : ","}${JSON.stringify(key)}:${textOfMember(object[key] ?? null)}`;
   }
   return `${text}}`;
 }

@@ -18,12 +18,13 @@ import { isResourceVersion, type ServedVersions } from "./served_versions.ts";
 import { makeStatus, statusResponse } from "../status.ts";
 import { stoppingPod } from "./stopping.ts";
 import type { Upstream } from "../upstream.ts";
-import { afterSilence } from "./watch_silence.ts";
+import { createWatchSilence } from "./watch_silence.ts";
 import {
   decodeEvent,
   encodeBookmark,
   encodeEvent,
   isTrue,
+  joined,
   linesOf,
   MAX_WATCH_LINE_BYTES,
   type Piece,
@@ -70,7 +71,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
   const closing = new AbortController();
   let restarting = new AbortController();
   let open = 0;
-  const hear = (end: () => void) => afterSilence(clock, log, PODS_PATH, end);
+  const silence = (onSilence: () => void) => createWatchSilence(clock, log, PODS_PATH, onSilence);
 
   return {
     async watch(query, signal) {
@@ -120,7 +121,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           signal: ending.signal,
         });
         if (mode === "audit" && answer.status !== 200) {
-          return unchanged(answer, relayed(answer.body, ending.signal, release, hear));
+          return unchanged(answer, relayed(answer.body, { end: ending.signal, release, silence }));
         }
         if (mode === "enforce") {
           const checked = await checkAnswer(answer, "pod-watch", log);
@@ -135,7 +136,12 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
           audited: true,
           ending: ending.signal,
         };
-        const body = relayed(answer.body, ending.signal, release, hear, (chunk) => take(run, chunk));
+        const body = relayed(answer.body, {
+          end: ending.signal,
+          release,
+          silence,
+          take: (chunks) => mode === "audit" ? audit(run, chunks) : take(run, chunks),
+        });
         return mode === "audit"
           ? unchanged(answer, body)
           : new Response(body, { headers: { "content-type": "application/json" } });
@@ -192,12 +198,9 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     });
   }
 
-  /** Handles a chunk, or the end (no chunk). Text comes back for what may be sent, and whether the watch ends. */
-  async function take(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
-    if (mode === "audit") {
-      return await audit(run, chunk);
-    }
-    const { lines, problem: cut } = linesOf(run.splitter, chunk);
+  /** Handles chunks, or the end (no chunks). Text comes back for what may be sent, and whether the watch ends. */
+  function take(run: WatchRun, chunks: readonly Uint8Array[] | undefined): Piece | Promise<Piece> {
+    const { lines, problem: cut } = linesOf(run.splitter, chunks);
     const events: ReadEvent[] = [];
     let problem = cut;
     for (const line of lines) {
@@ -214,20 +217,46 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       }
     }
     const shown: string[] = [];
-    try {
-      await show(run, events, shown);
-    } catch (error) {
-      log.error("watch-failed", `an event could not be judged; the watch ends: ${messageOf(error)}`);
-      return { bytes: encoder.encode(shown.join("")), ended: true, sent: () => judge.sent() };
-    }
-    if (problem !== undefined) {
-      log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
-    }
-    return {
-      bytes: encoder.encode(shown.join("")),
-      ended: problem !== undefined || events.at(-1)?.kind === "error" || chunk === undefined,
-      sent: () => judge.sent(),
+    const sent = () => judge.sent();
+    const piece = (): Piece => {
+      if (problem !== undefined) {
+        log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
+      }
+      const ended = problem !== undefined || events.at(-1)?.kind === "error" || chunks === undefined;
+      return { bytes: encoder.encode(shown.join("")), ended, sent };
     };
+    const failed = (error: unknown): Piece => {
+      log.error("watch-failed", `an event could not be judged; the watch ends: ${messageOf(error)}`);
+      return { bytes: encoder.encode(shown.join("")), ended: true, sent };
+    };
+    try {
+      const count = showAtOnce(run, events, shown);
+      return count === events.length ? piece() : show(run, events.slice(count), shown).then(piece, failed);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  /**
+   * Judges events in order until one has to be waited for.
+   *
+   * @returns how many were judged
+   */
+  function showAtOnce(run: WatchRun, events: readonly ReadEvent[], shown: string[]): number {
+    let { moment } = judge;
+    for (const [index, event] of events.entries()) {
+      if (event.kind === "bookmark" && !event.initialEventsEnd) {
+        moment = judge.moment;
+        showBookmark(run, event, moment, shown);
+        continue;
+      }
+      const showing = event.kind === "present" ? judge.judgeAtOnce(event, run.snapshot) : undefined;
+      if (showing === undefined) {
+        return index;
+      }
+      shown.push(encodeShowing(run, showing, moment));
+    }
+    return events.length;
   }
 
   /**
@@ -261,12 +290,21 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         run.snapshot = undefined;
         await judge.completeSnapshot(snapshot);
       }
-      remember(run, event.resourceVersion, moment);
-      shown.push(encodeBookmark(event, "v1", "Pod"));
+      showBookmark(run, event, moment, shown);
     }
     if (batch.length > 0) {
       await judgeBatch();
     }
+  }
+
+  function showBookmark(
+    run: WatchRun,
+    event: ReadEvent & { kind: "bookmark" },
+    moment: number,
+    shown: string[],
+  ): void {
+    remember(run, event.resourceVersion, moment);
+    shown.push(encodeBookmark(event, "v1", "Pod"));
   }
 
   /** Of a watch that has ended meanwhile, nothing is sent any more. */
@@ -296,17 +334,17 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     }
   }
 
-  /** Passes on the chunk, and judges what it completes until something cannot be read. */
-  async function audit(run: WatchRun, chunk: Uint8Array | undefined): Promise<Piece> {
+  /** Passes on the chunks, and judges what they complete until something cannot be read. */
+  async function audit(run: WatchRun, chunks: readonly Uint8Array[] | undefined): Promise<Piece> {
     const piece: Piece = {
-      bytes: chunk ?? new Uint8Array(0),
-      ended: chunk === undefined,
+      bytes: joined(chunks ?? []),
+      ended: chunks === undefined,
       sent: () => judge.sent(),
     };
     if (!run.audited) {
       return piece;
     }
-    const { lines, problem } = linesOf(run.splitter, chunk);
+    const { lines, problem } = linesOf(run.splitter, chunks);
     try {
       for (const line of lines) {
         const decoded = decodeEvent(line, "v1", "Pod", known.forDocument(POD_DEPTH));

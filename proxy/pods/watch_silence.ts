@@ -14,19 +14,72 @@ import type { Log } from "../log.ts";
  */
 export const WATCH_SILENCE_TIMEOUT_MS = 180_000;
 
+/** Notices the silence of one watch. */
+export interface WatchSilence {
+  /** The next bytes are waited for, from now on. */
+  wait(): void;
+  /** They came. Until the next wait nobody listens, so that a kubelet which reads slowly is no silence. */
+  heard(): void;
+  /** The watch has ended. */
+  end(): void;
+}
+
 /**
- * Waits for the next bytes of a watch.
+ * One timer for a watch, not one for each of its chunks: when it rings, it looks since when nothing was heard. A clock that is set
+ * forward may end a watch early, which costs a resumption; one that is set back delays the end by no more than the timeout.
  *
  * @param path what is watched, for the log
- * @param end called when they do not come
- * @returns a function that tells that they came
+ * @param onSilence called once, when the silence is too long
  */
-export function afterSilence(clock: Clock, log: Log, path: string, end: () => void): () => void {
-  return clock.after(WATCH_SILENCE_TIMEOUT_MS, () => {
-    log.warn("watch-silent", "the API server sent nothing on a watch, not even a bookmark; the watch ends", {
-      path,
-      seconds: WATCH_SILENCE_TIMEOUT_MS / 1000,
+export function createWatchSilence(
+  clock: Clock,
+  log: Log,
+  path: string,
+  onSilence: () => void,
+): WatchSilence {
+  let waitingSinceMs: number | undefined;
+  let ended = false;
+  let cancel: (() => void) | undefined;
+
+  function ring(delayMs: number): void {
+    cancel = clock.after(delayMs, () => {
+      cancel = undefined;
+      if (waitingSinceMs === undefined) {
+        // The next wait sets the timer.
+        return;
+      }
+      const leftMs = WATCH_SILENCE_TIMEOUT_MS - (clock.now().getTime() - waitingSinceMs);
+      if (leftMs > 0) {
+        ring(Math.min(leftMs, WATCH_SILENCE_TIMEOUT_MS));
+        return;
+      }
+      ended = true;
+      log.warn(
+        "watch-silent",
+        "the API server sent nothing on a watch, not even a bookmark; the watch ends",
+        {
+          path,
+          seconds: WATCH_SILENCE_TIMEOUT_MS / 1000,
+        },
+      );
+      onSilence();
     });
-    end();
-  });
+  }
+
+  return {
+    wait() {
+      waitingSinceMs = clock.now().getTime();
+      if (cancel === undefined && !ended) {
+        ring(WATCH_SILENCE_TIMEOUT_MS);
+      }
+    },
+    heard() {
+      waitingSinceMs = undefined;
+    },
+    end() {
+      ended = true;
+      cancel?.();
+      cancel = undefined;
+    },
+  };
 }

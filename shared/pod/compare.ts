@@ -41,7 +41,7 @@ export function compareSpecs(signed: JsonObject, live: JsonObject, context: Inje
   const found = withoutScheduling(live);
   const { spec, injected, permissions, misfits } = withInjected(withoutScheduling(signed), found, context);
   const walk = new Walk(misfits);
-  walk.objects("PodSpec", spec, found, "spec");
+  if (!areEqual("PodSpec", spec, found)) walk.objects("PodSpec", spec, found, "spec");
   return { differences: walk.differences, spec, injected, permissions };
 }
 
@@ -62,6 +62,48 @@ const SUMMARY_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
 /** Types of lists whose order means nothing: StatefulSets add their volumes in random order. */
 const UNORDERED_TYPES: ReadonlySet<string> = new Set(["Volume"]);
 
+/**
+ * Whether a walk would find nothing, told without making paths and names. It may say no where a walk finds nothing either:
+ * of volumes in another order, or of amounts that are written in two ways.
+ */
+function areEqual(type: string, signed: JsonObject, found: JsonObject): boolean {
+  const fields = fieldsOf(type);
+  const names = Object.keys(found);
+  if (names.length !== Object.keys(signed).length) return false;
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? "";
+    const field = fields.get(name);
+    const value = getOwn(signed, name);
+    const other = found[name];
+    if (field === undefined || value === undefined || other === undefined) return false;
+    if (!haveEqual(field, value, other)) return false;
+  }
+  return true;
+}
+
+function haveEqual(field: Field, signed: JsonValue, found: JsonValue): boolean {
+  const { type, shape } = field;
+  if (Array.isArray(signed)) {
+    return shape === "list" && Array.isArray(found) && signed.length === found.length &&
+      signed.every((item, index) => areEqualItems(type, item, found[index]));
+  }
+  if (shape !== "map") return areEqualItems(type, signed, found);
+  if (!isJsonObject(signed) || !isJsonObject(found)) return false;
+  const keys = Object.keys(found);
+  return keys.length === Object.keys(signed).length &&
+    keys.every((key) => areEqualItems(type, getOwn(signed, key), found[key]));
+}
+
+function areEqualItems(
+  type: string | undefined,
+  signed: JsonValue | undefined,
+  found: JsonValue | undefined,
+): boolean {
+  return type !== undefined && isJsonObject(signed) && isJsonObject(found)
+    ? areEqual(type, signed, found)
+    : signed === found && (typeof signed !== "object" || signed === null) && signed !== undefined;
+}
+
 class Walk {
   readonly differences: Difference[] = [];
 
@@ -75,7 +117,7 @@ class Walk {
     const secrets = SECRET_FIELDS.get(type);
     for (const [name, field] of fields) {
       const secret = secrets?.has(name) ?? false;
-      this.#field(field, secret, getOwn(signed, name), getOwn(found, name), path + fieldSegment(name));
+      this.#field(field, secret, getOwn(signed, name), getOwn(found, name), path + field.segment);
     }
     // Decoding leaves no other fields; should it ever, they are not equal.
     for (const name of Object.keys(found)) {

@@ -94,12 +94,20 @@ const TOKEN_SOURCES: readonly JsonObject[] = deepFreeze([
   },
 ]);
 
+/** The service account volume's content with these. */
+const TOKEN_CONTENT: JsonObject = deepFreeze({ defaultMode: 420, sources: [...TOKEN_SOURCES] });
+
 /** OpenShift's fourth source: the CA that signs certificates of Services. */
 const OPENSHIFT_SOURCE: JsonObject = deepFreeze({
   configMap: {
     name: "openshift-service-ca.crt",
     items: [{ key: "service-ca.crt", path: "service-ca.crt" }],
   },
+});
+
+const OPENSHIFT_CONTENT: JsonObject = deepFreeze({
+  defaultMode: 420,
+  sources: [...TOKEN_SOURCES, OPENSHIFT_SOURCE],
 });
 
 const COMPLETION_INDEX_ENV: JsonObject = deepFreeze({
@@ -266,8 +274,8 @@ function tokenVolume(live: JsonObject): { name: string; value: JsonObject } | un
   for (const volume of objectsAt(live, "volumes")) {
     const { name } = volume;
     if (typeof name !== "string" || !TOKEN_VOLUME_NAME.test(name)) continue;
-    for (const sources of [[...TOKEN_SOURCES], [...TOKEN_SOURCES, OPENSHIFT_SOURCE]]) {
-      const value: JsonObject = { name, projected: { defaultMode: 420, sources } };
+    for (const projected of [TOKEN_CONTENT, OPENSHIFT_CONTENT]) {
+      const value: JsonObject = { name, projected };
       if (equalJson(volume, value)) found.push({ name, value });
     }
   }

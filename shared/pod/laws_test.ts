@@ -87,6 +87,36 @@ Deno.test("two specs differ if and only if they expand to something else, whiche
   assert.ok(equal > 50 && different > 500, `${equal} equal, ${different} different`);
 });
 
+Deno.test("whether two specs are equal is told as a walk tells it, which one more difference makes necessary", () => {
+  let equal = 0;
+  fc.assert(
+    fc.property(
+      arbitraryPodSpec({ messy: false }),
+      fc.nat(),
+      fc.boolean(),
+      fc.boolean(),
+      (spec, place, removes, alters) => {
+        const { hostname: _any, ...one } = expand(spec);
+        let { hostname: _other, ...other } = one;
+        try {
+          if (alters) ({ hostname: _other, ...other } = expand(altered(spec, place, removes)));
+        } catch {
+          return; // The alteration does not fit the schema.
+        }
+        const { differences } = compareSpecs(one, other, POD);
+        const walked = compareSpecs({ ...one, hostname: "one" }, { ...other, hostname: "other" }, POD);
+        assert.deepEqual(
+          walked.differences.filter(({ path }) => path !== "spec.hostname"),
+          differences,
+        );
+        if (differences.length === 0) equal++;
+      },
+    ),
+    { numRuns: 1000 },
+  );
+  assert.ok(equal > 300, `${equal} equal`);
+});
+
 Deno.test("what a comparison accepts is completed once: comparing again adds nothing", () => {
   let accepted = 0;
   fc.assert(

@@ -5,7 +5,7 @@
  * @module
  */
 import { SignedPodsError } from "../errors.ts";
-import { getOwn, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { getOwn, isJsonObject, type JsonObject, type JsonValue, setOwn } from "../json.ts";
 import { DEFAULT_ROWS, type DefaultRow, REWRITE_ROWS, type RewriteRow } from "./defaults.ts";
 import { decode, type Field, fieldsOf } from "./schema.ts";
 
@@ -119,7 +119,12 @@ export function minimal(spec: JsonValue | undefined): JsonObject {
 
 /** A spec without its scheduling fields. The input is not changed, but shares its parts with the output. */
 export function withoutScheduling(spec: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(spec).filter(([field]) => !SCHEDULING_FIELDS.has(field)));
+  const others: JsonObject = {};
+  for (const field of Object.keys(spec)) {
+    const value = spec[field];
+    if (value !== undefined && !SCHEDULING_FIELDS.has(field)) setOwn(others, field, value);
+  }
+  return others;
 }
 
 /** A spec as the schema has it; its problems in one error. */
@@ -144,22 +149,31 @@ function objectsIn(value: JsonValue | undefined): JsonObject[] {
 }
 
 function expandObject(plan: Plan, object: JsonObject, spec: JsonObject): void {
-  for (const row of plan.rewrites) row.expand(object, spec);
-  for (const row of plan.defaults) {
-    if (Object.hasOwn(object, row.field)) continue;
+  const { rewrites, defaults, parts } = plan;
+  // Counted loops, since before a loop is optimized an iterator makes an object for each step.
+  for (let index = 0; index < rewrites.length; index++) rewrites[index]?.expand(object, spec);
+  for (let index = 0; index < defaults.length; index++) {
+    const row = defaults[index];
+    if (row === undefined || Object.hasOwn(object, row.field)) continue;
     const value = defaultOf(row, object);
     if (value !== undefined) object[row.field] = value;
   }
-  for (const part of plan.parts) {
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index];
+    if (part === undefined) break;
     const { name, shape, pointer } = part.field;
     const value = getOwn(object, name);
-    if (value === undefined && shape === "single" && !pointer) {
+    if (value === undefined) {
+      if (shape !== "single" || pointer) continue;
       // Go has an object here even if nothing is written, and its fields get defaults.
       const created: JsonObject = {};
       expandObject(part.plan, created, spec);
       if (Object.keys(created).length > 0) object[name] = created;
+    } else if (isJsonObject(value)) {
+      expandObject(part.plan, value, spec);
+    } else if (Array.isArray(value)) {
+      for (const item of value) if (isJsonObject(item)) expandObject(part.plan, item, spec);
     }
-    for (const item of objectsIn(value)) expandObject(part.plan, item, spec);
   }
 }
 

@@ -98,14 +98,7 @@ export function signedReferences(spec: JsonObject, owner: OwnerAnswers): Answere
 export function podReferences(
   { spec, form, references }: Pick<AllowVerdict, "spec" | "form" | "references">,
 ): AnsweredReference[] {
-  const signed = new Map(references.map((answered) => [identityOf(answered.reference), answered]));
-  const claims = new Map(
-    references.flatMap(({ reference, answer }) =>
-      reference.volume !== undefined && reference.path === claimPath(reference.volume)
-        ? [[reference.volume, answer] as const]
-        : []
-    ),
-  );
+  const { signed, claims } = answersIn(references);
   return referencesOf(spec).map((reference) => {
     const known = signed.get(identityOf(reference));
     if (known !== undefined) return known;
@@ -119,6 +112,33 @@ export function podReferences(
     const isExtra = answer.kind === "missing" && form === "template";
     return { reference, answer: isExtra ? { kind: "extra" } : answer };
   });
+}
+
+/** Answers by the identity of their references, and those of a StatefulSet's claims by volume. */
+interface Answers {
+  readonly signed: ReadonlyMap<string, AnsweredReference>;
+  readonly claims: ReadonlyMap<string, Answer>;
+}
+
+/** Those of lists that cannot change. */
+const answers = new WeakMap<readonly AnsweredReference[], Answers>();
+
+/** The answers, found once for all pods of a template: their verdicts have the same list. */
+function answersIn(references: readonly AnsweredReference[]): Answers {
+  const known = answers.get(references);
+  if (known !== undefined) return known;
+  const made: Answers = {
+    signed: new Map(references.map((answered) => [identityOf(answered.reference), answered])),
+    claims: new Map(
+      references.flatMap(({ reference, answer }) =>
+        reference.volume !== undefined && reference.path === claimPath(reference.volume)
+          ? [[reference.volume, answer] as const]
+          : []
+      ),
+    ),
+  };
+  if (Object.isFrozen(references)) answers.set(references, made);
+  return made;
 }
 
 /** Two references of the same pod with one identity are one, be it in the signed or in the live spec. */

@@ -7,7 +7,7 @@
  * @module
  */
 import { getOwn, isJsonObject, type JsonObject, type JsonValue, objectsAt } from "../json.ts";
-import { type Field, fieldSegment, fieldsOf, itemSegment, keySegment } from "./schema.ts";
+import { type Field, fieldsOf, itemSegment, keySegment } from "./schema.ts";
 
 /** The kinds of what pods refer to. `ServiceAccountToken` and `PodCertificate` are made on request. */
 export type ReferenceKind =
@@ -250,7 +250,7 @@ function visitFields(
     const { name } = field;
     const value = getOwn(object, name);
     if (value === undefined) continue;
-    const at = path + fieldSegment(name);
+    const at = path + field.segment;
     for (const [segment, part] of partsOf(field, value)) {
       if (!isJsonObject(part)) continue;
       const inVolume = field.type === "Volume" ? textAt(part, "name") : volume;

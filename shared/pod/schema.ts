@@ -54,6 +54,10 @@ export interface Field {
   readonly since?: string;
   /** Last supported minor version that has the field, if it is not the newest. */
   readonly until?: string;
+  /** Its place among the fields of its type, from 0. */
+  readonly place: number;
+  /** Its part of a path: {@linkcode fieldSegment} of its name. */
+  readonly segment: string;
 }
 
 /** Problems beyond so many are not reported: a hostile document could have one at every leaf. */
@@ -92,10 +96,12 @@ function isScalar(type: string): type is ScalarType {
   return SCALARS.has(type);
 }
 
-function readField(name: string, raw: RawField): Field {
+function readField(name: string, raw: RawField, place: number): Field {
   const { type, list, map, pointer, key, since, until } = raw;
   return {
     name,
+    place,
+    segment: fieldSegment(name),
     ...(isScalar(type) ? { scalar: type } : { type }),
     shape: list ? "list" : map ? "map" : "single",
     pointer: pointer ?? false,
@@ -108,7 +114,7 @@ function readField(name: string, raw: RawField): Field {
 const typesByName: ReadonlyMap<string, ReadonlyMap<string, Field>> = new Map(
   Object.entries(rawTypes).map(([type, fields]) => [
     type,
-    new Map(Object.entries(fields).map(([name, raw]) => [name, readField(name, raw)])),
+    new Map(Object.entries(fields).map(([name, raw], place) => [name, readField(name, raw, place)])),
   ]),
 );
 
@@ -165,6 +171,21 @@ export function itemName(field: Field, item: JsonValue | undefined): string | un
   return typeof name === "string" && PLAIN_SEGMENT.test(name) ? name : undefined;
 }
 
+/** The fields of these names, in the order of the schema. An object has few of those of its type. */
+function fieldsIn(fields: ReadonlyMap<string, Field>, names: readonly string[]): Field[] {
+  const found: Field[] = [];
+  let last = -1;
+  let sorted = true;
+  for (let index = 0; index < names.length; index++) {
+    const field = fields.get(names[index] ?? "");
+    if (field === undefined) continue;
+    sorted &&= field.place > last;
+    last = field.place;
+    found.push(field);
+  }
+  return sorted ? found : found.sort((a, b) => a.place - b.place);
+}
+
 /** What decoding yields: the value in its one form, or the reasons why it has none. */
 export interface Decoded {
   /** Fields in the schema's order, without those that are as good as absent. Of no use if there are problems. */
@@ -203,19 +224,21 @@ class Decoder {
   object(fields: ReadonlyMap<string, Field>, value: JsonValue | undefined): JsonObject | undefined {
     if (!isJsonObject(value)) return this.#wrong("an object", value);
     const decoded: JsonObject = {};
-    let known = 0;
-    for (const [name, field] of fields) {
-      const member = getOwn(value, name);
-      if (member === undefined) continue;
-      known++;
-      if (member === null) continue;
+    const names = Object.keys(value);
+    const found = fieldsIn(fields, names);
+    // Counted loops, since before a loop is optimized an iterator makes an object for each step.
+    for (let index = 0; index < found.length; index++) {
+      const field = found[index];
+      if (field === undefined) break;
+      const { name } = field;
+      const member = value[name];
+      if (member === null || member === undefined) continue;
       const before = this.problems.length;
       const result = this.#field(field, member);
-      if (this.problems.length > before) this.#prefix(before, fieldSegment(name));
+      if (this.problems.length > before) this.#prefix(before, field.segment);
       else if (result !== undefined) decoded[name] = result;
     }
-    const names = Object.keys(value);
-    if (names.length === known) return decoded;
+    if (found.length === names.length) return decoded;
     for (const name of names) {
       if (!fields.has(name)) this.#report("unknown to this version of podsign", fieldSegment(name));
     }
@@ -243,7 +266,8 @@ class Decoder {
     if (!Array.isArray(value)) return this.#wrong("a list", value);
     if (value.length === 0) return undefined;
     const items: JsonValue[] = [];
-    for (const [index, item] of value.entries()) {
+    for (let index = 0; index < value.length; index++) {
+      const item = value[index] ?? null;
       const before = this.problems.length;
       const result = item === null
         ? this.#report("null is not an item; remove it")

@@ -545,7 +545,7 @@ function readTemplate(text: string): ReadTemplate | DenyVerdict {
     const spec = deepFreeze(expand(template.spec));
     const allow = templatePermissions(template);
     const { pins, statefulSet } = template;
-    const references = signedReferences(spec, { allow, pins, statefulSet });
+    const references = deepFreeze(signedReferences(spec, { allow, pins, statefulSet }));
     return { template, spec, allow, references, usedByReferences: permissionsUsed(references) };
   } catch (error) {
     if (!(error instanceof SignedPodsError)) throw error;

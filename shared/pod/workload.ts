@@ -349,8 +349,11 @@ function fits(name: string, form: NameForm): boolean {
 }
 
 /** The names of a Deployment's ReplicaSets, one form for each length of the hash. */
-function replicaSetNames(deployment: string): NameForm[] {
-  return lengths(MAX_HASH_LENGTH).map((length) => [
+function replicaSetNames(
+  deployment: string,
+  hashLengths: readonly number[] = lengths(MAX_HASH_LENGTH),
+): NameForm[] {
+  return hashLengths.map((length) => [
     ...literally(`${deployment}-`),
     ...Array<string>(length).fill(RANDOM_ALPHABET),
   ]);
@@ -448,7 +451,13 @@ export function podNameMatches(
       if (name === undefined) return { ok: false, expected: "a name" };
       return matchAny(
         podName,
-        replicaSetNames(name).map((replicaSet) => generated([...replicaSet, "-"])),
+        replicaSetNames(
+          name,
+          lengths(MAX_HASH_LENGTH).filter((length) =>
+            // Of the others no name of this length can be.
+            Math.min(name.length + length + 2, MAX_GENERATED_PREFIX) + RANDOM_LENGTH === podName.length
+          ),
+        ).map((replicaSet) => generated([...replicaSet, "-"])),
         `${name}-<hash>-<${RANDOM_LENGTH} random>`,
       );
     case "StatefulSet": {

@@ -35,6 +35,7 @@ const PROGRAMS: Record<string, string[]> = {
     "@peculiar/asn1-rsa",
     "@peculiar/asn1-schema",
     "@peculiar/asn1-x509",
+    "js-yaml",
     "yaml",
   ],
 };

@@ -25,7 +25,7 @@ export function reachableFields(): Map<string, Field> {
 }
 
 /** Whether a Kubernetes minor version, such as `1.36`, has a field. */
-export function isInVersion({ since, until }: Field, version: string): boolean {
+export function isInVersion({ since, until }: Pick<Field, "since" | "until">, version: string): boolean {
   const minor = (text: string) => Number(text.split(".")[1]);
   return (since === undefined || minor(since) <= minor(version)) &&
     (until === undefined || minor(version) <= minor(until));

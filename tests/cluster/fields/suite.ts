@@ -107,7 +107,7 @@ class Prover {
     }
     for (const { fields, gate, onSince } of GATED) {
       const isOn = allGates ||
-        (onSince !== undefined && isInVersion({ ...ANY_FIELD, since: onSince }, this.#version));
+        (onSince !== undefined && isInVersion({ since: onSince }, this.#version));
       if (!isOn) this.#gatesOff.add(gate);
       for (const field of fields) {
         if (!isOn && !this.#unknown.has(field)) this.#gated.set(field, `the feature gate ${gate} is off`);
@@ -356,8 +356,6 @@ class Prover {
   }
 }
 
-const ANY_FIELD = { name: "", shape: "single", pointer: false } as const;
-
 /** What the kubelet would get. */
 function build(live: JsonObject, verdict: AllowVerdict): JsonObject {
   // A pod with scheduling gates cannot have been bound yet.
@@ -423,7 +421,7 @@ function conclude(passes: readonly Pass[]): void {
   assert.deepEqual(unexplained, [], "fields of the schema with neither a case nor a reason");
   const version = passes[0]?.version ?? "";
   const unused = RULES.filter(({ name, since }) =>
-    isInVersion({ ...ANY_FIELD, ...(since === undefined ? {} : { since }) }, version) &&
+    isInVersion(since === undefined ? {} : { since }, version) &&
     passes.every(({ counts }) => counts[name] === undefined)
   );
   assert.deepEqual(unused.map(({ name }) => name), [], "rules that nothing has needed");

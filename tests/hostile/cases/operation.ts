@@ -372,13 +372,26 @@ export const keys: CaseGroup = {
       does: "accepts a new token only",
       async run(setting) {
         let token = "token-1";
-        setting.proxyOptions = { bearerToken: () => Promise.resolve(token) };
-        await started(setting);
-        token = "token-2";
-        setting.server.lie = ({ headers }) =>
-          headers.get("authorization") === "Bearer token-2"
+        let underWay = 0;
+        setting.proxyOptions = {
+          bearerToken() {
+            underWay++;
+            return Promise.resolve(token);
+          },
+        };
+        setting.server.lie = ({ headers }) => {
+          underWay--;
+          return headers.get("authorization") === `Bearer ${token}`
             ? undefined
             : (wire) => finish(wire, status(401, "Unauthorized"));
+        };
+        await started(setting);
+        // A request that is on its way while the token changes would be refused, and its sender would ask again.
+        await setting.until("no request with the old token is on its way", () => {
+          if (underWay !== 0) return false;
+          token = "token-2";
+          return true;
+        });
         setting.api.endWatches();
         await setting.sentinel();
       },
