@@ -10,11 +10,11 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import { WholeResponse } from "../whole_response.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
 import { BufferedConnection, type ByteConnection } from "./connection.ts";
+import { headBytes } from "./head_bytes.ts";
 import { HttpClientError } from "./http_client_error.ts";
 import { FIELD_VALUE } from "./field_lines.ts";
 import { parseResponseHead, type ResponseHead } from "./response_head.ts";
@@ -507,7 +507,7 @@ function formatHead(
   } else if (bytes !== undefined || method !== "GET") {
     text += `content-length: ${bytes?.length ?? 0}\r\n`;
   }
-  const head = Buffer.from(`${text}\r\n`, "latin1");
+  const head = headBytes(`${text}\r\n`);
   return bytes === undefined || bytes.length === 0
     ? head
     : concat([head, rest === undefined ? bytes : chunkOf(bytes)]);

@@ -13,6 +13,7 @@ import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
 import { type BodyDecoder, createBodyDecoder } from "../http_client/body_decoder.ts";
+import { headBytes } from "../http_client/head_bytes.ts";
 import { HttpClientError } from "../http_client/http_client_error.ts";
 import type { FieldList } from "../field_list.ts";
 import { FIELD_VALUE } from "../http_client/field_lines.ts";
@@ -349,7 +350,7 @@ export class ServerConnection {
     }
   }
 
-  #formatHead(status: number, fields: Iterable<readonly [string, string]>, framing: string): Buffer {
+  #formatHead(status: number, fields: Iterable<readonly [string, string]>, framing: string): Uint8Array {
     let text = `HTTP/1.1 ${status} \r\ndate: ${this.#date()}\r\n`;
     for (const [name, value] of fields) {
       if (!FIELD_VALUE.test(value)) {
@@ -360,7 +361,7 @@ export class ServerConnection {
       }
     }
     text += this.#last ? `${framing}connection: close\r\n\r\n` : `${framing}\r\n`;
-    return Buffer.from(text, "latin1");
+    return headBytes(text);
   }
 
   /** The time as HTTP writes it, which is made once a second. */
