@@ -17,7 +17,7 @@
 import { messageOf } from "@signed-pods/shared/errors";
 import type { Clock } from "./clock.ts";
 import { isEncoded, responseHeaders } from "./headers.ts";
-import { WholeResponse } from "./http_client/http_client.ts";
+import type { KubeletRequest } from "./kubelet_request.ts";
 import type { Log } from "./log.ts";
 import { type RequestObserver, routeName } from "./operability/request_observer.ts";
 import type { ObjectGate } from "./objects/object_gate.ts";
@@ -29,6 +29,7 @@ import type { Route, Router } from "./route.ts";
 import { reasonOf, statusResponse } from "./status.ts";
 import { ANSWER_TIMEOUT_MS, type Upstream, UpstreamError } from "./upstream.ts";
 import { createWatchSilence } from "./pods/watch_silence.ts";
+import { WholeResponse } from "./whole_response.ts";
 
 /** Statuses whose answers have no body (Fetch standard, "null body status"); a Response with one could not be made. */
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([204, 205]);
@@ -63,7 +64,7 @@ export interface Handler {
    *
    * @param delivered settles when the answer has been sent, or cannot be
    */
-  handle(request: Request, delivered: Promise<void>): Promise<Response>;
+  handle(request: KubeletRequest, delivered: Promise<void>): Promise<Response>;
   /** Ends the watches of objects and the relayed ones cleanly. The pod gate is closed on its own. */
   close(): void;
 }
@@ -75,7 +76,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   let open = 0;
 
-  async function handle(request: Request, delivered: Promise<void>): Promise<Response> {
+  async function handle(request: KubeletRequest, delivered: Promise<void>): Promise<Response> {
     const started = elapsedMs();
     const parsed = parseTarget(request.url);
     if (!parsed.ok) {
@@ -102,7 +103,7 @@ export function createHandler(options: HandlerOptions): Handler {
 
   /** Bounds how many requests are open, and how long each may be. */
   async function admit(
-    request: Request,
+    request: KubeletRequest,
     route: Route,
     target: RequestTarget,
     delivered: Promise<void>,
@@ -141,7 +142,7 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 
   async function answer(
-    request: Request,
+    request: KubeletRequest,
     route: Route,
     target: RequestTarget,
     signal: AbortSignal,
@@ -161,7 +162,7 @@ export function createHandler(options: HandlerOptions): Handler {
         case "object":
           return await objects.answer(request, route.asked, signal);
         case "review":
-          return await reviews.answer(route.review, new Request(request, { signal }));
+          return await reviews.answer(route.review, { ...partsOf(request), signal });
         case "relay":
           return await relay(request, target, route.stream, signal);
         default: {
@@ -174,7 +175,11 @@ export function createHandler(options: HandlerOptions): Handler {
     }
   }
 
-  function refuse(request: Request, route: Route & { kind: "refuse" }, target: RequestTarget): Response {
+  function refuse(
+    request: KubeletRequest,
+    route: Route & { kind: "refuse" },
+    target: RequestTarget,
+  ): Response {
     const advice = route.advice === undefined
       ? undefined
       : `to let it through, start kubelet-proxy with ${route.advice}`;
@@ -193,7 +198,7 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 
   async function relay(
-    request: Request,
+    request: KubeletRequest,
     target: RequestTarget,
     stream: boolean,
     signal: AbortSignal,
@@ -216,6 +221,10 @@ export function createHandler(options: HandlerOptions): Handler {
       });
       return statusResponse(502, "InternalError", `kubelet-proxy: ${problem}`);
     }
+    if (response instanceof WholeResponse) {
+      const { whole, status, fieldsByName } = response;
+      return new WholeResponse(whole, { status, headers: responseHeaders(fieldsByName) });
+    }
     return new Response(bodyOf(response, stream, target.path, signal), {
       status: response.status,
       headers: responseHeaders(response.headers),
@@ -228,9 +237,6 @@ export function createHandler(options: HandlerOptions): Handler {
     path: string,
     left: AbortSignal,
   ): BodyInit | null {
-    if (response instanceof WholeResponse) {
-      return response.whole;
-    }
     if (response.body === null || NULL_BODY_STATUSES.has(response.status)) {
       response.body?.cancel().catch(() => {});
       return null;
@@ -238,7 +244,7 @@ export function createHandler(options: HandlerOptions): Handler {
     return stream ? endable(response.body, closing.signal, { clock, log, path, left }) : response.body;
   }
 
-  function fail(request: Request, target: RequestTarget, error: unknown): Response {
+  function fail(request: KubeletRequest, target: RequestTarget, error: unknown): Response {
     const fields = { method: request.method, path: target.path };
     if (error instanceof UpstreamError) {
       switch (error.code) {
@@ -275,6 +281,11 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 }
 
+/** The parts of a request, which may have them by getters. */
+function partsOf({ method, url, headers, body }: KubeletRequest): Omit<KubeletRequest, "signal"> {
+  return { method, url, headers, body };
+}
+
 function isWatch(route: Route): boolean {
   return route.kind === "pod-watch" || (route.kind === "object" && route.asked.verb === "watch") ||
     (route.kind === "relay" && route.stream);
@@ -289,7 +300,7 @@ function refuseAnswer(response: Response): string | undefined {
   if (status < 200 || status > 599) {
     return `the API server answered with status ${status}, which is never relayed`;
   }
-  if (isEncoded(response.headers)) {
+  if (isEncoded(response instanceof WholeResponse ? response.fieldsByName : response.headers)) {
     return "the API server compressed its answer although that was not asked for; see what stands between proxy and API server";
   }
   return undefined;

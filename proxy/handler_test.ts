@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { memoryLog } from "./fixture_test.ts";
 import { ManualClock, settle } from "../tests/fakes/clock.ts";
+import type { Fields } from "./headers.ts";
 import { createHandler, MAX_OPEN_REQUESTS } from "./handler.ts";
-import { WholeResponse } from "./http_client/http_client.ts";
 import type { PodGate, PodWrite } from "./pods/pod_gate.ts";
 import { createRouter } from "./route.ts";
 import { ANSWER_TIMEOUT_MS, UpstreamError, type UpstreamFailure, type UpstreamRequest } from "./upstream.ts";
+import { WholeResponse } from "./whole_response.ts";
 import { WATCH_SILENCE_TIMEOUT_MS } from "./pods/watch_silence.ts";
 
 type Answer = (request: UpstreamRequest) => Response | Promise<Response>;
@@ -181,11 +182,11 @@ Deno.test("an answer that comes as a whole is treated as one that is streamed", 
   for (const { body, status, encoding } of answers) {
     const init = {
       status,
-      headers: {
-        "content-type": "a/b",
-        "set-cookie": "c",
-        ...(encoding === undefined ? {} : { "content-encoding": encoding }),
-      },
+      headers: [
+        ["content-type", "a/b"],
+        ["set-cookie", "c"],
+        ...(encoding === undefined ? [] : [["content-encoding", encoding]] satisfies Fields),
+      ] satisfies Fields,
     };
     for (const target of [LEASE, WATCH]) {
       const [whole, streamed] = await Promise.all([

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { FieldReader } from "./field_list.ts";
 
 /** What a kubelet sends that the API server needs. */
 const REQUEST_HEADERS: readonly string[] = [
@@ -35,7 +36,7 @@ const RESPONSE_HEADERS: readonly string[] = [
 export type Fields = [name: string, value: string][];
 
 /** The fields of a kubelet's request that go on to the API server. */
-export function requestHeaders(received: Headers | undefined): Fields {
+export function requestHeaders(received: FieldReader | undefined): Fields {
   const fields = received === undefined ? [] : admit(received, REQUEST_HEADERS);
   // So that what is judged can be read, and what is streamed through stays as it was sent.
   fields.push(["accept-encoding", "identity"]);
@@ -46,18 +47,18 @@ export function requestHeaders(received: Headers | undefined): Fields {
  * The fields of the API server's answer that go back to the kubelet. Content-Length is not among them: the length is
  * that of what is sent, and the server that sends it knows it.
  */
-export function responseHeaders(received: Headers): Fields {
+export function responseHeaders(received: FieldReader): Fields {
   return admit(received, RESPONSE_HEADERS);
 }
 
 /** Tells whether an answer is encoded although identity was asked for. */
-export function isEncoded(headers: Headers): boolean {
+export function isEncoded(headers: FieldReader): boolean {
   const encoding = headers.get("content-encoding");
   return encoding !== null && encoding.trim().toLowerCase() !== "identity" && encoding.trim() !== "";
 }
 
 /** Copies the named fields, except those that Connection declares to be meant for the next hop only. */
-function admit(received: Headers, names: readonly string[]): Fields {
+function admit(received: FieldReader, names: readonly string[]): Fields {
   const connection = received.get("connection");
   const forNextHop = connection?.split(",").map((name) => name.trim().toLowerCase());
   const fields: Fields = [];

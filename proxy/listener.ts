@@ -2,12 +2,12 @@
  * Accepts the kubelet's connections and answers its requests.
  *
  * ```text
- * TCP ──> peer and number of connections ──> TLS (node:tls) ──bytes──> Unix socket ──> HTTP (Deno.serve)
+ * TCP ──> peer and number of connections ──> TLS (node:tls) ──> HTTP/1.1 (http_server/)
+ *                                Unix socket ──────────────────────┘
  * ```
  *
- * Deno.serve cannot ask for client certificates and, with TLS, delays each answer by Nagle's algorithm; node's own
- * HTTP/2 server does not hold under load. So TLS ends in node:tls, and the bytes within go to Deno.serve through a
- * Unix socket in a folder that only this user can enter.
+ * The Unix socket stands in a folder that only this user can enter. The proxy asks itself by it whether it answers, and a
+ * second proxy sees by it that the folder is in use. ADR 31 tells why HTTP is our own here, and why it is HTTP/1.1.
  *
  * @module
  */
@@ -17,13 +17,14 @@ import { messageOf } from "@signed-pods/shared/errors";
 import { isLoopbackAddress, type ListenAddress } from "./address.ts";
 import { type ClientAuthorities, readClientAuthorities } from "./credentials/client_certificate.ts";
 import type { Clock } from "./clock.ts";
+import { type ServeOptions, ServerConnection } from "./http_server/server_connection.ts";
 import type { Log } from "./log.ts";
 import { statusResponse } from "./status.ts";
 import { readCertificateAuthorities } from "./credentials/tls_identity.ts";
 
 /**
- * Most connections at a time. A kubelet uses one with HTTP/2; with HTTP/1.1 it has one for each watch, of which there
- * is one for each Secret and ConfigMap that its pods use.
+ * Most connections at a time. A kubelet has one for each request that runs; of watches there is one for each Secret and
+ * ConfigMap that its pods use.
  */
 export const MAX_CONNECTIONS = 4096;
 
@@ -43,12 +44,12 @@ export interface ListenerOptions {
   address: ListenAddress;
   /** Without it, plain HTTP. */
   tls?: ServingTls;
-  /** Path of the Unix socket between TLS and HTTP; its folder must be closed to others. */
+  /** Path of the Unix socket that HTTP is served on, too, without TLS; its folder must be closed to others. */
   socketPath: string;
   /** Answers a request; `delivered` settles when the answer has been sent, or cannot be. */
-  handle: (request: Request, delivered: Promise<void>) => Promise<Response>;
+  handle: ServeOptions["handle"];
   log: Log;
-  clock: Pick<Clock, "now">;
+  clock: Clock;
   /** Default: {@linkcode MAX_CONNECTIONS}. */
   maxConnections?: number;
   /** In milliseconds. Default: {@linkcode HANDSHAKE_TIMEOUT_MS}. */
@@ -112,23 +113,35 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const loopbackOnly = servesLoopbackOnly(options.tls);
   let authorities = authoritiesOf(options.tls);
   const open = new Set<net.Socket>();
-  const pipes = new Set<Promise<void>>();
+  const served = new Map<ServerConnection, Promise<void>>();
+  let closing = false;
 
-  /** Connects a client with HTTP and remembers it until its last byte is sent. */
+  /** Serves a connection until its last byte is sent. */
   function serve(client: net.Socket): void {
-    const ended = pipe(client, socketPath).then(() => void pipes.delete(ended));
-    pipes.add(ended);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const connection = new ServerConnection(client, serving);
+    served.set(connection, ended);
+    client.on("close", () => {
+      served.delete(connection);
+      end();
+    });
+    if (closing) {
+      connection.finish();
+    }
   }
 
-  const http = Deno.serve({
-    path: socketPath,
-    transport: "unix",
-    onListen: () => {},
-    onError(error) {
+  const serving: ServeOptions = {
+    handle,
+    failed(error) {
       log.error("request-failed", messageOf(error));
       return statusResponse(500, "InternalError", "kubelet-proxy: internal error; see its log");
     },
-  }, (request, { completed }) => handle(request, completed.catch(() => {})));
+    refused: (problem) => log.warn("request-malformed", problem),
+    clock,
+  };
+  const local = net.createServer(serve);
+  await listen(local, { path: socketPath });
+  local.on("error", (error) => log.error("listener-failed", error.message));
 
   /** Decides by number and peer, before anything is read. */
   function admit(socket: net.Socket): boolean {
@@ -151,7 +164,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const server = options.tls === undefined ? net.createServer() : tls.createServer({
     ...secureContext(options.tls),
     ...(options.tls.clientCa === undefined ? {} : { requestCert: true, rejectUnauthorized: true }),
-    ALPNProtocols: ["h2", "http/1.1"],
+    ALPNProtocols: ["http/1.1"],
     minVersion: "TLSv1.2",
     handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
   });
@@ -180,15 +193,9 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   }
 
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(address.port, address.hostname, () => {
-        server.off("error", reject);
-        resolve();
-      });
-    });
+    await listen(server, { port: address.port, host: address.hostname });
   } catch (error) {
-    await http.shutdown();
+    local.close();
     throw error;
   }
   server.on("error", (error) => log.error("listener-failed", error.message));
@@ -214,13 +221,21 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     async close(deadlineMs) {
       const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
       const timer = setTimeout(cut, deadlineMs);
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // Deno.serve answers what is running, tells HTTP/2 clients to go, and closes; the pipes end with it.
-      await Promise.race([http.shutdown(), deadline]);
-      await Promise.race([Promise.all(pipes), deadline]);
+      closing = true;
+      const closed = Promise.all(
+        [server, local].map((each) => new Promise<void>((resolve) => each.close(() => resolve()))),
+      );
+      // What is running is answered; each connection ends with its answer.
+      for (const connection of served.keys()) {
+        connection.finish();
+      }
+      await Promise.race([Promise.all(served.values()), deadline]);
       for (const socket of open) {
         // What is still running, or has not come to its first request.
         socket.destroy();
+      }
+      for (const connection of served.keys()) {
+        connection.cut();
       }
       await Promise.race([closed, deadline]);
       clearTimeout(timer);
@@ -241,24 +256,12 @@ function secureContext({ certificate, key, clientCa }: ServingTls) {
   return { cert: certificate, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }
 
-/**
- * Connects one client with the HTTP server, until either side ends. There is no half-open state: a kubelet that has
- * stopped sending has left, and its requests end.
- *
- * @returns when the client is disconnected
- */
-function pipe(client: net.Socket, socketPath: string): Promise<void> {
-  client.setNoDelay(true);
-  const server = net.connect({ path: socketPath });
-  client.pipe(server);
-  server.pipe(client);
-  client.on("error", () => server.destroy());
-  server.on("error", () => client.destroy());
-  // What HTTP has written is sent before the client is disconnected.
-  server.on("close", () => client.destroySoon());
-  return new Promise((resolve) => {
-    client.on("close", () => {
-      server.destroy();
+/** Starts to listen. */
+function listen(server: net.Server, where: net.ListenOptions): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(where, () => {
+      server.off("error", reject);
       resolve();
     });
   });

@@ -67,10 +67,11 @@ import { createReplaceableVerifier } from "./credentials/replaceable_verifier.ts
 import { createRotatingClient } from "./credentials/rotating_client.ts";
 import { createRequestPath } from "./request_path.ts";
 import { UPSTREAM_SOCKET_NAME } from "./runtime_folder.ts";
+import { withSharedTimers } from "./shared_timers.ts";
 import { runProgram } from "./credentials/run_program.ts";
 import { createLog } from "./telemetry.ts";
 import type { TlsIdentity } from "./credentials/tls_identity.ts";
-import { createUpstream } from "./upstream.ts";
+import { ANSWER_TIMEOUT_MS, createUpstream, RESPONSE_HEADERS_TIMEOUT_MS } from "./upstream.ts";
 import { checkNode, checkUnchanged } from "./credentials/upstream_files.ts";
 import type { VerificationKeySet } from "./credentials/verification_key_files.ts";
 
@@ -102,6 +103,12 @@ const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PR
 const LOG_DEADLINE_MS = 1_000;
 
 const PRIVATE_FOLDER = 0o700;
+
+/** The clock of requests: each waits with timers that are nearly always called off. */
+const requestClock = withSharedTimers(systemClock, [
+  ANSWER_TIMEOUT_MS,
+  RESPONSE_HEADERS_TIMEOUT_MS,
+]);
 
 const files: Files = {
   readText: (path) => Deno.readTextFile(path),
@@ -248,7 +255,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
         server: tunnel === undefined ? server : plain(server),
         fetch: client.fetch,
         credential,
-        clock: systemClock,
+        clock: requestClock,
       }),
     })),
     clock: systemClock,
@@ -281,7 +288,7 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     allowedPaths: options.allowedPaths,
     logRequests: options.logRequests,
     log,
-    clock: systemClock,
+    clock: requestClock,
     elapsedMs: () => performance.now(),
     random: Math.random,
     judgeObserver: operability.judge,
@@ -289,14 +296,15 @@ async function run(configuration: Configuration, plainLog: Log, lines: LineWrite
     requestObserver: operability.requests,
   });
   await gate.judgeAgain(idsOf(keys.revoked));
-  const selfClient = Deno.createHttpClient({ proxy: { transport: "unix", path: socketPath } });
+  const selfClient = createHttpClient({
+    connect: () => Deno.connect({ transport: "unix", path: socketPath }),
+    clock: systemClock,
+    maxIdle: 0,
+    idleTimeoutMs: POOL_IDLE_TIMEOUT_MS,
+  });
   const selfCheck = createSelfCheck(
     `/${crypto.randomUUID()}`,
-    // Deno looks at the URL's host too, and this one is allowed; the client goes to the socket.
-    (path) => {
-      const { hostname, port } = listener.address;
-      return fetch(`http://${formatAddress(hostname, port)}${path}`, { client: selfClient });
-    },
+    (path) => selfClient.fetch(`http://kubelet-proxy${path}`, { method: "GET", headers: [] }),
   );
   const listener = await openListener({
     address: chooseFamily(options.listenAddress),

@@ -50,8 +50,8 @@ const SEGMENT = /^[A-Za-z0-9._~!$&'()*+,=:@-]+$/;
 const QUERY = /^(?:[A-Za-z0-9._~!$'()*+,=:@/?&-]|%[0-9A-Fa-f]{2})*$/;
 
 /**
- * Reads the URL of a request as Deno.serve gives it. Deno keeps the request target as it was sent, behind a scheme
- * and an authority; the URL class would normalise it first and hide what was sent.
+ * Reads the URL of a request as the listener gives it: the request target as it was sent, behind a scheme and an
+ * authority; the URL class would normalise it first and hide what was sent.
  */
 export function parseTarget(url: string, rules: TargetRules = {}): ParsedTarget {
   const match = /^[a-z+]+:\/\/[^/?#]*(.*)$/s.exec(url);

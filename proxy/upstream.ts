@@ -5,6 +5,7 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
+import type { FieldReader } from "./field_list.ts";
 import { requestHeaders } from "./headers.ts";
 import type { HttpRequest } from "./http_client/http_client.ts";
 
@@ -14,7 +15,7 @@ export interface UpstreamRequest {
   /** Path and query, as they go on the wire; begins with a slash. */
   path: string;
   /** Headers to send. Credentials and hop-by-hop headers are not taken from here. */
-  headers?: Headers;
+  headers?: FieldReader;
   body?: ReadableStream<Uint8Array> | Uint8Array | string | null;
   /** Ends the request, also while its answer is being read. */
   signal?: AbortSignal;

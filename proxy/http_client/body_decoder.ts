@@ -141,7 +141,9 @@ class ChunkedDecoder implements BodyDecoder {
     ) {
       throw malformed(isTrailer ? "the trailer is too long" : "a line with the size of a chunk is too long");
     }
-    this.#line += String.fromCharCode(...piece);
+    for (const byte of piece) {
+      this.#line += String.fromCharCode(byte);
+    }
   }
 
   #endLine(): void {

@@ -11,10 +11,13 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { WholeResponse } from "../whole_response.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
 import { BufferedConnection, type ByteConnection } from "./connection.ts";
+import { headBytes } from "./head_bytes.ts";
 import { HttpClientError } from "./http_client_error.ts";
-import { FIELD_VALUE, parseResponseHead, type ResponseHead } from "./response_head.ts";
+import { FIELD_VALUE } from "./field_lines.ts";
+import { parseResponseHead, type ResponseHead } from "./response_head.ts";
 
 /**
  * Longest body, in bytes, that is put together before it is passed on: a request's, to send it with its head in one
@@ -40,18 +43,6 @@ export interface HttpRequest {
   timeout?: AbortSignal;
   /** The answer is wanted as a whole, if it is not too long: it comes as a {@linkcode WholeResponse}. */
   whole?: boolean;
-}
-
-/** An answer whose body came with its head. */
-export class WholeResponse extends Response {
-  /** The body; null if there is none. */
-  readonly whole: Uint8Array<ArrayBuffer> | null;
-
-  /** @param whole the body */
-  constructor(whole: Uint8Array<ArrayBuffer> | null, init: ResponseInit) {
-    super(whole, init);
-    this.whole = whole;
-  }
 }
 
 /** The pieces of a body as they come. */
@@ -549,16 +540,8 @@ function formatHead(
   } else if (bytes !== undefined || method !== "GET") {
     text += `content-length: ${bytes?.length ?? 0}\r\n`;
   }
-  const head = latin1Bytes(`${text}\r\n`);
+  const head = headBytes(`${text}\r\n`);
   return bytes === undefined || bytes.length === 0
     ? head
     : concat([head, rest === undefined ? bytes : chunkOf(bytes)]);
-}
-
-function latin1Bytes(text: string): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(text.length);
-  for (let index = 0; index < text.length; index++) {
-    bytes[index] = text.charCodeAt(index);
-  }
-  return bytes;
 }

@@ -8,8 +8,8 @@ import {
   MAX_INTERIM_ANSWERS,
   MAX_WHOLE_BODY_BYTES,
   StreamedResponse,
-  WholeResponse,
 } from "./http_client.ts";
+import { WholeResponse } from "../whole_response.ts";
 import { HttpClientError, type HttpClientFailure } from "./http_client_error.ts";
 
 const encoder = new TextEncoder();

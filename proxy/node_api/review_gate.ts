@@ -18,6 +18,7 @@ import type { JsonObject } from "@signed-pods/shared/json";
 import { messageOf } from "@signed-pods/shared/errors";
 import { BodyTooLargeError, readBody } from "../body.ts";
 import { isEncoded, responseHeaders } from "../headers.ts";
+import type { KubeletRequest } from "../kubelet_request.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import { describeRefusal, neededForReview, type NodeApiAccess, opens } from "./node_api_access.ts";
@@ -59,7 +60,7 @@ export interface ReviewGate {
    *
    * @throws {UpstreamError} if the API server is needed and does not answer
    */
-  answer(review: "token" | "access", request: Request): Promise<Response>;
+  answer(review: "token" | "access", request: KubeletRequest): Promise<Response>;
 }
 
 /** What a gate is made of. */
@@ -79,7 +80,7 @@ export interface ReviewGateOptions {
 export function createReviewGate(options: ReviewGateOptions): ReviewGate {
   const { nodeName, access, front, reviews, upstream, log, mode } = options;
 
-  async function answer(review: "token" | "access", request: Request): Promise<Response> {
+  async function answer(review: "token" | "access", request: KubeletRequest): Promise<Response> {
     if (isEncoded(request.headers)) {
       return refuseReview(review, "it is compressed, which kubelets do not do");
     }
@@ -97,7 +98,7 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
     return judged ?? await relay(review, request, bytes);
   }
 
-  async function answerAccess(request: Request, bytes: Uint8Array): Promise<Response | undefined> {
+  async function answerAccess(request: KubeletRequest, bytes: Uint8Array): Promise<Response | undefined> {
     const read = parseAccessReview(request.headers.get("content-type"), bytes);
     if (!read.ok) {
       return mode === "audit" ? noteAudit("access", read.problem) : refuseReview("access", read.problem);
@@ -133,7 +134,7 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
     }
   }
 
-  async function answerToken(request: Request, bytes: Uint8Array): Promise<Response | undefined> {
+  async function answerToken(request: KubeletRequest, bytes: Uint8Array): Promise<Response | undefined> {
     const read = parseTokenReview(request.headers.get("content-type"), bytes);
     if (mode === "audit") {
       return read.ok ? undefined : noteAudit("token", read.problem);
@@ -199,7 +200,11 @@ export function createReviewGate(options: ReviewGateOptions): ReviewGate {
     log.warn("node-api-review-malformed", problem, { review, mode });
   }
 
-  async function relay(review: "token" | "access", request: Request, bytes: Uint8Array): Promise<Response> {
+  async function relay(
+    review: "token" | "access",
+    request: KubeletRequest,
+    bytes: Uint8Array,
+  ): Promise<Response> {
     const path = review === "access" ? ACCESS_REVIEWS_PATH : TOKEN_REVIEWS_PATH;
     const response = await upstream.send({
       method: "POST",

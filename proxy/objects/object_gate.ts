@@ -18,6 +18,7 @@ import { getOwn, isJsonObject, type JsonObject, objectAt } from "@signed-pods/sh
 import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
 import type { Clock } from "../clock.ts";
 import { createLineSplitter, type LineSplitter } from "../pods/json_lines.ts";
+import type { KubeletRequest } from "../kubelet_request.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import {
@@ -92,7 +93,7 @@ export interface ObjectRequest {
 
 /** Serves the object routes. Whatever the API server answers is answered here; what `upstream` throws is thrown on. */
 export interface ObjectGate {
-  answer(request: Request, asked: ObjectRequest, signal: AbortSignal): Promise<Response>;
+  answer(request: KubeletRequest, asked: ObjectRequest, signal: AbortSignal): Promise<Response>;
   /** Ends all watches, cleanly for the kubelet. */
   close(): void;
   /** Makes the kubelet ask again for what it watches: all of a resource, or one object. */
@@ -380,7 +381,11 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
   }
 
   /** Writes go up as they are. What comes back is the object as it is now, so it is judged like one that was read. */
-  async function write(request: Request, asked: ObjectRequest, signal: AbortSignal): Promise<Response> {
+  async function write(
+    request: KubeletRequest,
+    asked: ObjectRequest,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const kind = kinds[asked.resource];
     const headers = podRequestHeaders();
     for (const name of ["content-type", "user-agent"]) {

@@ -6,12 +6,15 @@
  * @module
  */
 
+import type { KubeletRequest } from "../kubelet_request.ts";
+import { WholeResponse } from "../whole_response.ts";
+
 /** A listener that answers its own questions, and the one who asks. */
 export interface SelfCheck {
   /** Answers the questions, and gives all other requests to `handle`. */
   answer(
-    handle: (request: Request, delivered: Promise<void>) => Promise<Response>,
-  ): (request: Request, delivered: Promise<void>) => Promise<Response>;
+    handle: (request: KubeletRequest, delivered: Promise<void>) => Promise<Response>,
+  ): (request: KubeletRequest, delivered: Promise<void>) => Promise<Response>;
   /** Asks. */
   healthy(): Promise<boolean>;
 }
@@ -26,7 +29,7 @@ export function createSelfCheck(path: string, fetch: (path: string) => Promise<R
   return {
     answer: (handle) => (request, delivered) =>
       request.url.endsWith(path)
-        ? Promise.resolve(new Response(null, { status: 204 }))
+        ? Promise.resolve(new WholeResponse(null, { status: 204, headers: [] }))
         : handle(request, delivered),
     async healthy() {
       const response = await fetch(path);

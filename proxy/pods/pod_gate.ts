@@ -20,6 +20,7 @@ import type { Clock } from "../clock.ts";
 import { createJudge, type PodCounts, type PodVerifier } from "./judge.ts";
 import { createKnownPods, type KnownPods } from "./known_pods.ts";
 import type { Ledger } from "./ledger.ts";
+import type { KubeletRequest } from "../kubelet_request.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import type { PodReferences } from "../objects/pod_references.ts";
@@ -64,7 +65,7 @@ export interface PodGate {
   /** `GET /api/v1/namespaces/{namespace}/pods/{name}`. */
   get(namespace: string, name: string, query: URLSearchParams, signal: AbortSignal): Promise<Response>;
   /** Anything that writes pods. */
-  write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
+  write(request: KubeletRequest, write: PodWrite, signal: AbortSignal): Promise<Response>;
   /**
    * The verifier trusts other keys from now on: stops the pods of revoked keys, which the kubelet is told whether or not
    * the API server answers, and makes the kubelet list its pods again, so that all are judged again.

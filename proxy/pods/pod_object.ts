@@ -12,6 +12,7 @@ import type { Judge } from "./judge.ts";
 import type { KnownPods } from "./known_pods.ts";
 import type { LedgerEntry } from "./ledger.ts";
 import { isTerminalPhase } from "./live_pod.ts";
+import type { KubeletRequest } from "../kubelet_request.ts";
 import type { Log } from "../log.ts";
 import type { Mode } from "../mode.ts";
 import {
@@ -58,7 +59,7 @@ export interface PodObjects {
   /** @throws what the upstream throws before it answers */
   get(namespace: string, name: string, query: URLSearchParams, signal: AbortSignal): Promise<Response>;
   /** @throws what the upstream throws before it answers */
-  write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response>;
+  write(request: KubeletRequest, write: PodWrite, signal: AbortSignal): Promise<Response>;
 }
 
 /** What single pods are served with. */
@@ -122,7 +123,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
     return showing.kind === "show" ? jsonResponse(showing.text, 200) : notFound(name);
   }
 
-  async function write(request: Request, write: PodWrite, signal: AbortSignal): Promise<Response> {
+  async function write(request: KubeletRequest, write: PodWrite, signal: AbortSignal): Promise<Response> {
     if (mode === "audit") {
       return unchanged(await send(request, write, request.body, signal));
     }
@@ -146,7 +147,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
 
   /** Notes the report that a pod's containers have ended, before it is sent; returns the body, or why it is not sent. */
   async function noteEnd(
-    request: Request,
+    request: KubeletRequest,
     signal: AbortSignal,
   ): Promise<Uint8Array<ArrayBuffer> | Response> {
     const read = await readPatch(request, signal);
@@ -166,7 +167,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
   }
 
   function send(
-    request: Request,
+    request: KubeletRequest,
     write: PodWrite,
     body: ReadableStream<Uint8Array> | Uint8Array | null,
     signal: AbortSignal,
@@ -183,7 +184,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
 
   /** Sends the report that the pod's containers have ended. When it is taken, the pod is gone for the kubelet. */
   async function reportEnd(
-    request: Request,
+    request: KubeletRequest,
     write: PodWrite,
     entry: LedgerEntry,
     body: Uint8Array,
@@ -245,7 +246,7 @@ export function createPodObjects(options: PodObjectOptions): PodObjects {
  * Failed pod is replaced at once, and two containers of a StatefulSet would then write to one volume.
  */
 async function rewriteStatusPatch(
-  request: Request,
+  request: KubeletRequest,
   entry: LedgerEntry,
   signal: AbortSignal,
 ): Promise<RewrittenPatch> {
@@ -296,7 +297,7 @@ async function rewriteStatusPatch(
 
 /** The bytes of a patch, up to {@linkcode MAX_PATCH_BYTES}. */
 async function readPatch(
-  request: Request,
+  request: KubeletRequest,
   signal: AbortSignal,
 ): Promise<{ ok: true; bytes: Uint8Array<ArrayBuffer> } | { ok: false; response: Response }> {
   try {

@@ -1,11 +1,12 @@
 /** Ways to an API server without a network. */
+import { requestHeaders } from "../../proxy/headers.ts";
 import type { Upstream, UpstreamRequest } from "../../proxy/upstream.ts";
 
 /** One request as an API server would get it. */
 function requestOf({ method, path, headers, body, signal }: UpstreamRequest): Request {
   return new Request(`http://api.invalid${path}`, {
     method,
-    ...(headers === undefined ? {} : { headers }),
+    headers: requestHeaders(headers),
     body: body instanceof Uint8Array ? new Uint8Array(body) : body ?? null,
     ...(signal === undefined ? {} : { signal }),
   });

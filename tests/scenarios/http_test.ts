@@ -1,5 +1,6 @@
 /** The gate between two real HTTP connections: what leaves on one side ends on the other. */
 import assert from "node:assert/strict";
+import { requestHeaders } from "../../proxy/headers.ts";
 import type { Upstream } from "../../proxy/upstream.ts";
 import { FakeApiServer } from "../fakes/api_server.ts";
 import { makeGate } from "../fakes/gate.ts";
@@ -14,7 +15,7 @@ function upstreamAt(port: number): Upstream {
       fetch(`http://127.0.0.1:${port}${path}`, {
         method,
         redirect: "manual",
-        ...(headers === undefined ? {} : { headers }),
+        headers: requestHeaders(headers),
         body: body instanceof Uint8Array ? new Uint8Array(body) : body ?? null,
         ...(signal === undefined ? {} : { signal }),
       }),
