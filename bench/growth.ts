@@ -8,7 +8,7 @@ import type { GrowthPoint } from "./result.ts";
 const SIZES: readonly number[] = [10, 100, 1_000, 5_000];
 
 /** Events of each size, so that a hundredth of a second of processor time is a small part of what is measured. */
-const EVENTS = 10_000;
+const EVENTS = 5_000;
 
 const LISTS = "3";
 

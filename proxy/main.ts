@@ -132,7 +132,11 @@ async function main(args: readonly string[]): Promise<void> {
     await init(flags);
     return;
   }
-  const commandLine = parseCommandLine(flags);
+  let commandLine = parseCommandLine(flags);
+  if (commandLine.kind === "problems") {
+    const { similarFlags } = await import("./similar_flags.ts");
+    commandLine = parseCommandLine(flags, similarFlags);
+  }
   if (commandLine.kind === "print") {
     const { readHelp } = await import("./help.ts");
     const help = await readHelp(commandLine.args);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { findSimilar } from "@optique/core/suggestion";
 import {
   booleanFlags,
   didYouMean,
@@ -286,19 +285,29 @@ function readFlags(given: Given) {
 
 type Flags = ReturnType<typeof readFlags>;
 
-/** Reads a command line. */
-export function parseCommandLine(args: readonly string[]): CommandLine {
+/**
+ * Reads a command line.
+ *
+ * @param similarTo the flags whose names are similar to an unknown one; see `similar_flags.ts`
+ */
+export function parseCommandLine(
+  args: readonly string[],
+  similarTo: (name: string) => readonly string[] = () => [],
+): CommandLine {
   const spelledOut = spellOutBooleans(args, BOOLEANS);
   if (spelledOut.some((arg) => META_FLAGS.has(arg.split("=", 1)[0] ?? ""))) {
     return { kind: "print", args: spelledOut };
   }
-  const { given, problems } = sortOut(spelledOut);
+  const { given, problems } = sortOut(spelledOut, similarTo);
   const options = validate(readFlags(given), problems);
   return problems.length === 0 ? { kind: "run", options } : { kind: "problems", problems, options };
 }
 
 /** Takes out what is no flag with a value, so that all of it is reported and the rest is read. */
-function sortOut(args: readonly string[]): { given: Given; problems: Problem[] } {
+function sortOut(
+  args: readonly string[],
+  similarTo: (name: string) => readonly string[],
+): { given: Given; problems: Problem[] } {
   const given = new Map<string, string[]>();
   const problems: Problem[] = [];
   for (let index = 0; index < args.length; index++) {
@@ -310,7 +319,7 @@ function sortOut(args: readonly string[]): { given: Given; problems: Problem[] }
       problems.push({
         path: "",
         message: name.startsWith("-")
-          ? `unknown flag "${name}"${didYouMean(findSimilar(name, NAMES))}; see kubelet-proxy --help`
+          ? `unknown flag "${name}"${didYouMean(similarTo(name))}; see kubelet-proxy --help`
           : `unexpected argument "${arg}"; every value belongs to a flag; the commands are init, help and version`,
       });
       // What stands behind a misspelt flag is its value.

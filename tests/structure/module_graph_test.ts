@@ -45,7 +45,6 @@ const STARTS: Record<string, string[]> = {
   "proxy/main.ts": [
     "@bufbuild/protobuf/wire",
     "@logtape/logtape",
-    "@optique/core/suggestion",
     "@peculiar/asn1-csr",
     "@peculiar/asn1-ecc",
     "@peculiar/asn1-schema",
@@ -56,7 +55,7 @@ const STARTS: Record<string, string[]> = {
     "prom-client/lib/registry.js",
     "yaml",
   ],
-  "proxy/permissions.ts": ["@optique/core/suggestion", "yaml"],
+  "proxy/permissions.ts": ["yaml"],
 };
 
 /** Modules that make keys or signatures. */
