@@ -30,8 +30,8 @@ export const MAX_REQUEST_HEAD_BYTES = 32_768;
 export const MAX_DROPPED_BODY_BYTES = 262_144;
 
 /**
- * How long a connection that is closed may take to read the last answer, in milliseconds. If it were cut at once, the
- * answer would be lost with what the client still sends (RFC 9112 section 9.6).
+ * How long the client may keep a connection whose last answer has been handed to the system, in milliseconds. If it were cut
+ * at once, the answer would be lost with what the client still sends (RFC 9112 section 9.6).
  */
 export const LINGER_MS = 1_000;
 
@@ -329,8 +329,11 @@ export class ServerConnection {
     this.#unused = undefined;
     this.#leave();
     this.#socket.resume();
-    this.#socket.end();
-    this.#cancelLinger ??= this.#options.clock.after(LINGER_MS, () => this.#socket.destroy());
+    this.#socket.end(() => {
+      if (!this.#socket.destroyed) {
+        this.#cancelLinger ??= this.#options.clock.after(LINGER_MS, () => this.#socket.destroy());
+      }
+    });
   }
 
   #closed(): void {

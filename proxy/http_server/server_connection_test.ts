@@ -459,6 +459,21 @@ Deno.test("refuses to wait for ever until the last answer was read", async () =>
   });
 });
 
+Deno.test("a last answer that is read slowly is sent to its end", async () => {
+  const bytes = 8_000_000;
+  await serving(() => Promise.resolve(whole("x".repeat(bytes))), async ({ connect, clock, asked }) => {
+    const client = connect();
+    client.socket.pause();
+    client.socket.write(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+    await until(() => asked.length === 1);
+    await settle();
+    await clock.advance(LINGER_MS);
+    client.socket.resume();
+    await until(() => client.closed);
+    assert.equal(answersIn(client.text)[0]?.body.length, bytes);
+  });
+});
+
 Deno.test("refuses to make a head of a field that would end it", async () => {
   const headers: [string, string][] = [["x", "a\r\nset-cookie: b"]];
   await serving(
