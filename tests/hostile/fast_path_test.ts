@@ -88,10 +88,10 @@ class Side {
     });
   }
 
-  replaceKeys(verifier: PodVerifier): void {
+  async replaceKeys(verifier: PodVerifier): Promise<void> {
     this.#verifier = verifier;
     this.#replaceable?.replace(verifier);
-    void this.#gate?.judgeAgain(new Set());
+    await this.#gate?.judgeAgain(new Set());
   }
 
   async pass(hours: number): Promise<void> {
@@ -204,7 +204,7 @@ async function play(
         case "keys": {
           const verifier = verifiers[step.of];
           assert.ok(verifier !== undefined);
-          side.replaceKeys(verifier);
+          await side.replaceKeys(verifier);
           break;
         }
         case "restart":
