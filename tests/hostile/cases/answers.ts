@@ -629,6 +629,7 @@ export const timing: CaseGroup = {
     },
     {
       name: "36-byte-by-byte",
+      races: true,
       does: "sends an answer with pods in single bytes",
       run: (setting) =>
         setting.lieOnce(async (request, wire) => {
