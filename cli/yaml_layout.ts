@@ -91,7 +91,7 @@ export function hasTabAsIndentation(block: string): boolean {
   // A column that the header gives is counted from the parent's: no line of content is left of it.
   const ofText = columns.filter((column, index) => /\S/.test(lines[index]?.charAt(column) ?? ""));
   let indentation = SAYS_INDENTATION.test(header)
-    ? Math.min(...ofText, ...ofText.length > 0 ? [] : columns)
+    ? (ofText.length > 0 ? ofText : columns).reduce((least, column) => Math.min(least, column), Infinity)
     : undefined;
   for (const [index, line] of lines.entries()) {
     const column = columns[index] ?? 0;

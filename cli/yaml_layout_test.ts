@@ -94,6 +94,11 @@ Deno.test("tabs that indent a block are found, not those in its content", () => 
   }
 });
 
+Deno.test("a block of a million lines is looked at without overflowing the stack", () => {
+  assert.equal(hasTabAsIndentation(`|2\n${"  a\n".repeat(1_000_000)}`), false);
+  assert.equal(isClosed(`'${"''\n".repeat(1_000_000)}'`), true);
+});
+
 Deno.test("lines of spaces that end a block are found where programs differ in them", () => {
   const doubtful = (block: string, rest = "") => endsInDoubtfulSpaces(block + rest, [0, block.length]);
   for (

@@ -26,7 +26,7 @@ export interface WatchSilence {
 
 /**
  * One timer for a watch, not one for each of its chunks: when it rings, it looks since when nothing was heard. A clock that is set
- * forward may end a watch early, which costs a resumption; one that is set back delays the end by no more than the timeout.
+ * forward may end a watch early, which costs a resumption; one that is set back delays the end by no more than twice the timeout.
  *
  * @param path what is watched, for the log
  * @param onSilence called once, when the silence is too long
@@ -48,9 +48,11 @@ export function createWatchSilence(
         // The next wait sets the timer.
         return;
       }
+      // A wait that has yet to begin is that of a clock which was set back.
+      waitingSinceMs = Math.min(waitingSinceMs, clock.now().getTime());
       const leftMs = WATCH_SILENCE_TIMEOUT_MS - (clock.now().getTime() - waitingSinceMs);
       if (leftMs > 0) {
-        ring(Math.min(leftMs, WATCH_SILENCE_TIMEOUT_MS));
+        ring(leftMs);
         return;
       }
       ended = true;

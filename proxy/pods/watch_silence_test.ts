@@ -54,7 +54,7 @@ Deno.test("a watch that has ended is silent without anybody being told", async (
   assert.deepEqual([silent(), clock.timers], [0, 0]);
 });
 
-Deno.test("a clock that is set back delays the end by no more than the timeout", async () => {
+Deno.test("a clock that is set back delays the end by no more than the timeout once more", async () => {
   class StepClock extends ManualClock {
     stepMs = 0;
     override now(): Date {
@@ -67,7 +67,6 @@ Deno.test("a clock that is set back delays the end by no more than the timeout",
   clock.stepMs = -24 * 60 * MINUTE_MS;
   await clock.advance(WATCH_SILENCE_TIMEOUT_MS);
   assert.equal(silent(), 0);
-  clock.stepMs = 0;
   await clock.advance(WATCH_SILENCE_TIMEOUT_MS);
   assert.equal(silent(), 1);
 });
