@@ -1,6 +1,7 @@
 /** Programs that the bench runs, and what Linux tells of them. */
 const WAIT_MS = 20_000;
 const POLL_MS = 5;
+const STANDS_MS = 30;
 
 /** How to run a program. */
 export interface Running {
@@ -96,12 +97,20 @@ export function freePort(): number {
   return port;
 }
 
+/**
+ * Whether somebody listens, and goes on to: kubelet-proxy opens its addresses once before it begins, to say early that one is in
+ * use, and the system resets what was connected to that. Our own end may have the same port, too, where nobody listens.
+ */
 async function accepts(port: number): Promise<boolean> {
   try {
-    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-    return true;
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    if (connection.localAddr.port === port) return false;
+    const silence = new Promise<"silence">((resolve) => setTimeout(resolve, STANDS_MS, "silence"));
+    return await Promise.race([connection.read(new Uint8Array(1)), silence]) === "silence";
   } catch (error) {
-    if (error instanceof Deno.errors.ConnectionRefused) return false;
+    if (error instanceof Deno.errors.ConnectionRefused || error instanceof Deno.errors.ConnectionReset) {
+      return false;
+    }
     throw error;
   }
 }
