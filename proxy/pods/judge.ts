@@ -131,8 +131,14 @@ export interface Judge {
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
   beginSnapshot(unique: boolean): Snapshot;
-  /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
-  completeSnapshot(snapshot: Snapshot): Promise<void>;
+  /**
+   * All pods of the snapshot were judged: what it did not hold is gone, and forgotten.
+   *
+   * @param leaving gets the pods that are gone by the end of a watch's initial events, which has yet to be sent; without it
+   * what they refer to is forgotten at once
+   * @throws what the ledger's store throws; then that the snapshot is complete may not be forwarded
+   */
+  completeSnapshot(snapshot: Snapshot, leaving?: Set<string>): Promise<void>;
   /**
    * What was judged of a watch's events is on its way to the kubelet.
    *
@@ -447,7 +453,7 @@ class NodeJudge implements Judge {
     return { startedAt: this.#sightings, unique, uids: new Set(), keys: new Set() };
   }
 
-  completeSnapshot(snapshot: Snapshot): Promise<void> {
+  completeSnapshot(snapshot: Snapshot, leaving?: Set<string>): Promise<void> {
     return this.#inTurn(async () => {
       const gone = (uid: string) => (this.#tracked.get(uid)?.seenAt ?? -1) <= snapshot.startedAt;
       // Copied, since forgetting changes what is walked.
@@ -463,7 +469,11 @@ class NodeJudge implements Judge {
       }
       // If it fails, the kubelet is not told that this was all.
       await this.#ledger.flush();
-      this.#forgetDeparted(this.#departing);
+      if (leaving === undefined) {
+        this.#forgetDeparted(this.#departing);
+      } else {
+        this.#departing.forEach((uid) => leaving.add(uid));
+      }
       this.#references?.podsListed();
       this.#observer?.listed();
     });

@@ -291,7 +291,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       if (event.initialEventsEnd && run.snapshot !== undefined) {
         const { snapshot } = run;
         run.snapshot = undefined;
-        await judge.completeSnapshot(snapshot);
+        await judge.completeSnapshot(snapshot, run.leaving);
       }
       showBookmark(run, event, moment, shown);
     }

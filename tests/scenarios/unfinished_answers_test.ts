@@ -313,6 +313,35 @@ Deno.test("refuses to forget what a pod refers to when the end of the initial ev
   await close();
 });
 
+Deno.test("refuses to forget what a pod refers to when the kubelet left before the end of the initial events", async () => {
+  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const { get, watch, passes, references, close } = await setUp(undefined, {
+    async verifyPod(pod, time) {
+      if (objectOf(pod["metadata"])["name"] === "p2") {
+        begun.resolve();
+        await judged;
+      }
+      return await owner.verifier.verifyPod(pod, time);
+    },
+  });
+  await get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await passes("hello"), true);
+  const events = await watch(PODS + INITIAL);
+  events.push(INITIAL_END, eventLine("ADDED", MUTABLE));
+  await begun.promise;
+  await events.leave();
+  judge();
+  await until(() => references.knows(uidOf(2)));
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet runs it still");
+  assert.equal(await passes("intruder"), false);
+  const again = await watch(PODS + INITIAL);
+  await again.send(eventLine("ADDED", MUTABLE) + INITIAL_END);
+  assert.equal(references.knows(uidOf(1)), false, "now the kubelet knows");
+  await again.leave();
+  await close();
+});
+
 Deno.test("refuses a pod while the content that it pins has not come to the end of its initial events", async () => {
   const { get, watch, passes, close } = await setUp();
   const shown = async (...pods: JsonObject[]) => {
