@@ -116,24 +116,35 @@ export interface Judge {
    * Judges pods in order. Admissions are on disk when it resolves.
    *
    * @param sightings are taken out, so that of a long list no more is in memory than is judged
+   * @param leaving is brought up to date with these events of a watch, if it does not fail; see {@linkcode Judge.sent}
    * @throws LedgerFullError or what the ledger's store throws; then nothing may be forwarded
    */
-  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]>;
+  judge(sightings: Sighting[], snapshot?: Snapshot, leaving?: Set<string>): Promise<Showing[]>;
   /**
    * Judges a pod of a watch at once, if nothing has to be waited for: an admitted pod that stays admitted. Then it is what
    * {@linkcode Judge.judge} would have said; otherwise nothing is said, and nothing has been done.
    *
    * @throws what {@linkcode Judge.judge} throws
    */
-  judgeAtOnce(sighting: Sighting, snapshot?: Snapshot): Showing | undefined;
+  judgeAtOnce(sighting: Sighting, snapshot?: Snapshot, leaving?: Set<string>): Showing | undefined;
   /** What GET shows of a pod; remembers nothing. */
   preview(object: JsonObject): Promise<Showing>;
   /** Begins a full list (`unique`) or the initial events of a watch. Call it before the request goes up. */
   beginSnapshot(unique: boolean): Snapshot;
-  /** All pods of the snapshot were judged: what it did not hold is gone, and forgotten. */
-  completeSnapshot(snapshot: Snapshot): Promise<void>;
-  /** What was judged of a watch's events is on its way to the kubelet. */
-  sent(): void;
+  /**
+   * All pods of the snapshot were judged: what it did not hold is gone, and forgotten.
+   *
+   * @param leaving gets the pods that are gone by the end of a watch's initial events, which has yet to be sent; without it
+   * what they refer to is forgotten at once
+   * @throws what the ledger's store throws; then that the snapshot is complete may not be forwarded
+   */
+  completeSnapshot(snapshot: Snapshot, leaving?: Set<string>): Promise<void>;
+  /**
+   * What was judged of a watch's events is on its way to the kubelet.
+   *
+   * @param leaving UIDs of the pods that are gone, or ended, by these events: what they refer to is forgotten. It is emptied
+   */
+  sent(leaving: Set<string>): void;
   /**
    * A watch resumes: what was sent last may not have arrived, so removals are repeated when their pods are seen.
    *
@@ -285,9 +296,9 @@ class NodeJudge implements Judge {
   readonly #tracked = new Map<string, TrackedPod>();
   readonly #mirrorNames = new Map<string, string>();
   readonly #finishing = new Set<string>();
-  /** Pods that are gone, or ended, by a list or initial events that have not been told to their end. */
+  /** Pods that are gone, or ended, of which the kubelet has not been told: the next complete list, or initial events, will. */
   readonly #departing = new Set<string>();
-  /** Pods that are gone, or ended, by events that have not been sent. */
+  /** Those among them that the events say which are being judged. */
   readonly #leaving = new Set<string>();
   /** What was logged last of pods that are not tracked, since another one has their UID. */
   readonly #verdictsAside = new Map<string, string>();
@@ -318,8 +329,9 @@ class NodeJudge implements Judge {
     }
   }
 
-  judge(sightings: Sighting[], snapshot?: Snapshot): Promise<Showing[]> {
+  judge(sightings: Sighting[], snapshot?: Snapshot, leaving?: Set<string>): Promise<Showing[]> {
     return this.#inTurn(async () => {
+      this.#leaving.clear();
       const seen = sightings.splice(0).map(({ kind, object }) => ({ kind, live: readLivePod(object) }));
       const twins = snapshot?.unique ? findTwins(seen, snapshot) : undefined;
       this.#recallRefusals(seen);
@@ -328,6 +340,7 @@ class NodeJudge implements Judge {
         await this.#judgeSome(seen.splice(0, PODS_AT_ONCE), twins, snapshot, showings);
       }
       await this.#ledger.flush();
+      this.#noteLeaving(leaving);
       return showings;
     });
   }
@@ -371,7 +384,11 @@ class NodeJudge implements Judge {
     }
   }
 
-  judgeAtOnce({ kind, object }: Sighting, snapshot?: Snapshot): Showing | undefined {
+  judgeAtOnce(
+    { kind, object }: Sighting,
+    snapshot?: Snapshot,
+    leaving?: Set<string>,
+  ): Showing | undefined {
     if (kind === "deleted" || this.#turns > 0 || !this.#ledger.flushed) {
       return undefined;
     }
@@ -395,8 +412,11 @@ class NodeJudge implements Judge {
       return undefined;
     }
     this.#recallRefusals([seen]);
+    this.#leaving.clear();
     this.#noteReferences(candidate, decision, snapshot);
-    return this.#apply(candidate, decision, snapshot);
+    const showing = this.#apply(candidate, decision, snapshot);
+    this.#noteLeaving(leaving);
+    return showing;
   }
 
   preview(object: JsonObject): Promise<Showing> {
@@ -433,7 +453,7 @@ class NodeJudge implements Judge {
     return { startedAt: this.#sightings, unique, uids: new Set(), keys: new Set() };
   }
 
-  completeSnapshot(snapshot: Snapshot): Promise<void> {
+  completeSnapshot(snapshot: Snapshot, leaving?: Set<string>): Promise<void> {
     return this.#inTurn(async () => {
       const gone = (uid: string) => (this.#tracked.get(uid)?.seenAt ?? -1) <= snapshot.startedAt;
       // Copied, since forgetting changes what is walked.
@@ -447,9 +467,13 @@ class NodeJudge implements Judge {
           this.#forget(uid, undefined);
         }
       }
-      this.#forgetAll(this.#departing);
-      this.#forgetAll(this.#leaving);
+      // If it fails, the kubelet is not told that this was all.
       await this.#ledger.flush();
+      if (leaving === undefined) {
+        this.#forgetDeparted(this.#departing);
+      } else {
+        this.#departing.forEach((uid) => leaving.add(uid));
+      }
       this.#references?.podsListed();
       this.#observer?.listed();
     });
@@ -459,8 +483,9 @@ class NodeJudge implements Judge {
     return this.#sightings;
   }
 
-  sent(): void {
-    this.#forgetAll(this.#leaving);
+  sent(leaving: Set<string>): void {
+    this.#forgetDeparted(leaving);
+    leaving.clear();
   }
 
   nextMoment(): number {
@@ -735,11 +760,24 @@ class NodeJudge implements Judge {
     }
   }
 
-  #forgetAll(uids: Set<string>): void {
+  #forgetDeparted(uids: Iterable<string>): void {
     for (const uid of uids) {
-      this.#references?.forget(uid);
+      if (this.#departing.delete(uid)) {
+        this.#references?.forget(uid);
+      }
     }
-    uids.clear();
+  }
+
+  /** Events were judged without a failure: those of these pods may be sent. A pod that is back is leaving no more. */
+  #noteLeaving(leaving: Set<string> | undefined): void {
+    for (const uid of leaving ?? []) {
+      if (!this.#departing.has(uid)) {
+        leaving?.delete(uid);
+      }
+    }
+    for (const uid of this.#leaving) {
+      leaving?.add(uid);
+    }
   }
 
   /**
@@ -748,7 +786,10 @@ class NodeJudge implements Judge {
    */
   #forgetReferences(uid: string, snapshot: Snapshot | undefined): void {
     if (this.#references?.knows(uid) === true || this.#references?.expects(uid) === true) {
-      (snapshot === undefined ? this.#leaving : this.#departing).add(uid);
+      this.#departing.add(uid);
+      if (snapshot === undefined) {
+        this.#leaving.add(uid);
+      }
     }
   }
 

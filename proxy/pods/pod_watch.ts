@@ -132,6 +132,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         }
         const run: WatchRun = {
           snapshot,
+          leaving: new Set(),
           splitter: createLineSplitter(MAX_WATCH_LINE_BYTES),
           audited: true,
           ending: ending.signal,
@@ -217,7 +218,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       }
     }
     const shown: string[] = [];
-    const sent = () => judge.sent();
+    const sent = () => judge.sent(run.leaving);
     const piece = (): Piece => {
       if (problem !== undefined) {
         log.error("watch-malformed", `an event is not passed on and the watch ends: ${problem}`);
@@ -250,7 +251,9 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
         showBookmark(run, event, moment, shown);
         continue;
       }
-      const showing = event.kind === "present" ? judge.judgeAtOnce(event, run.snapshot) : undefined;
+      const showing = event.kind === "present"
+        ? judge.judgeAtOnce(event, run.snapshot, run.leaving)
+        : undefined;
       if (showing === undefined) {
         return index;
       }
@@ -268,7 +271,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const batch: Sighting[] = [];
     const judgeBatch = async () => {
       const { moment } = judge;
-      for (const showing of await judge.judge(batch, run.snapshot)) {
+      for (const showing of await judge.judge(batch, run.snapshot, run.leaving)) {
         shown.push(encodeShowing(run, showing, moment));
       }
     };
@@ -288,7 +291,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       if (event.initialEventsEnd && run.snapshot !== undefined) {
         const { snapshot } = run;
         run.snapshot = undefined;
-        await judge.completeSnapshot(snapshot);
+        await judge.completeSnapshot(snapshot, run.leaving);
       }
       showBookmark(run, event, moment, shown);
     }
@@ -339,7 +342,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
     const piece: Piece = {
       bytes: joined(chunks ?? []),
       ended: chunks === undefined,
-      sent: () => judge.sent(),
+      sent: () => judge.sent(run.leaving),
     };
     if (!run.audited) {
       return piece;
@@ -368,6 +371,8 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
 interface WatchRun {
   /** The initial events, until they end. */
   snapshot: Snapshot | undefined;
+  /** Pods that are gone, or ended, by events that have been judged and have yet to be sent. */
+  readonly leaving: Set<string>;
   readonly splitter: LineSplitter;
   /** In audit: still readable. */
   audited: boolean;

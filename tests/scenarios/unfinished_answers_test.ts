@@ -10,10 +10,12 @@ import type { SignOptions } from "@signed-pods/shared/signed-template";
 import type { AllowVerdict } from "@signed-pods/shared/verdict";
 import { createPodReferences, HELD_AFTER_REQUEST_MS } from "../../proxy/objects/pod_references.ts";
 import type { PodVerifier } from "../../proxy/pods/judge.ts";
-import type { Ledger } from "../../proxy/pods/ledger.ts";
+import { type Ledger, openLedger } from "../../proxy/pods/ledger.ts";
 import { until } from "../../proxy/fixture_test.ts";
 import { ManualClock } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
+import { memoryLedger, MemoryLedgerStore } from "../fakes/ledger.ts";
+import { MemoryLog } from "../fakes/log.ts";
 import { bookmarkLine, eventLine, listOf, makeMetadata, makeObjectGate } from "../fakes/objects.ts";
 import { makePod, objectOf, Owner, uidOf, withMetadata, withSpec, withStatus } from "../fakes/owner.ts";
 import { jsonAnswer, upstreamOf } from "../fakes/upstream.ts";
@@ -241,11 +243,102 @@ Deno.test("refuses content while a pod that pinned other content is gone by an e
   await events.leave();
   judge();
   await until(() => references.knows(uidOf(2)));
+  const next = await watch(`${PODS}&watch=true&resourceVersion=50`);
+  assert.deepEqual(await next.send(), []);
+  await next.leave();
   assert.equal(references.knows(uidOf(1)), true, "the kubelet runs it still");
   assert.equal(await passes("intruder"), false);
   await get(PODS, listOf("Pod", "v1", [MUTABLE]));
   assert.equal(references.knows(uidOf(1)), false);
   assert.equal(await passes("intruder"), true);
+  await close();
+});
+
+Deno.test("refuses to forget what a pod refers to when its deletion was not sent", async () => {
+  const before = bookmarkLine("Pod", "v1", "70");
+  const back = eventLine("DELETED", PINNED) + before + eventLine("ADDED", PINNED) + before;
+  for (const sent of [before, back]) {
+    for (const way of ["full", "not written"] as const) {
+      const store = new MemoryLedgerStore();
+      const ledger = await openLedger(store, new MemoryLog(), 1);
+      const { get, watch, passes, references, close } = await setUp(ledger);
+      await get(PODS, listOf("Pod", "v1", [PINNED]));
+      assert.equal(await passes("hello"), true);
+      const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
+      // When the disk fails, it does so for what stands behind the last bookmark.
+      const { flush } = ledger;
+      let flushes = sent === back ? 2 : 0;
+      ledger.flush = () => {
+        if (way === "not written" && flushes-- === 0) {
+          store.failure = new Error("no space left on device");
+        }
+        return flush();
+      };
+      const others = way === "full" ? [MUTABLE, await podOf(3, { allow: ["mutable-config=web"] })] : [];
+      const told = await events.send(
+        sent,
+        eventLine("DELETED", PINNED),
+        ...others.map((pod) => eventLine("ADDED", pod)),
+      );
+      assert.deepEqual(told, [...typesOf(sent), "END"]);
+      store.failure = undefined;
+      assert.equal(references.knows(uidOf(1)), true, `${way}: the kubelet runs it still`);
+      // What the next watch sends says nothing of it either.
+      const next = await watch(`${PODS}&watch=true&resourceVersion=70`);
+      assert.deepEqual(await next.send(), []);
+      assert.equal(references.knows(uidOf(1)), true, `${way}: and then, too`);
+      assert.equal(await passes("intruder"), false);
+      assert.deepEqual(await next.send(eventLine("DELETED", PINNED)), ["DELETED"]);
+      assert.equal(references.knows(uidOf(1)), false, `${way}: now the kubelet knows`);
+      await next.leave();
+      await close();
+    }
+  }
+});
+
+Deno.test("refuses to forget what a pod refers to when the end of the initial events was not sent", async () => {
+  const store = new MemoryLedgerStore();
+  const { get, watch, passes, references, close } = await setUp(await memoryLedger(store));
+  await get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await passes("hello"), true);
+  const again = await watch(PODS + INITIAL);
+  store.failure = new Error("no space left on device");
+  assert.deepEqual(await again.send(INITIAL_END), ["END"]);
+  assert.equal((await get(PODS, listOf("Pod", "v1", [])))["code"], 500, "nor is a list sent");
+  store.failure = undefined;
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet runs it still");
+  assert.equal(await passes("intruder"), false);
+  await get(PODS, listOf("Pod", "v1", []));
+  assert.equal(references.knows(uidOf(1)), false, "now the kubelet knows");
+  await close();
+});
+
+Deno.test("refuses to forget what a pod refers to when the kubelet left before the end of the initial events", async () => {
+  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const { get, watch, passes, references, close } = await setUp(undefined, {
+    async verifyPod(pod, time) {
+      if (objectOf(pod["metadata"])["name"] === "p2") {
+        begun.resolve();
+        await judged;
+      }
+      return await owner.verifier.verifyPod(pod, time);
+    },
+  });
+  await get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await passes("hello"), true);
+  const events = await watch(PODS + INITIAL);
+  events.push(INITIAL_END, eventLine("ADDED", MUTABLE));
+  await begun.promise;
+  await events.leave();
+  judge();
+  await until(() => references.knows(uidOf(2)));
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet runs it still");
+  assert.equal(await passes("intruder"), false);
+  const again = await watch(PODS + INITIAL);
+  await again.send(eventLine("ADDED", MUTABLE) + INITIAL_END);
+  assert.equal(references.knows(uidOf(1)), false, "now the kubelet knows");
+  await again.leave();
   await close();
 });
 
