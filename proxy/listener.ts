@@ -2,8 +2,8 @@
  * Accepts the kubelet's connections and answers its requests.
  *
  * ```text
- * TCP ──> peer and number of connections ──> TLS (node:tls) ──> HTTP/1.1 (http_server/)
- *                                Unix socket ──────────────────────┘
+ * TCP ──> peer ──> TLS (node:tls) ──> number of connections ──> HTTP/1.1 (http_server/)
+ *                                             Unix socket ──────────┘
  * ```
  *
  * The Unix socket stands in a folder that only this user can enter. The proxy asks itself by it whether it answers, and a
@@ -19,6 +19,7 @@ import { type ClientAuthorities, readClientAuthorities } from "./credentials/cli
 import type { Clock } from "./clock.ts";
 import { type ServeOptions, ServerConnection } from "./http_server/server_connection.ts";
 import type { Log } from "./log.ts";
+import { spacedWarning } from "./operability/spaced_log.ts";
 import { statusResponse } from "./status.ts";
 import { readCertificateAuthorities } from "./credentials/tls_identity.ts";
 
@@ -27,6 +28,12 @@ import { readCertificateAuthorities } from "./credentials/tls_identity.ts";
  * ConfigMap that its pods use.
  */
 export const MAX_CONNECTIONS = 4096;
+
+/**
+ * Most TLS handshakes at a time; of more, the oldest is ended, so that those who say nothing keep nobody out. A kubelet whose
+ * watches all end at once begins some hundreds, and each takes milliseconds. They have no place among the connections yet.
+ */
+export const MAX_HANDSHAKES = 1024;
 
 /** Longest TLS handshake, in milliseconds. On a node it takes one; whoever needs more holds a place for nothing. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -52,6 +59,8 @@ export interface ListenerOptions {
   clock: Clock;
   /** Default: {@linkcode MAX_CONNECTIONS}. */
   maxConnections?: number;
+  /** Default: {@linkcode MAX_HANDSHAKES}. */
+  maxHandshakes?: number;
   /** In milliseconds. Default: {@linkcode HANDSHAKE_TIMEOUT_MS}. */
   handshakeTimeoutMs?: number;
 }
@@ -62,7 +71,7 @@ export interface Listener {
   readonly address: { hostname: string; port: number };
   /** New connections get this certificate, and must show one of these authorities; open ones live on. */
   reload(tls: ServingTls): void;
-  /** Connections that are open now. */
+  /** Connections that are open now, those in their handshake included. */
   connections(): number;
   /**
    * Takes no new connections, lets running requests finish, and closes.
@@ -112,7 +121,11 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   const maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
   const loopbackOnly = servesLoopbackOnly(options.tls);
   let authorities = authoritiesOf(options.tls);
+  const maxHandshakes = options.maxHandshakes ?? MAX_HANDSHAKES;
+  /** Those that hold a place. */
   const open = new Set<net.Socket>();
+  /** Those whose handshake is not done, by their two ends; the oldest comes first. */
+  const handshakes = new Map<string, net.Socket>();
   const served = new Map<ServerConnection, Promise<void>>();
   let closing = false;
 
@@ -143,22 +156,58 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
   await listen(local, { path: socketPath });
   local.on("error", (error) => log.error("listener-failed", error.message));
 
-  /** Decides by number and peer, before anything is read. */
-  function admit(socket: net.Socket): boolean {
+  /** Anybody who reaches the port can cause these lines; each kind has its own second. */
+  const refusalLog = (event: string) => spacedWarning(log, clock, event);
+  const warnOfPeer = refusalLog("connection-refused");
+  const warnOfNumber = refusalLog("connection-refused");
+  const warnOfHandshakes = refusalLog("handshake-ended");
+  const warnOfCertificate = refusalLog("connection-refused");
+  const warnOfFailure = refusalLog("handshake-failed");
+
+  /** Decides by the peer, before anything is read. */
+  function admitPeer(socket: net.Socket): boolean {
     const peer = socket.remoteAddress;
     // Errors of a socket end in its close; without a listener they would end the process.
     socket.on("error", () => socket.destroy());
     if (loopbackOnly && !isLoopbackAddress(peer)) {
-      log.warn("connection-refused", "only loopback peers are served without --client-ca", { peer });
-    } else if (open.size >= maxConnections) {
-      log.warn("connection-refused", `there are ${maxConnections} connections already`, { peer });
-    } else {
-      open.add(socket);
-      socket.on("close", () => open.delete(socket));
-      return true;
+      warnOfPeer("only loopback peers are served without --client-ca", { peer });
+      socket.destroy();
+      return false;
     }
-    socket.destroy();
-    return false;
+    return true;
+  }
+
+  /** Gives a connection one of the places, if there is one. */
+  function takePlace(socket: net.Socket): boolean {
+    if (open.size >= maxConnections) {
+      warnOfNumber(`there are ${maxConnections} connections already`, { peer: socket.remoteAddress });
+      socket.destroy();
+      return false;
+    }
+    open.add(socket);
+    socket.on("close", () => open.delete(socket));
+    return true;
+  }
+
+  /** The oldest handshake makes room for the newest: whoever is served does not take long for it. */
+  function beginHandshake(socket: net.Socket): void {
+    const ends = endsOf(socket);
+    handshakes.get(ends)?.destroy();
+    handshakes.delete(ends);
+    for (const [oldest, silent] of handshakes) {
+      if (handshakes.size < maxHandshakes) {
+        break;
+      }
+      handshakes.delete(oldest);
+      warnOfHandshakes(`there are ${maxHandshakes} newer handshakes`, { peer: silent.remoteAddress });
+      silent.destroy();
+    }
+    handshakes.set(ends, socket);
+    socket.on("close", () => {
+      if (handshakes.get(ends) === socket) {
+        handshakes.delete(ends);
+      }
+    });
   }
 
   const server = options.tls === undefined ? net.createServer() : tls.createServer({
@@ -169,24 +218,31 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
     handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
   });
   if (server instanceof tls.Server) {
-    server.on("connection", admit);
+    server.on("connection", (socket) => {
+      if (admitPeer(socket)) {
+        beginHandshake(socket);
+      }
+    });
     server.on("secureConnection", (socket) => {
-      if (isAuthenticated(socket, authorities, clock.now())) {
-        serve(socket);
-      } else {
-        log.warn("connection-refused", "the client's certificate is not one that --client-ca stands for", {
+      // It is another object than the connection was, with the same two ends. One that was ended is not served.
+      if (!handshakes.delete(endsOf(socket)) || socket.destroyed) {
+        socket.destroy();
+      } else if (!isAuthenticated(socket, authorities, clock.now())) {
+        warnOfCertificate("the client's certificate is not one that --client-ca stands for", {
           peer: socket.remoteAddress,
         });
         socket.destroy();
+      } else if (takePlace(socket)) {
+        serve(socket);
       }
     });
     server.on("tlsClientError", (error, socket) => {
-      log.warn("handshake-failed", error.message, { peer: socket.remoteAddress });
+      warnOfFailure(error.message, { peer: socket.remoteAddress });
       socket.destroy();
     });
   } else {
     server.on("connection", (socket) => {
-      if (admit(socket)) {
+      if (admitPeer(socket) && takePlace(socket)) {
         serve(socket);
       }
     });
@@ -217,7 +273,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
         );
       }
     },
-    connections: () => open.size,
+    connections: () => open.size + handshakes.size,
     async close(deadlineMs) {
       const { promise: deadline, resolve: cut } = Promise.withResolvers<void>();
       const timer = setTimeout(cut, deadlineMs);
@@ -230,7 +286,7 @@ export async function openListener(options: ListenerOptions): Promise<Listener> 
         connection.finish();
       }
       await Promise.race([Promise.all(served.values()), deadline]);
-      for (const socket of open) {
+      for (const socket of [...open, ...handshakes.values()]) {
         // What is still running, or has not come to its first request.
         socket.destroy();
       }
@@ -254,6 +310,11 @@ function authoritiesOf(tls: ServingTls | undefined): ClientAuthorities | undefin
 
 function secureContext({ certificate, key, clientCa }: ServingTls) {
   return { cert: certificate, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
+}
+
+/** What no other open connection has. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: net.Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 /** Starts to listen. */

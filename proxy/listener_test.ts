@@ -12,6 +12,7 @@ import {
   openListener,
   servesLoopbackOnly,
 } from "./listener.ts";
+import { ManualClock } from "../tests/fakes/clock.ts";
 import { issue, memoryLog, type TestPki, testPki, until } from "./fixture_test.ts";
 
 /** More than any server that minds its memory reads of one head, in bytes. */
@@ -119,7 +120,7 @@ Deno.test("refuses clients without a certificate, or with one of somebody else",
       await assert.rejects(ask(running, "/a", { as }));
     }
     assert.equal(asked, 0);
-    await until(() => running.log.events.filter(({ event }) => event === "handshake-failed").length >= 2);
+    await until(() => running.log.events.some(({ event }) => event === "handshake-failed"));
     assert.equal(await ask(running, "/a"), "0");
   });
 });
@@ -175,6 +176,47 @@ Deno.test("refuses connections over the bound, and serves again when there is ro
     first.destroy();
     await until(() => running.listener.connections() === 0);
     assert.equal(await ask(running, "/a"), "GET http:");
+  });
+});
+
+Deno.test("refuses to let connections without a handshake keep out those with one", async () => {
+  const bound = 3;
+  // It stands still, so that all lines are of one second.
+  const clock = new ManualClock(new Date());
+  await listening({ maxConnections: 1, maxHandshakes: bound, clock }, async (running) => {
+    const { listener, log, port } = running;
+    const silent: { closed: boolean }[] = [];
+    const sockets: net.Socket[] = [];
+    const beSilent = async () => {
+      const socket = net.connect(port, "127.0.0.1");
+      const state = { closed: false };
+      socket.on("error", () => {});
+      socket.on("close", () => state.closed = true);
+      sockets.push(socket);
+      silent.push(state);
+      await new Promise((resolve) => socket.once("connect", resolve));
+      await until(() => listener.connections() === Math.min(silent.length, bound));
+    };
+    for (let count = 0; count < bound; count++) await beSilent();
+    const served = await connect(running, ["http/1.1"]);
+    served.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    const [answer] = await new Promise<Uint8Array[]>((resolve) =>
+      served.once("data", (bytes) => resolve([bytes]))
+    );
+    assert.match(String(answer), /^HTTP\/1\.1 200/);
+    await until(() => silent[0]?.closed === true);
+    assert.deepEqual(silent.map(({ closed }) => closed), [true, false, false], "the oldest made room");
+    // However many more come: the newest stay, and the one that is served, too.
+    for (let count = 0; count < 2 * bound; count++) {
+      sockets.push(net.connect(port, "127.0.0.1").on("error", () => {}));
+    }
+    await until(() => silent.every(({ closed }) => closed) && listener.connections() === bound + 1);
+    assert.equal(served.destroyed, false);
+    assert.equal(log.events.filter(({ event }) => event === "handshake-ended").length, 1);
+    assert.ok(!log.events.some(({ event }) => event === "connection-refused"));
+    sockets.forEach((socket) => socket.destroy());
+    served.destroy();
+    await until(() => listener.connections() === 0);
   });
 });
 

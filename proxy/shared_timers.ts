@@ -42,16 +42,20 @@ function sharedTimer(clock: Clock, lengthMs: number): (callback: () => void) => 
     running = true;
     clock.after(lengthMs / SHARED_TIMER_STEPS, () => {
       step++;
-      for (const wait of waits) {
-        if (step - wait.step < SHARED_TIMER_STEPS) {
-          break;
+      try {
+        for (const wait of waits) {
+          if (step - wait.step < SHARED_TIMER_STEPS) {
+            break;
+          }
+          waits.delete(wait);
+          wait.callback();
         }
-        waits.delete(wait);
-        wait.callback();
-      }
-      running = false;
-      if (waits.size > 0) {
-        run();
+      } finally {
+        // Also if a callback has failed: the others still wait, and end one step later.
+        running = false;
+        if (waits.size > 0) {
+          run();
+        }
       }
     });
   }

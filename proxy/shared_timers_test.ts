@@ -67,3 +67,22 @@ Deno.test("who begins to wait when another wait ends waits as long", async () =>
     assert.equal(ended, turn);
   }
 });
+
+Deno.test("a callback that fails keeps nobody else from ending", async () => {
+  const manual = new ManualClock();
+  const clock = withSharedTimers(manual, [LENGTH_MS]);
+  const ended: string[] = [];
+  clock.after(LENGTH_MS, () => {
+    throw new Error("canary");
+  });
+  clock.after(LENGTH_MS, () => ended.push("the same step"));
+  await manual.advance(STEP_MS);
+  clock.after(LENGTH_MS, () => ended.push("the next step"));
+  await assert.rejects(manual.advance(LENGTH_MS - STEP_MS), /canary/);
+  await manual.advance(STEP_MS);
+  assert.deepEqual(ended, ["the same step", "the next step"]);
+  clock.after(LENGTH_MS, () => ended.push("later"));
+  await manual.advance(LENGTH_MS);
+  assert.equal(ended.at(-1), "later");
+  assert.equal(manual.timers, 0);
+});

@@ -29,6 +29,10 @@ const BY_OPTION: Record<string, readonly [file: string, title: string]> = {
     "refuses one entry too many, but not a change",
   ],
   "proxy/listener.ts MAX_CONNECTIONS": ["proxy/listener_test.ts", "refuses connections over the bound"],
+  "proxy/listener.ts MAX_HANDSHAKES": [
+    "proxy/listener_test.ts",
+    "refuses to let connections without a handshake keep out those with one",
+  ],
   "proxy/listener.ts HANDSHAKE_TIMEOUT_MS": [
     "proxy/listener_test.ts",
     "refuses to wait for a handshake that does not come",
