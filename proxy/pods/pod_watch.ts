@@ -263,7 +263,7 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
   }
 
   /**
-   * Judges events in order; those between two bookmarks at once.
+   * Judges events in order; those between two bookmarks at once. Of a watch that has ended meanwhile, nothing more is judged.
    *
    * @param shown gets what may be sent, also if it fails behind that
    */
@@ -276,6 +276,10 @@ export function createPodWatches(options: PodWatchOptions): PodWatches {
       }
     };
     for (const event of events) {
+      if (run.ending.aborted) {
+        // The kubelet is not told of it, and may be getting a list by now.
+        return;
+      }
       if (event.kind === "present" || event.kind === "deleted") {
         batch.push(event);
         continue;

@@ -12,7 +12,7 @@ import { createPodReferences, HELD_AFTER_REQUEST_MS } from "../../proxy/objects/
 import type { PodVerifier } from "../../proxy/pods/judge.ts";
 import { type Ledger, openLedger } from "../../proxy/pods/ledger.ts";
 import { until } from "../../proxy/fixture_test.ts";
-import { ManualClock } from "../fakes/clock.ts";
+import { ManualClock, settle } from "../fakes/clock.ts";
 import { makeGate } from "../fakes/gate.ts";
 import { memoryLedger, MemoryLedgerStore } from "../fakes/ledger.ts";
 import { MemoryLog } from "../fakes/log.ts";
@@ -339,6 +339,39 @@ Deno.test("refuses to forget what a pod refers to when the kubelet left before t
   await again.send(eventLine("ADDED", MUTABLE) + INITIAL_END);
   assert.equal(references.knows(uidOf(1)), false, "now the kubelet knows");
   await again.leave();
+  await close();
+});
+
+Deno.test("refuses to judge more of a watch that has ended, while a list is judged", async () => {
+  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const { get, watch, passes, references, close } = await setUp(undefined, {
+    async verifyPod(pod, time) {
+      if (objectOf(pod["metadata"])["name"] === "p2") {
+        begun.resolve();
+        await judged;
+      }
+      return await owner.verifier.verifyPod(pod, time);
+    },
+  });
+  await get(PODS, listOf("Pod", "v1", [PINNED]));
+  assert.equal(await passes("hello"), true);
+  const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
+  events.push(
+    eventLine("ADDED", MUTABLE),
+    bookmarkLine("Pod", "v1", "70"),
+    eventLine("DELETED", PINNED),
+    bookmarkLine("Pod", "v1", "71"),
+  );
+  await begun.promise;
+  await events.leave();
+  const listed = get(PODS, listOf("Pod", "v1", [PINNED, MUTABLE]));
+  await settle();
+  judge();
+  const { items } = await listed;
+  assert.equal(Array.isArray(items) && items.length, 2);
+  assert.equal(references.knows(uidOf(1)), true, "the kubelet has just been shown it");
+  assert.equal(await passes("intruder"), false);
   await close();
 });
 
