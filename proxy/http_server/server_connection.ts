@@ -35,6 +35,12 @@ export const MAX_DROPPED_BODY_BYTES = 262_144;
  */
 export const LINGER_MS = 1_000;
 
+/**
+ * How long the client may take to read what is left of its last answer, in milliseconds, before the system has all of it. On a
+ * node that is milliseconds; whoever reads nothing must not hold its place for ever.
+ */
+export const MAX_LAST_ANSWER_MS = 60_000;
+
 /** Up to this size, in bytes, a piece of a body is copied to be sent in one write. */
 const MAX_COPIED_BYTES = 65_536;
 
@@ -71,7 +77,9 @@ export class ServerConnection {
   #exchange: Exchange | undefined;
   /** Whether there is no further request after this one. */
   #last = false;
-  #cancelLinger: (() => void) | undefined;
+  /** Whether the next head waits until the client has read the answers before. */
+  #held = false;
+  #cancelEnd: (() => void) | undefined;
 
   /** @param socket belongs to this object from now on */
   constructor(socket: Socket, options: ServeOptions) {
@@ -103,6 +111,10 @@ export class ServerConnection {
       return;
     }
     this.#unused = this.#unused === undefined ? bytes : Buffer.concat([this.#unused, bytes]);
+    this.#advanceAll();
+  }
+
+  #advanceAll(): void {
     while (this.#unused !== undefined && this.#advance(this.#unused)) {
       // Once for each part of a request that is whole.
     }
@@ -131,6 +143,10 @@ export class ServerConnection {
   }
 
   #readHead(unused: Buffer): boolean {
+    if (this.#held || this.#socket.writableNeedDrain) {
+      this.#hold();
+      return false;
+    }
     const end = findHeadEnd(unused, this.#searched);
     if (end === "bare-line-feed") {
       return this.#refuse(400, "a line does not end with CR LF");
@@ -150,6 +166,22 @@ export class ServerConnection {
     this.#unused = end === unused.length ? undefined : unused.subarray(end);
     this.#begin(parsed.head);
     return true;
+  }
+
+  /** Reads no further request from a client that does not read its answers: they would pile up here. */
+  #hold(): void {
+    if (this.#held) {
+      return;
+    }
+    this.#held = true;
+    this.#socket.pause();
+    this.#drained().then(() => {
+      this.#held = false;
+      if (this.#state === "head") {
+        this.#socket.resume();
+        this.#advanceAll();
+      }
+    });
   }
 
   #readBody(unused: Buffer): boolean {
@@ -329,17 +361,24 @@ export class ServerConnection {
     this.#unused = undefined;
     this.#leave();
     this.#socket.resume();
+    this.#cutAfter(MAX_LAST_ANSWER_MS);
     this.#socket.end(() => {
       if (!this.#socket.destroyed) {
-        this.#cancelLinger ??= this.#options.clock.after(LINGER_MS, () => this.#socket.destroy());
+        this.#cutAfter(LINGER_MS);
       }
     });
+  }
+
+  /** Takes the place of the wait before. */
+  #cutAfter(delayMs: number): void {
+    this.#cancelEnd?.();
+    this.#cancelEnd = this.#options.clock.after(delayMs, () => this.#socket.destroy());
   }
 
   #closed(): void {
     this.#state = "over";
     this.#unused = undefined;
-    this.#cancelLinger?.();
+    this.#cancelEnd?.();
     this.#leave();
     this.#exchange?.deliver();
   }

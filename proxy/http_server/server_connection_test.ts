@@ -10,6 +10,7 @@ import { WholeResponse } from "../whole_response.ts";
 import {
   LINGER_MS,
   MAX_DROPPED_BODY_BYTES,
+  MAX_LAST_ANSWER_MS,
   MAX_REQUEST_HEAD_BYTES,
   type ServeOptions,
   ServerConnection,
@@ -103,6 +104,11 @@ async function serving(
     clients.forEach((socket) => socket.destroy());
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
+}
+
+/** Whether the system has all that was to be sent, on every connection that is open. */
+function allSent(open: ReadonlySet<net.Socket>): boolean {
+  return [...open].every(({ writableFinished }) => writableFinished);
 }
 
 /** The answers in a text, each with its head and its body. */
@@ -339,12 +345,12 @@ Deno.test("what is left of a body that nobody wanted is dropped, and the connect
 });
 
 Deno.test(`refuses to drop more than ${MAX_DROPPED_BODY_BYTES} bytes of a body that nobody wanted`, async () => {
-  await serving(() => Promise.resolve(whole("no", 403)), async ({ connect, asked, clock }) => {
+  await serving(() => Promise.resolve(whole("no", 403)), async ({ connect, asked, clock, open }) => {
     const client = connect();
     client.socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
     await until(() => client.text.endsWith("no"));
     client.socket.write(`100000\r\n${"x".repeat(0x100000)}\r\n0\r\n\r\n${GET}`);
-    await until(() => clock.timers === 1 || client.closed);
+    await until(() => allSent(open));
     await clock.advance(LINGER_MS);
     await until(() => client.closed);
     assert.equal(asked.length, 1);
@@ -452,8 +458,8 @@ Deno.test("refuses to wait for ever until the last answer was read", async () =>
     // A client that reads nothing does not see the end, either.
     client.socket.pause();
     client.socket.write("nonsense\r\n\r\n");
-    await until(() => clock.timers === 1);
-    assert.equal(open.size, 1);
+    await until(() => open.size === 1 && allSent(open));
+    assert.equal(clock.timers, 1);
     await clock.advance(LINGER_MS);
     await until(() => open.size === 0);
   });
@@ -471,6 +477,51 @@ Deno.test("a last answer that is read slowly is sent to its end", async () => {
     client.socket.resume();
     await until(() => client.closed);
     assert.equal(answersIn(client.text)[0]?.body.length, bytes);
+  });
+});
+
+Deno.test("refuses to keep a connection whose last answer is never read", async () => {
+  await serving(() => Promise.resolve(whole("x".repeat(32_000_000))), async ({ connect, clock, open }) => {
+    const client = connect();
+    client.socket.pause();
+    client.socket.write(GET.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
+    await until(() => clock.timers === 1);
+    await clock.advance(MAX_LAST_ANSWER_MS - 1);
+    assert.equal(open.size, 1);
+    assert.equal(allSent(open), false);
+    await clock.advance(1);
+    await until(() => open.size === 0);
+    assert.equal(clock.timers, 0);
+  });
+});
+
+Deno.test("refuses further requests of a client that does not read its answers, until it does", async () => {
+  const answerBytes = 1_000_000;
+  const mostRequests = 64;
+  const text = "x".repeat(answerBytes);
+  await serving(() => Promise.resolve(whole(text)), async ({ connect, asked, open }) => {
+    const client = connect();
+    client.socket.pause();
+    let sent = 0;
+    do {
+      client.socket.write(GET);
+      sent++;
+      await until(() => asked.length === sent || [...open].some((socket) => socket.isPaused()));
+      await settle();
+    } while (asked.length === sent && sent < mostRequests);
+    assert.ok(sent < mostRequests, `${sent} requests of a client that reads nothing were answered`);
+    for (const { writableLength } of open) {
+      assert.ok(
+        writableLength < 2 * answerBytes,
+        `${writableLength} bytes wait for a client that reads nothing`,
+      );
+    }
+    client.socket.resume();
+    // The heads are all of one length.
+    await until(() => client.text.length === sent * (client.text.indexOf("x".repeat(99)) + answerBytes));
+    const answers = answersIn(client.text);
+    assert.equal(answers.length, sent);
+    assert.ok(answers.every(({ head, body }) => !head.includes("close") && body.length === answerBytes));
   });
 });
 
