@@ -89,7 +89,17 @@ export async function pinReferences(
     ...(runtimeClasses.length === 0 ? {} : { runtimeClasses: Object.fromEntries(runtimeClasses) }),
   };
   const after = signedReferences(spec, { allow: permissions, statefulSet, pins });
-  return { pins, unanswered: unansweredLines(after), warnings };
+  return { pins, unanswered: unansweredLines(after), warnings: [...warnings, ...unsignedHandlers(after)] };
+}
+
+/** One line for each RuntimeClass whose handler was not signed: only the node's operator can say it, which is not known here. */
+export function unsignedHandlers(references: readonly AnsweredReference[]): string[] {
+  return byObject(references).flatMap(([{ reference: { kind, name, path }, answer }]) =>
+    kind !== "RuntimeClass" || answer.kind === "handler" ? [] : [
+      `${path}: nodes that enforce references refuse the pod, unless they are started with --runtime-class=${name}=HANDLER ` +
+      `or the handler is signed: have RuntimeClass ${name} in the input, or in a file of --with-config`,
+    ]
+  );
 }
 
 /** One line for each object about which the owner says nothing, with the first place that refers to it. */

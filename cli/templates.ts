@@ -9,6 +9,7 @@ import { isJsonObject, type JsonObject, objectsAt } from "@signed-pods/shared/js
 import { hasDigest } from "@signed-pods/shared/pod/image";
 import { minimal } from "@signed-pods/shared/pod/normal-form";
 import { parsePermission } from "@signed-pods/shared/pod/permissions";
+import type { Pins } from "@signed-pods/shared/pod/pins";
 import type { PodTemplateLocation } from "@signed-pods/shared/pod/workload";
 import { buildSignedTemplate, encodeSignedTemplate } from "@signed-pods/shared/signed-template";
 import { signedReferences } from "@signed-pods/shared/pod/reference-answer";
@@ -26,7 +27,7 @@ import {
   podTemplatesOf,
 } from "./manifest.ts";
 import type { TemplateOptions } from "./options.ts";
-import { type Pinning, pinReferences } from "./pinning.ts";
+import { type Pinning, pinReferences, unsignedHandlers } from "./pinning.ts";
 
 /** One pod template with the text that is signed for it. */
 export interface TemplateToSign {
@@ -207,9 +208,13 @@ async function templateToSign(
     if (choices.references === "warn") {
       for (const line of pinning.unanswered) warn(`nodes will refuse the pod: ${line}`);
     }
-    const notes = namespace !== undefined && own === undefined
-      ? [`${place}: ${name} ${missingNamespace(namespace)}`]
-      : [];
+    const pinned = pinnedObjects(pins);
+    const notes = [
+      ...(namespace !== undefined && own === undefined
+        ? [`${place}: ${name} ${missingNamespace(namespace)}`]
+        : []),
+      ...(pinned.length > 0 ? [`${place}: ${name}: content is signed with it of ${pinned.join(", ")}`] : []),
+    ];
     for (const volume of replacedVolumes(location)) {
       warn(
         `volume "${volume}" of the template is not signed: the volume claim of the same name takes its place`,
@@ -254,6 +259,12 @@ function riskOf(text: string): string | undefined {
   }
 }
 
+/** The objects that are pinned, for people. */
+function pinnedObjects({ configMaps = {}, secrets = {}, runtimeClasses = {} }: Pins): string[] {
+  return Object.entries({ ConfigMap: configMaps, Secret: secrets, RuntimeClass: runtimeClasses })
+    .flatMap(([kind, pins]) => Object.keys(pins).map((name) => `${kind} ${name}`));
+}
+
 /** In the spec form nothing can be said of references. */
 function unpinned(location: PodTemplateLocation): Pinning {
   const references = signedReferences(minimal(location.spec), { allow: [] });
@@ -263,7 +274,7 @@ function unpinned(location: PodTemplateLocation): Pinning {
     unanswered: isAnswered ? [] : [
       "it refers to ConfigMaps, Secrets or claims, of which a signature over the spec alone says nothing: use --form template",
     ],
-    warnings: [],
+    warnings: unsignedHandlers(references),
   };
 }
 

@@ -324,9 +324,25 @@ Deno.test("a key that is not there is told", async () => {
 Deno.test("a RuntimeClass in the input is pinned to its handler", async () => {
   const runtimeClass =
     "apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: kata}\nhandler: kata-qemu\n";
-  const signed = output(await sign(join(runtimeClass, pod("  runtimeClassName: kata\n"))));
+  const outcome = await sign(join(runtimeClass, pod("  runtimeClassName: kata\n")));
+  const signed = output(outcome);
+  assert.match(outcome.errors, /: content is signed with it of RuntimeClass kata\n/);
   assert.deepEqual(objectAt(templateOf(signed), "pins"), { runtimeClasses: { kata: "kata-qemu" } });
-  assert.match(output(await verify(signed)), / handler: RuntimeClass kata\n/);
+  const verified = await verify(signed);
+  assert.match(output(verified), / handler: RuntimeClass kata\n/);
+  assert.doesNotMatch(verified.errors, /--runtime-class/);
+});
+
+Deno.test("of a RuntimeClass whose handler is not signed, the owner is told what nodes need", async () => {
+  for (const form of ["template", "spec"]) {
+    const signed = await sign(pod("  runtimeClassName: kata\n"), [`--form=${form}`]);
+    const told =
+      /warning: .* unless they are started with --runtime-class=kata=HANDLER or the handler is signed: /;
+    assert.match(signed.errors, told, form);
+    const verified = await verify(output(signed));
+    output(verified);
+    assert.match(verified.errors, told, form);
+  }
 });
 
 Deno.test("in the spec form nothing is pinned, which is told", async () => {

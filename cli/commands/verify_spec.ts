@@ -24,6 +24,7 @@ import {
 } from "../manifest.ts";
 import type { VerifySpecOptions } from "../options.ts";
 import { judgeWithContent } from "../pinned_content.ts";
+import { unsignedHandlers } from "../pinning.ts";
 import {
   countRefused,
   createProgress,
@@ -151,7 +152,7 @@ function adviceOf({ workload, verdict }: ObjectVerdict): string[] {
   const signed = verdict.workload?.namespace;
   const hasNone = signed !== undefined && workload.namespace === undefined;
   return [
-    ...verdict.warnings.map((warning) => `: ${warning}`),
+    ...[...verdict.warnings, ...unsignedHandlers(verdict.references)].map((warning) => `: ${warning}`),
     ...(hasNone ? [` ${missingNamespace(signed)}`] : []),
   ];
 }
