@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Documents that are judged at a time: some more than there are processors. */
+/** Documents that are judged at a time, so that WebCrypto's threads have work while this one judges. */
 export const PARALLEL_VERIFICATIONS = 8;
 
 /**

@@ -36,7 +36,7 @@ const MAP = defineMappingTag<JsonObject>("tag:yaml.org,2002:map", {
 
 const SCHEMA = new Schema([strTag, seqTag, MAP, PLAIN]);
 
-/** The library gives `unknown`, but nothing else than what the four tags above make. */
+/** The library gives `unknown`, but nothing else than what the tags of SCHEMA make. */
 function isValue(value: unknown): value is JsonValue {
   return ["object", "string", "number", "boolean"].includes(typeof value);
 }

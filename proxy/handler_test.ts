@@ -205,7 +205,7 @@ Deno.test("an answer that comes as a whole is treated as one that is streamed", 
 
 Deno.test("refuses paths that are not canonical", async () => {
   const { handler, sent } = setUp();
-  // Request would normalise the URL; Deno.serve does not.
+  // Request would normalise the URL; the HTTP server does not.
   const request = new Request("https://proxy/");
   Object.defineProperty(request, "url", { value: "https://proxy/api/v1/x/../pods" });
   assert.equal((await status(await handler.handle(request, Promise.resolve()))).reason, "BadRequest");

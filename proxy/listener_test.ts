@@ -145,7 +145,8 @@ Deno.test("refuses peers beyond loopback unless clients show certificates", asyn
     family === "IPv4" && !address.startsWith("127.")
   );
   if (own === undefined) {
-    return; // A machine with loopback only: there are no other peers.
+    console.log("peers beyond loopback are not tested: this machine has none");
+    return;
   }
   await listening({ plain: true, address: { hostname: "0.0.0.0", port: 0 } }, async ({ port, log }) => {
     await assert.rejects(fetch(`http://${own.address}:${port}/a`));
@@ -227,9 +228,9 @@ Deno.test("refuses heads without end", async () => {
     let text = "";
     socket.on("data", (data) => text += data);
     const ended = new Promise((resolve) => socket.once("close", resolve));
-    socket.end(`GET / HTTP/1.1\r\nHost: a\r\nA: ${"a".repeat(ENDLESS_HEAD_BYTES)}`);
+    socket.write(`GET / HTTP/1.1\r\nHost: a\r\nA: ${"a".repeat(ENDLESS_HEAD_BYTES)}`);
     await ended;
-    assert.ok(text === "" || /^HTTP\/1\.1 4[0-9][0-9] /.test(text), text.slice(0, 100));
+    assert.match(text, /^HTTP\/1\.1 431 /);
     assert.equal(asked, 0);
     assert.equal(await ask(running, "/a"), "0", "others are served");
   });

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The socket between the TLS listener and the HTTP server, in the runtime folder. */
+/** The socket by which the proxy asks itself whether it answers, and by which a second proxy sees that the runtime folder is in use. */
 export const SOCKET_NAME = "http.sock";
 
 /** The socket of the tunnel to an API server whose certificate is not checked, in the runtime folder. */

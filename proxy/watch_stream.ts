@@ -44,7 +44,7 @@ export type ReadEventResult = { ok: true; event: ReadEvent } | { ok: false; prob
 export interface Piece {
   bytes: Uint8Array;
   ended: boolean;
-  /** Called when the bytes are on their way. Of a watch that is ended meanwhile they never are. */
+  /** Called when the bytes are on their way; never without bytes, or when the watch is ended meanwhile. */
   sent?: () => void;
 }
 

@@ -34,7 +34,7 @@ export const DENY_CODES = {
   "identity-conflict": "UID, namespace or name have the wrong form or belong to another pod",
   "changed-after-admission": "The pod was admitted with other signed bytes under the same UID",
   "reference-not-signed":
-    "The pod refers to a ConfigMap, Secret or claim that its owner neither pinned nor allowed",
+    "The pod refers to what its owner neither pinned nor allowed, or to what is not on this node as its owner signed it",
   "digest-required": "An image is named without a digest, and digests are required",
   "wrong-node": "The pod is bound to another node",
 } as const;

@@ -184,7 +184,7 @@ const HEAD = `# Bounds
 Whatever a peer can make grow, or wait, has a bound. What is over it gets a clear error and, where somebody should know, a line in
 the log. This page is written by \`deno task generate\` from the constants; the last column names the test that reaches the bound.
 
-Beside these, the runtime bounds the heads of requests and answers (Deno's HTTP server and client). The API server's bodies on
+Beside these, node:http bounds the heads of requests on the kubelet's own port, the metrics port and the signing-server. The API server's bodies on
 routes without pods stream through and are never held; they end with the client, or with \`ANSWER_TIMEOUT_MS\`.
 
 | file | constant | value | reason | test |

@@ -74,7 +74,7 @@ const REMEDIES: Readonly<Record<DenyCode, string>> = {
   "identity-conflict": NO_HONEST_API_SERVER,
   "changed-after-admission": "A pod keeps its signature for life: delete it, and create it with the new one.",
   "reference-not-signed":
-    "Sign with the ConfigMap or Secret in the same input or in `--with-config`, or with the flag that the message names.",
+    "Neither pinned nor allowed: sign with the ConfigMap or Secret in the same input or in `--with-config`, or with the flag that the message names. Another pod or the kubelet has other content: give changed content a new name, or wait for the next try of the pod's controller; see objects.md.",
   "digest-required": "Write `image@sha256:…`, and sign and apply again.",
   "wrong-node": NO_HONEST_API_SERVER,
 };

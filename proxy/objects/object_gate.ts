@@ -9,7 +9,8 @@
  * | watch | the event is dropped, so that the kubelet keeps the last good content; among the initial events as in a list |
  * | write | 502: the write has happened, its answer is not passed on |
  *
- * A deletion always passes, with the object's name alone.
+ * A deletion passes with the object's name, namespace and version alone, unless it has no proper name or is of another object than was
+ * asked for.
  *
  * @module
  */
@@ -658,7 +659,7 @@ export function createObjectGate(options: ObjectGateOptions): ObjectGate {
       try {
         await judgeAll(body.object);
       } catch (error) {
-        problem = error instanceof Error ? error.message : String(error);
+        problem = messageOf(error);
       }
     }
     if (problem !== undefined) {

@@ -23,7 +23,8 @@ export const OBJECT_FLAGS = [
     value: "NAME=HANDLER",
     default: "",
     description:
-      "Pin the handler of a RuntimeClass; those that are not pinned are unknown to the kubelet. Repeatable.",
+      "Pin the handler of a RuntimeClass. Without a pin it is the one that the owners of pods on this node signed; a class of which " +
+      "nobody names the handler is unknown to the kubelet. Repeatable.",
   },
   {
     name: "--allow-device-driver",

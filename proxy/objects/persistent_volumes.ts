@@ -206,7 +206,7 @@ const PERSISTENT_VOLUME: Shape = fields({
   status: fields({ phase: word("Pending", "Available", "Bound", "Released", "Failed") }),
 }, ["metadata", "spec"]);
 
-/** All fields of a volume's spec that say where it is, also of plugins that are not known here. */
+/** The fields of a volume's spec that do not say where it is. Every other field counts as a source, also one of a plugin that is not known here. */
 const OTHER_FIELDS: ReadonlySet<string> = new Set([
   "capacity",
   "accessModes",

@@ -587,7 +587,7 @@ export function createPodReferences(options: PodReferencesOptions): PodReference
         return { problem: undefined, refreshes };
       }
     }
-    return misfit({ ...CHANGES_TOO_OFTEN });
+    return misfit(CHANGES_TOO_OFTEN);
   }
 
   /** The ConfigMaps and Secrets among references, each with all that refer to it. */
@@ -651,7 +651,7 @@ function misfit(problem: Difference): Fitting {
 }
 
 function denyReference(problem: Difference): DenyVerdict {
-  return deny("reference-not-signed", "what the node holds already is not what the pod was signed with", [
+  return deny("reference-not-signed", "what the pod refers to cannot be had on this node as it was signed", [
     problem,
   ]);
 }

@@ -1,5 +1,6 @@
 /**
- * RuntimeClasses. By its handler a RuntimeClass says what runs a pod, so a handler is one that the operator pinned.
+ * RuntimeClasses. By its handler a RuntimeClass says what runs a pod, so a handler is one that the operator pinned or that
+ * owners signed.
  *
  * Source: `pkg/kubelet/runtimeclass/runtimeclass_manager.go` LookupRuntimeHandler of Kubernetes 1.36.3.
  *

@@ -23,7 +23,7 @@ export const LINE: Shape = text(
 /** A message for people. */
 export const MESSAGE: Shape = anyText(32 * 1024);
 
-/** Bytes in base64, up to those of the largest object. */
+/** Bytes in base64; the length of the whole answer bounds how many. */
 export const BYTES: Shape = text(isBase64, "base64");
 
 function isBase64(found: string): boolean {

@@ -1,7 +1,7 @@
 /**
  * Watches of which nothing is heard. When the network is cut without a word, the connection to the API server stays open
  * for ever: `http_client/` sends no keepalives. A kubelet that is connected directly notices by the pings of HTTP/2;
- * towards the proxy these say nothing about the API server.
+ * towards the proxy it speaks HTTP/1.1, which has none.
  *
  * @module
  */

@@ -38,7 +38,7 @@ export async function watchLeaks(count: number, say: (text: string) => void): Pr
     caCerts: [pki.authority.certificate],
     cert: pki.node.certificate,
     key: pki.node.key,
-    http2: true,
+    http2: false,
   });
   try {
     const ownerKey = await (await Owner.create()).publicKeyPem();

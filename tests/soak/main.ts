@@ -46,7 +46,7 @@ const client = Deno.createHttpClient({
   caCerts: [pki.authority.certificate],
   cert: pki.node.certificate,
   key: pki.node.key,
-  http2: true,
+  http2: false,
 });
 let proxy: ProxyProcess | undefined;
 let port = 0;
