@@ -11,6 +11,7 @@ import {
   TooManyPodsError,
 } from "./judge.ts";
 import { type Ledger, LedgerFullError, openLedger } from "./ledger.ts";
+import type { PodReferences } from "../objects/pod_references.ts";
 import type { RefusedPod } from "./rejector.ts";
 import { ManualClock } from "../../tests/fakes/clock.ts";
 import { MemoryLedgerStore } from "../../tests/fakes/ledger.ts";
@@ -27,6 +28,7 @@ import {
   withSpec,
   withStatus,
 } from "../../tests/fakes/owner.ts";
+import { makeReferences } from "../../tests/fakes/references.ts";
 
 const owner = await Owner.create();
 const stranger = await Owner.create();
@@ -61,11 +63,12 @@ interface BenchOptions {
   maxEntries?: number;
   maxRetired?: number;
   clock?: ManualClock;
+  references?: PodReferences;
 }
 
 async function makeBench(options: BenchOptions = {}): Promise<Bench> {
-  const { mode = "enforce", store = new MemoryLedgerStore(), verifier = owner.verifier, maxTrackedPods } =
-    options;
+  const { mode = "enforce", store = new MemoryLedgerStore(), verifier = owner.verifier } = options;
+  const { maxTrackedPods, references } = options;
   const log = new MemoryLog();
   const clock = options.clock ?? new ManualClock();
   const ledger = await openLedger(store, log, options.maxEntries, options.maxRetired);
@@ -104,6 +107,7 @@ async function makeBench(options: BenchOptions = {}): Promise<Bench> {
       listed: () => void told.push("listed"),
     },
     ...(maxTrackedPods === undefined ? {} : { maxTrackedPods }),
+    ...(references === undefined ? {} : { references }),
   });
   const see = (...pods: JsonObject[]) => judge.judge(pods.map((object) => ({ kind: "present", object })));
   return {
@@ -236,6 +240,47 @@ Deno.test("refuses to judge at once a pod that is being stopped", async () => {
   await bench.see(withImage(SEEN, "registry.example/evil:1"));
   assert.equal(bench.ledger.get(uidOf(1))?.state, "stopping");
   assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
+});
+
+Deno.test("refuses to judge at once a pod whose references are not remembered yet", async () => {
+  const before = await makeBench();
+  await before.see(again(SEEN));
+  const references = makeReferences();
+  const bench = await makeBench({ store: before.store, references });
+  assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }), undefined);
+  assert.equal(references.expects(uidOf(1)), true, "it is still to be seen");
+  await bench.see(again(SEEN));
+  assert.equal(references.knows(uidOf(1)), true);
+  assert.ok(bench.judge.judgeAtOnce({ kind: "present", object: again(SEEN) }));
+});
+
+Deno.test("refuses to judge at once a pod that is signed again with another key", async () => {
+  const keys = [owner.verificationKey, stranger.verificationKey];
+  const verifier = createVerifier({ keys, acceptForms: new Set(["template"]), requireDigests: false });
+  const bench = await makeBench({ verifier });
+  await bench.see(again(SEEN));
+  const resigned = await stranger.signedPod();
+  assert.equal(fateOf(await bench.judge.preview(again(resigned))), "known", "the verifier knows it");
+  assert.equal(bench.judge.judgeAtOnce({ kind: "present", object: again(resigned) }), undefined);
+  assert.equal(bench.ledger.get(uidOf(1))?.keyId, owner.verificationKey.id);
+  await bench.see(again(resigned));
+  assert.equal(bench.ledger.get(uidOf(1))?.keyId, stranger.verificationKey.id);
+  assert.ok(bench.judge.judgeAtOnce({ kind: "present", object: again(resigned) }));
+});
+
+Deno.test("refuses to judge at once a pod in whose place the ledger has another that is gone", async () => {
+  const bench = await makeBench();
+  await bench.see(again(SEEN));
+  const entry = bench.ledger.get(uidOf(1));
+  assert.ok(entry !== undefined);
+  bench.ledger.put({ ...entry, uid: uidOf(2) });
+  await bench.ledger.flush();
+  const snapshot = bench.judge.beginSnapshot(false);
+  const sighting = { kind: "present" as const, object: again(SEEN) };
+  assert.equal(bench.judge.judgeAtOnce(sighting, snapshot), undefined);
+  assert.ok(bench.ledger.get(uidOf(2)), "nothing has been done");
+  await bench.judge.judge([sighting], snapshot);
+  assert.equal(bench.ledger.get(uidOf(2)), undefined);
 });
 
 Deno.test("a batch is one append", async () => {
