@@ -7,6 +7,7 @@
  * @module
  */
 import { getOwn, isJsonObject, type JsonObject } from "@signed-pods/shared/json";
+import { MAX_SECRET_TYPE_LENGTH } from "@signed-pods/shared/pod/content";
 import { metadata } from "./metadata.ts";
 import { anyText, BOOLEAN, checked, fields, map, type Shape, showKey } from "./shape.ts";
 import { BYTES } from "./texts.ts";
@@ -50,7 +51,7 @@ export const CONFIG_MAP: Shape = checked(
 export const SECRET: Shape = fields({
   metadata: metadata({ namespaced: true }),
   immutable: BOOLEAN,
-  type: anyText(MAX_KEY_LENGTH),
+  type: anyText(MAX_SECRET_TYPE_LENGTH),
   data: BINARY,
 }, ["metadata"]);
 

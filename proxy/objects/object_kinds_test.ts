@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { encodeBase64 } from "@signed-pods/shared/base64";
 import type { JsonObject, JsonValue } from "@signed-pods/shared/json";
+import { MAX_SECRET_TYPE_LENGTH } from "@signed-pods/shared/pod/content";
 import { makeMetadata, makePolicy } from "../../tests/fakes/objects.ts";
 import { NODE_NAME, uidOf } from "../../tests/fakes/owner.ts";
 import type { ResourceName } from "./object_kind.ts";
@@ -73,6 +74,7 @@ Deno.test("ConfigMaps and Secrets", () => {
   });
   passes("configmaps", {});
   passes("secrets", { ...more, type: "Opaque", data: { password: "c2VjcmV0", ".hidden": "" } });
+  passes("secrets", { type: `${"a".repeat(253)}/${"b".repeat(63)}` });
 });
 
 Deno.test("refuses ConfigMaps and Secrets whose keys are no names of files, or whose bytes are none", () => {
@@ -93,6 +95,10 @@ Deno.test("refuses ConfigMaps and Secrets whose keys are no names of files, or w
     data: { a: "hunter2!" },
   });
   assert.ok(!problems.ok && !JSON.stringify(problems).includes("hunter2"), "no value is ever shown");
+});
+
+Deno.test("refuses a Secret whose type is too long", () => {
+  refuses("secrets", { type: "a".repeat(MAX_SECRET_TYPE_LENGTH + 1) }, "type");
 });
 
 Deno.test("claims", () => {

@@ -83,8 +83,8 @@ const KNOWN_FIELDS: Readonly<Record<ContentKind, readonly string[]>> = {
   Secret: ["apiVersion", "kind", "data", "type", "immutable"],
 };
 
-/** Longest type of a Secret, in characters: a qualified name. */
-const MAX_SECRET_TYPE_LENGTH = 317;
+/** Longest type of a Secret, in characters: a qualified name, which is a DNS subdomain of 253, "/" and 63 more. */
+export const MAX_SECRET_TYPE_LENGTH = 317;
 
 const SECRET_TYPE = /^[-./_0-9A-Za-z]*$/;
 

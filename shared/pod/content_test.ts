@@ -11,6 +11,7 @@ import {
   type ContentOptions,
   findConflict,
   judgeContent,
+  MAX_SECRET_TYPE_LENGTH,
 } from "./content.ts";
 import { keyPair, signText } from "./fixture_test.ts";
 import { type ContentKind, readContent } from "./object_content.ts";
@@ -165,6 +166,14 @@ Deno.test("a Secret is compared by its salt", async () => {
   await refused(swapped, references, "content-differs", ["data[password]", "data[user]"]);
 });
 
+Deno.test("the longest type of a Secret passes", async () => {
+  const type = "a".repeat(MAX_SECRET_TYPE_LENGTH);
+  assert.equal(
+    (await allowed({ ...SECRET, type }, [to(MUTABLE, { kind: "Secret", name: "db" })])).type,
+    type,
+  );
+});
+
 Deno.test("refuses a pinned Secret without its salt, or with another", async () => {
   const references = [to(await pinned("Secret", SECRET), { kind: "Secret", name: "db" })];
   const salted = (salt: JsonObject) => ({ ...SECRET, metadata: { name: "db", annotations: salt } });
@@ -264,7 +273,7 @@ const MALFORMED: [name: string, object: JsonObject][] = [
   ["data that is a list", { ...CONFIG, data: [] }],
   ["an immutable that is a text", { ...CONFIG, immutable: "true" }],
   ["a type with a line end", { ...SECRET, type: "Opaque\n" }],
-  ["a type without end", { ...SECRET, type: "a".repeat(318) }],
+  ["a type without end", { ...SECRET, type: "a".repeat(MAX_SECRET_TYPE_LENGTH + 1) }],
 ];
 
 for (const [name, object] of MALFORMED) {
