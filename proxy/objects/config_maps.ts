@@ -8,6 +8,7 @@
  */
 import { getOwn, isJsonObject, type JsonObject } from "@signed-pods/shared/json";
 import { MAX_SECRET_TYPE_LENGTH } from "@signed-pods/shared/pod/content";
+import { isConfigMapKey } from "@signed-pods/shared/pod/grammar";
 import { metadata } from "./metadata.ts";
 import { anyText, BOOLEAN, checked, fields, map, type Shape, showKey } from "./shape.ts";
 import { BYTES } from "./texts.ts";
@@ -15,28 +16,19 @@ import { BYTES } from "./texts.ts";
 /** Longest value, in characters: an object has at most 1 MiB (`MaxSecretSize`), and etcd takes 1.5 MiB. */
 const MAX_VALUE_LENGTH = 2 * 1024 * 1024;
 
-/** Longest key, in characters (`DNS1123SubdomainMaxLength`). */
-const MAX_KEY_LENGTH = 253;
-
 /** Most keys: more do not fit into an object. */
 const MAX_KEYS = 100_000;
 
-/** Whether a text may be the key of a ConfigMap or Secret, and so the name of a file. */
-function isContentKey(key: string): boolean {
-  return key.length <= MAX_KEY_LENGTH && /^[-._a-zA-Z0-9]+$/.test(key) && key !== "." &&
-    !key.startsWith("..");
-}
-
 const KEY_FORM = 'of letters, digits, "-", "_" and "." that does not begin with ".."';
 
-const BINARY: Shape = map(isContentKey, KEY_FORM, BYTES, MAX_KEYS);
+const BINARY: Shape = map(isConfigMapKey, KEY_FORM, BYTES, MAX_KEYS);
 
 /** The fields of a ConfigMap that a kubelet reads. */
 export const CONFIG_MAP: Shape = checked(
   fields({
     metadata: metadata({ namespaced: true }),
     immutable: BOOLEAN,
-    data: map(isContentKey, KEY_FORM, anyText(MAX_VALUE_LENGTH), MAX_KEYS),
+    data: map(isConfigMapKey, KEY_FORM, anyText(MAX_VALUE_LENGTH), MAX_KEYS),
     binaryData: BINARY,
   }, ["metadata"]),
   ({ data, binaryData }) => {
