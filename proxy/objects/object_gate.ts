@@ -17,6 +17,7 @@
 import { messageOf, type Problem } from "@signed-pods/shared/errors";
 import { getOwn, isJsonObject, type JsonObject, objectAt } from "@signed-pods/shared/json";
 import { isDnsLabel } from "@signed-pods/shared/pod/grammar";
+import type { ContentKind } from "@signed-pods/shared/pod/object-content";
 import type { Clock } from "../clock.ts";
 import { createLineSplitter, type LineSplitter } from "../pods/json_lines.ts";
 import type { KubeletRequest } from "../kubelet_request.ts";
@@ -52,7 +53,7 @@ import {
 import type { ObjectDenyCode } from "./object_deny_code.ts";
 import type { JudgedObject, ObjectKind, ResourceName } from "./object_kind.ts";
 import type { ObjectKinds } from "./object_kinds.ts";
-import type { Arrival, ContentKind, PodReferences } from "./pod_references.ts";
+import type { Arrival, PodReferences } from "./pod_references.ts";
 import type { RefusalEvents } from "./refusal_events.ts";
 import { createRefusalLog, printProblems } from "./refusal_log.ts";
 

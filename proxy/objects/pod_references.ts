@@ -15,6 +15,7 @@ import {
   judgeContent,
   type SignedContentFacts,
 } from "@signed-pods/shared/pod/content";
+import type { ContentKind } from "@signed-pods/shared/pod/object-content";
 import {
   type AnsweredReference,
   podReferences,
@@ -26,9 +27,6 @@ import type { VerificationKey } from "@signed-pods/shared/keys";
 import { type AllowVerdict, deny, type DenyVerdict, type Difference } from "@signed-pods/shared/verdict";
 import type { Clock } from "../clock.ts";
 import { isRootCa, pinRootCa, type RootCa } from "./root_ca.ts";
-
-/** The kinds whose content is signed. */
-export type ContentKind = "ConfigMap" | "Secret";
 
 /** How long the kubelet is taken to hold an object after its watch has ended because the kubelet left, in milliseconds. */
 export const HELD_AFTER_LEAVE_MS = 5_000;
