@@ -9,6 +9,7 @@ import { setImmediate } from "node:timers";
 import { isJsonObject, type JsonObject, type JsonValue, objectAt } from "@signed-pods/shared/json";
 import type { KnownValues } from "@signed-pods/shared/strict-json";
 import { type BodyPieces, StreamedResponse } from "./http_client/http_client.ts";
+import { concat } from "./concat.ts";
 import type { LineSplitter } from "./pods/json_lines.ts";
 import { parseObject } from "./pods/pod_answer.ts";
 import { isResourceVersion } from "./pods/served_versions.ts";
@@ -251,16 +252,7 @@ class Relay implements UnderlyingDefaultSource<Uint8Array> {
 /** Chunks in one piece. */
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [first, ...others] = chunks;
-  if (first !== undefined && others.length === 0) {
-    return first;
-  }
-  const bytes = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
+  return first !== undefined && others.length === 0 ? first : concat(chunks);
 }
 
 /** The complete lines of chunks, or the last line if there are no chunks, and what is wrong after them. */

@@ -11,6 +11,7 @@
  * @module
  */
 import type { Clock } from "../clock.ts";
+import { concat } from "../concat.ts";
 import { WholeResponse } from "../whole_response.ts";
 import { type BodyDecoder, createBodyDecoder } from "./body_decoder.ts";
 import { BufferedConnection, type ByteConnection } from "./connection.ts";
@@ -465,17 +466,6 @@ function streamOf(pieces: BodyPieces): ReadableStream<Uint8Array> {
     },
     cancel: () => pieces.abandon(),
   }, { highWaterMark: 0 });
-}
-
-/** In one piece of memory of its own. */
-function concat(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let offset = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, offset);
-    offset += piece.length;
-  }
-  return bytes;
 }
 
 const encoder = new TextEncoder();

@@ -222,24 +222,31 @@ Deno.test("refuses content when another pod, under the UID of one that pinned it
   await close();
 });
 
-Deno.test("refuses content while a pod that pinned other content is gone by an event that was not sent", async () => {
+/** A verifier that begins with the pod p2, and waits until it is let go on. */
+function waitingVerifier() {
   const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
-  const begun = Promise.withResolvers<void>();
-  const { get, watch, passes, references, close } = await setUp(undefined, {
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const verifier: PodVerifier = {
     async verifyPod(pod, time) {
       if (objectOf(pod["metadata"])["name"] === "p2") {
-        begun.resolve();
+        begin();
         await judged;
       }
       return await owner.verifier.verifyPod(pod, time);
     },
-  });
+  };
+  return { verifier, begun, judge };
+}
+
+Deno.test("refuses content while a pod that pinned other content is gone by an event that was not sent", async () => {
+  const { verifier, begun, judge } = waitingVerifier();
+  const { get, watch, passes, references, close } = await setUp(undefined, verifier);
   await get(PODS, listOf("Pod", "v1", [PINNED]));
   const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
   events.push(
     eventLine("DELETED", PINNED) + bookmarkLine("Pod", "v1", "70") + eventLine("ADDED", MUTABLE),
   );
-  await begun.promise;
+  await begun;
   await events.leave();
   judge();
   await until(() => references.knows(uidOf(2)));
@@ -314,22 +321,13 @@ Deno.test("refuses to forget what a pod refers to when the end of the initial ev
 });
 
 Deno.test("refuses to forget what a pod refers to when the kubelet left before the end of the initial events", async () => {
-  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
-  const begun = Promise.withResolvers<void>();
-  const { get, watch, passes, references, close } = await setUp(undefined, {
-    async verifyPod(pod, time) {
-      if (objectOf(pod["metadata"])["name"] === "p2") {
-        begun.resolve();
-        await judged;
-      }
-      return await owner.verifier.verifyPod(pod, time);
-    },
-  });
+  const { verifier, begun, judge } = waitingVerifier();
+  const { get, watch, passes, references, close } = await setUp(undefined, verifier);
   await get(PODS, listOf("Pod", "v1", [PINNED]));
   assert.equal(await passes("hello"), true);
   const events = await watch(PODS + INITIAL);
   events.push(INITIAL_END, eventLine("ADDED", MUTABLE));
-  await begun.promise;
+  await begun;
   await events.leave();
   judge();
   await until(() => references.knows(uidOf(2)));
@@ -343,17 +341,8 @@ Deno.test("refuses to forget what a pod refers to when the kubelet left before t
 });
 
 Deno.test("refuses to judge more of a watch that has ended, while a list is judged", async () => {
-  const { promise: judged, resolve: judge } = Promise.withResolvers<void>();
-  const begun = Promise.withResolvers<void>();
-  const { get, watch, passes, references, close } = await setUp(undefined, {
-    async verifyPod(pod, time) {
-      if (objectOf(pod["metadata"])["name"] === "p2") {
-        begun.resolve();
-        await judged;
-      }
-      return await owner.verifier.verifyPod(pod, time);
-    },
-  });
+  const { verifier, begun, judge } = waitingVerifier();
+  const { get, watch, passes, references, close } = await setUp(undefined, verifier);
   await get(PODS, listOf("Pod", "v1", [PINNED]));
   assert.equal(await passes("hello"), true);
   const events = await watch(`${PODS}&watch=true&resourceVersion=50`);
@@ -363,7 +352,7 @@ Deno.test("refuses to judge more of a watch that has ended, while a list is judg
     eventLine("DELETED", PINNED),
     bookmarkLine("Pod", "v1", "71"),
   );
-  await begun.promise;
+  await begun;
   await events.leave();
   const listed = get(PODS, listOf("Pod", "v1", [PINNED, MUTABLE]));
   await settle();
