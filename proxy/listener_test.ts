@@ -246,22 +246,28 @@ Deno.test("refuses to wait for a handshake that does not come", async () => {
   });
 });
 
-Deno.test("a client that leaves before the headers aborts the request", async () => {
+/** A handler that answers when its client has left. */
+function answersWhenLeft(): { handle: Handle; asked: Promise<void>; left: Promise<void> } {
+  const asked = Promise.withResolvers<void>();
   const left = Promise.withResolvers<void>();
-  let asked = false;
   const handle: Handle = async (request) => {
-    asked = true;
+    asked.resolve();
     request.signal.addEventListener("abort", () => left.resolve());
     await left.promise;
     return new Response("late");
   };
+  return { handle, asked: asked.promise, left: left.promise };
+}
+
+Deno.test("a client that leaves before the headers aborts the request", async () => {
+  const { handle, asked, left } = answersWhenLeft();
   await listening({ handle }, async (running) => {
     const client = new AbortController();
     const answer = ask(running, "/a", { signal: client.signal });
-    await until(() => asked);
+    await asked;
     client.abort();
     await assert.rejects(answer);
-    await left.promise;
+    await left;
   });
 });
 
@@ -284,20 +290,13 @@ Deno.test("headers come at once, and a client that leaves ends the stream", asyn
 });
 
 Deno.test("a connection that is cut ends its requests", async () => {
-  const left = Promise.withResolvers<void>();
-  let asked = false;
-  const handle: Handle = async (request) => {
-    asked = true;
-    request.signal.addEventListener("abort", () => left.resolve());
-    await left.promise;
-    return new Response("late");
-  };
+  const { handle, asked, left } = answersWhenLeft();
   await listening({ handle }, async (running) => {
     const socket = await connect(running, ["http/1.1"]);
     socket.write("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
-    await until(() => asked);
+    await asked;
     socket.destroy();
-    await left.promise;
+    await left;
     await until(() => running.listener.connections() === 0);
   });
 });

@@ -94,7 +94,7 @@ const POOL_IDLE_TIMEOUT_MS = 30_000;
 /** Most idle connections that are kept: a node whose watches all end at once needs no more. */
 const POOL_MAX_IDLE = 64;
 
-/** Variables by which fetch would send requests through someone else. */
+/** Variables by which other programs send requests through someone else. Here they do nothing, and the log says so. */
 const PROXY_VARIABLES: readonly string[] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap(
   (name) => [name, name.toLowerCase()],
 );
@@ -602,7 +602,7 @@ async function makeNotifier(
   }
 }
 
-/** What fetch would take from the environment. Without permission to see it, the launcher must have cleared it. */
+/** Takes them out of the environment. Without permission to see them, the launcher must have cleared it. */
 async function clearProxyVariables(log: Log): Promise<void> {
   for (const variable of PROXY_VARIABLES) {
     const { state } = await Deno.permissions.query({ name: "env", variable });
